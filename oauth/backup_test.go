@@ -72,7 +72,7 @@ func TestHigherEpochs(t *testing.T) {
 	w := newWorld(t, func(s *setup) { s.store = st })
 	require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", true))
 	require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", false))
-	require.NoError(t, w.APIKeys().EndAllTokens(t.Context(), admin))
+	require.NoError(t, w.APIKeys().RevokeAllTokens(t.Context(), admin))
 	token := w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))
 	var claimed [3]int64

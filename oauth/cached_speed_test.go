@@ -43,7 +43,7 @@ func BenchmarkFloorCached(b *testing.B) {
 	running.Go(func() { cached.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	require.Eventually(b, cached.Vouched, time.Minute, time.Millisecond)
+	require.Eventually(b, cached.Usable, time.Minute, time.Millisecond)
 	one, two := newCall(form), newCall(form)
 	duel(b, func() error { return one.to(here.Token()) }, func() error { return two.to(floor.Token()) })
 }

@@ -25,7 +25,7 @@ func (w *world) run(cached *cache.Cache) {
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.Run(ctx) })
 	w.t.Cleanup(func() { cancel(); running.Wait() })
-	require.Eventually(w.t, cached.Vouched, time.Minute, time.Millisecond)
+	require.Eventually(w.t, cached.Usable, time.Minute, time.Millisecond)
 }
 
 // TestCachedStore tests that with a cache, logins and guards use memory as long as
@@ -54,7 +54,7 @@ func TestCachedStore(t *testing.T) {
 
 	tapped.Before(down)
 	stream.kill()
-	require.Eventually(t, func() bool { return !cached.Vouched() }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return !cached.Usable() }, time.Minute, time.Millisecond)
 	w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
 	require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "B19 a guard refuses what it cannot check")
@@ -65,7 +65,7 @@ func TestCachedStore(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.call(token), "B19 the store alone is enough")
 	require.NotZero(t, tapped.Take()["Epochs.Read"])
 	stream.revive()
-	require.Eventually(t, cached.Vouched, time.Minute, time.Millisecond)
+	require.Eventually(t, cached.Usable, time.Minute, time.Millisecond)
 	w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))
 }
@@ -143,12 +143,12 @@ func TestCachedRecordsThatAreBehind(t *testing.T) {
 type lateWatch struct{}
 
 // Watch implements store.Watch.
-func (lateWatch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (lateWatch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	ready()
 	beat := time.NewTicker(store.HeartbeatEvery)
 	defer beat.Stop()
 	for {
-		notice(store.Notice{})
+		notice(store.Notification{})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -50,7 +50,7 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID, 0))
 		}, 401, nil},
 		{"end all tokens", func(t *testing.T, w *world) {
-			require.NoError(t, w.APIKeys().EndAllTokens(t.Context(), admin))
+			require.NoError(t, w.APIKeys().RevokeAllTokens(t.Context(), admin))
 		}, 200, nil},
 		{"rotate without grace", func(t *testing.T, w *world) {
 			_, secret, err := w.APIKeys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})

@@ -21,8 +21,8 @@ type epochs struct {
 	keysOff bool
 }
 
-// Ended implements bearer.Epochs.
-func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
+// Revoked implements bearer.Epochs.
+func (e *epochs) Revoked(ctx context.Context, t bearer.Token) (bool, error) {
 	timed := request.WithTimeout(ctx, e.timeout)
 	defer timed.Stop()
 	state, err := e.store.Read(timed, store.TokenRef{

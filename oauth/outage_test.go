@@ -222,7 +222,7 @@ func TestNothingIsWrittenAtLogin(t *testing.T) {
 	w := newWorld(t, func(s *setup) { s.store = st })
 	tapped.Take()
 	w.login(w.key.ID, w.secret)
-	require.Zero(t, tapped.Take()["Upkeep.Touch"])
+	require.Zero(t, tapped.Take()["Upkeep.RecordUses"])
 	require.NoError(t, w.APIKeys().Flush(t.Context()))
-	require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
+	require.Equal(t, 1, tapped.Take()["Upkeep.RecordUses"])
 }

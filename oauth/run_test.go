@@ -47,10 +47,10 @@ func TestRun(t *testing.T) {
 			srv, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
 			used := time.Now()
-			require.Zero(t, tapped.Take()["Upkeep.Touch"])
+			require.Zero(t, tapped.Take()["Upkeep.RecordUses"])
 			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.RecordUses"])
 			page, err := srv.APIKeys().List(t.Context(), admin, store.KeyQuery{})
 			require.NoError(t, err)
 			require.WithinDuration(t, used, page.Keys[0].LastUsed, time.Microsecond)
@@ -62,7 +62,7 @@ func TestRun(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
 			require.NoError(t, stop())
-			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.RecordUses"])
 		})
 	})
 	t.Run("a store that hangs at the end delays Run only for a bounded time", func(t *testing.T) {
@@ -82,11 +82,11 @@ func TestRun(t *testing.T) {
 			tapped.Before(func(context.Context, string) error { return errors.New("down") })
 			time.Sleep(16 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 3, tapped.Take()["Upkeep.Touch"])
+			require.Equal(t, 3, tapped.Take()["Upkeep.RecordUses"])
 			tapped.Before(nil)
 			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.RecordUses"])
 			require.NoError(t, stop())
 		})
 	})
@@ -100,7 +100,7 @@ func TestRun(t *testing.T) {
 			tapped.Take()
 			time.Sleep(40 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.RecordUses"])
 			require.NoError(t, stop())
 		})
 	})
@@ -168,7 +168,7 @@ func TestRunReminds(t *testing.T) {
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			got = append(got, r.Key.Name+" "+time.Until(r.Ends).Round(10*time.Minute).String())
+			got = append(got, r.Key.Name+" "+time.Until(r.Expires).Round(10*time.Minute).String())
 			return nil
 		}
 		srv, err := oauth.New(memstore.New(), oauth.Config{

@@ -27,7 +27,7 @@ const (
 func (s *Server) startSigners() error {
 	ctx, cancel := context.WithTimeout(context.Background(), signersLimit)
 	defer cancel()
-	used, err := s.store.Lists.Entries(ctx)
+	used, err := s.store.HostLists.Entries(ctx)
 	if err != nil {
 		return fmt.Errorf("read which signers are in use: %w", err)
 	}
@@ -55,7 +55,7 @@ func (s *Server) recordSigner(ctx context.Context) error {
 	}
 	e := s.signers[0]
 	e.Until = now.Add(signersInUse)
-	if err := s.store.Lists.Record(ctx, e); err != nil {
+	if err := s.store.HostLists.Record(ctx, e); err != nil {
 		return fmt.Errorf("record that %s is in use: %w", hostlist.Title(e), err)
 	}
 	s.recorded.Store(began)

@@ -148,7 +148,7 @@ func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, h
 		RotateEvery: cfg.RotateEvery,
 		Now:         cfg.Now,
 		StoreClock:  func(ctx context.Context) (time.Time, error) { return st.Upkeep.Clock(ctx) },
-		ClockAgrees: keys.ClockAgrees,
+		CheckClock:  keys.CheckClock,
 		Logger:      cfg.Logger,
 	})
 	return ring, given, err

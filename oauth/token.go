@@ -162,7 +162,7 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 		SecretID:   g.SecretID,
 		Epochs:     g.Epochs,
 	}
-	if ends := g.Key.Standing.Ends; !ends.IsZero() && ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
+	if ends := g.Key.Standing.Expires; !ends.IsZero() && ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
 		claims.KeyExpires = ends.Unix()
 	}
 	if s.cfg.Claims != nil {

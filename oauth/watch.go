@@ -23,8 +23,8 @@ func (s *Server) watch(ctx context.Context, ringChanged func()) {
 		err := s.store.Watch.Watch(ctx, func() {
 			pause, open = watchAgain, true
 			ringChanged() // the keys may have changed while no stream was open
-		}, func(n store.Notice) {
-			if n.Kind == store.NoticeSigningKeys {
+		}, func(n store.Notification) {
+			if n.Kind == store.NotificationSigningKeys {
 				ringChanged()
 			}
 		})

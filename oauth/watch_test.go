@@ -53,7 +53,7 @@ func (m *mortal) opened() int {
 }
 
 // Watch implements store.Watch.
-func (m *mortal) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (m *mortal) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.mu.Lock()

@@ -127,7 +127,7 @@ func ExampleStandingOf() {
 	september := march.AddDate(0, 6, 0)
 	show := func() {
 		standing := policy.StandingOf(key, store.Workspace{}, instance, september)
-		fmt.Println(standing.State, standing.Text, standing.Ends.Format(time.DateOnly))
+		fmt.Println(standing.State, standing.Text, standing.Expires.Format(time.DateOnly))
 	}
 	show()
 	instance.Rules.EnforcedFrom = september

@@ -9,12 +9,12 @@ import (
 var errNoLifetime = errors.New("the configured lifetime is zero or negative: set one above 0")
 
 // RequireExpiry denies a key without an expiry. It applies to requests that make a
-// key usable again or for longer (see KeyRequest.Prolongs). An older key without an
+// key usable again or for longer (see KeyRequest.ExtendsLife). An older key without an
 // expiry can still be renamed, narrowed and disabled, and can log in. To apply the
 // rule to older keys, too, use Settings with EnforcedFrom.
 func RequireExpiry() Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
-		if !r.Prolongs() || !r.After.NotAfter.IsZero() {
+		if !r.ExtendsLife() || !r.After.NotAfter.IsZero() {
 			return nil
 		}
 		return &Denied{Rule: "require_expiry", Reason: "This key needs an expiry, and it has none."}
@@ -31,7 +31,7 @@ func RequireExpiry() Policy {
 // longer.
 func MaxLifetime(d time.Duration) Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
-		if !r.Prolongs() {
+		if !r.ExtendsLife() {
 			return nil
 		}
 		start := NewestSecret(r.After)

@@ -104,10 +104,10 @@ func (r *KeyRequest) Drop(s scope.Set) {
 	r.After.Permissions = r.After.Permissions.Minus(s)
 }
 
-// Prolongs reports whether the request makes the key usable again or for longer:
+// ExtendsLife reports whether the request makes the key usable again or for longer:
 // the key is created or imported, gets a new secret, is enabled, or expires later
 // than before.
-func (r *KeyRequest) Prolongs() bool {
+func (r *KeyRequest) ExtendsLife() bool {
 	if r.Before == nil || r.Action == ActionRotate || r.Action == ActionEnable {
 		return true
 	}

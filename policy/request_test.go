@@ -180,7 +180,7 @@ func TestProlongs(t *testing.T) {
 		{"update, taken away", policy.ActionUpdate, soon, never, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := keyCase{action: c.action, before: aged(0, c.before), after: aged(0, c.after)}.request().Prolongs()
+			got := keyCase{action: c.action, before: aged(0, c.before), after: aged(0, c.after)}.request().ExtendsLife()
 			if got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}

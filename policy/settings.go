@@ -10,7 +10,7 @@ import (
 // It reads them from the request's Instance and Workspace:
 //
 //   - While keys are switched off or the workspace is suspended, it denies every
-//     request that makes a key usable again or for longer (see KeyRequest.Prolongs). In
+//     request that makes a key usable again or for longer (see KeyRequest.ExtendsLife). In
 //     a deleted workspace it denies every request.
 //   - It applies the Rules of both, as EffectiveRules merges them. The rules MaxKeys,
 //     RequireExpiry and MaxLifetime are those of the functions with these names.
@@ -20,7 +20,7 @@ import (
 func Settings() Policy { return KeyFunc(checkSettings) }
 
 func checkSettings(ctx context.Context, r *KeyRequest) error {
-	if r.Workspace.Deleted || r.Prolongs() {
+	if r.Workspace.Deleted || r.ExtendsLife() {
 		if state, text := settingsState(r.Workspace, r.Instance); state != StateActive {
 			return &Denied{Rule: "settings." + string(state), Reason: text}
 		}

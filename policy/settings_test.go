@@ -162,16 +162,16 @@ func TestStandingUnderRules(t *testing.T) {
 			if c.expired {
 				require.Equal(t, policy.StateExpired, got.State)
 				require.Contains(t, got.Text, "This API key has expired")
-				require.False(t, now.Before(got.Ends))
+				require.False(t, now.Before(got.Expires))
 				return
 			}
 			require.Equal(t, policy.StateActive, got.State)
 			require.Empty(t, got.Text)
 			if c.until.Equal(hour) { // no end within the hour
-				require.True(t, got.Ends.IsZero() || !got.Ends.Before(hour), got.Ends)
+				require.True(t, got.Expires.IsZero() || !got.Expires.Before(hour), got.Expires)
 				return
 			}
-			require.Equal(t, c.until, got.Ends)
+			require.Equal(t, c.until, got.Expires)
 		})
 	}
 }

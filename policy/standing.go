@@ -28,10 +28,10 @@ type Standing struct {
 	// Text says in one sentence why the key is not live. It may be shown to the
 	// holder of the key's secret. It is empty for StateActive.
 	Text string
-	// Ends is the instant from which the key is expired: its own expiry, or an
+	// Expires is the instant from which the key is expired: its own expiry, or an
 	// earlier one by the rules. Zero means never.
-	Ends time.Time
-	// ByRules means that the rules expire the key at Ends, before its own expiry.
+	Expires time.Time
+	// ByRules means that the rules expire the key at Expires, before its own expiry.
 	ByRules bool
 }
 
@@ -44,12 +44,12 @@ func (s Standing) Live() bool { return s.State == StateActive }
 // (apikey.Config.Workspaces), and calls no policies.
 func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) Standing {
 	var s Standing
-	s.Ends = endsAt(k, EffectiveRules(instance, w))
-	s.ByRules = earlier(s.Ends, k.NotAfter)
+	s.Expires = endsAt(k, EffectiveRules(instance, w))
+	s.ByRules = earlier(s.Expires, k.NotAfter)
 	switch {
 	case k.Disabled:
 		s.State, s.Text = StateDisabled, "This API key is disabled."
-	case s.Ends.IsZero() || now.Before(s.Ends):
+	case s.Expires.IsZero() || now.Before(s.Expires):
 		s.State, s.Text = settingsState(w, instance)
 	case s.ByRules:
 		s.State, s.Text = StateExpired, "This API key has expired under the rules of this service."

@@ -40,7 +40,7 @@ type EpochState struct {
 //
 // Each key, each workspace and the instance has an epoch. Drivers keep it in the
 // record. They raise it in the same write as a change that asks for it
-// (Change.EndTokens), to the larger of the old epoch plus one and the store's clock
+// (Change.RevokeTokens), to the larger of the old epoch plus one and the store's clock
 // in microseconds since 1970. So an epoch from before a restored backup never comes
 // back. A new key's epoch is the store's clock. The epoch of a workspace or of the
 // instance is 0 until it is first raised.

@@ -19,11 +19,11 @@ type Key struct {
 	Name string
 	// Permissions is the concrete set that the key holds.
 	Permissions scope.Set
-	// Asked is the set as the caller gave it, wildcards included.
-	Asked scope.Set
-	// Admin is the part of Permissions that an organization admin granted as admin
+	// RequestedPermissions is the set as the caller gave it, wildcards included.
+	RequestedPermissions scope.Set
+	// AdminPermissions is the part of Permissions that an organization admin granted as admin
 	// permissions. A permission that became an admin permission later is not in it.
-	Admin scope.Set
+	AdminPermissions scope.Set
 	// Secrets are the key's secrets, newest last. A key without secrets cannot log
 	// in.
 	Secrets []Secret
@@ -101,15 +101,15 @@ type Change struct {
 	Once *OnceID
 	// Now is the caller's time, which the expiry of Once is compared with.
 	Now time.Time
-	// EndTokens raises the epoch of the record that is written, which revokes every
+	// RevokeTokens raises the epoch of the record that is written, which revokes every
 	// token issued under the old one. See Epochs. Create, Delete and
 	// DeleteWorkspace ignore it: a new key has no tokens, and a deletion revokes
 	// all of them.
-	EndTokens bool
-	// If lists the records that the decision to write was based on. If one of them
+	RevokeTokens bool
+	// Preconditions lists the records that the decision to write was based on. If one of them
 	// has changed since it was read, the call fails with ErrConflict and nothing is
 	// written. The caller then reads again and decides again.
-	If []Precondition
+	Preconditions []Precondition
 }
 
 // Precondition names a record and the version at which it was read. It holds as
@@ -140,7 +140,7 @@ type Keys interface {
 	// Create adds a key with Version 1, whatever k.Version says.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
-	// precondition of c.If that does not hold is ErrConflict; a workspace that
+	// precondition of c.Preconditions that does not hold is ErrConflict; a workspace that
 	// was deleted is ErrNotFound; an id that a key or a tombstone has is
 	// ErrExists; a workspace that holds limit keys or more is ErrLimit, unless
 	// limit is NoLimit. Disabled and expired keys count, deleted ones do not. Of N
@@ -161,7 +161,7 @@ type Keys interface {
 	// digest.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
-	// precondition of c.If that does not hold is ErrConflict; missing, deleted
+	// precondition of c.Preconditions that does not hold is ErrConflict; missing, deleted
 	// or of another workspace is ErrNotFound; another version is ErrConflict.
 	// Of N concurrent calls with one version exactly one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
@@ -182,10 +182,10 @@ type Keys interface {
 // changes no version, writes no event and raises no epoch. Only Rehash sends a
 // notice.
 type Upkeep interface {
-	// Touch sets the LastUsed of keys and secrets. It skips a use of a key or
+	// RecordUses sets the LastUsed of keys and secrets. It skips a use of a key or
 	// secret that does not exist any more. A time older than the stored one changes
 	// nothing.
-	Touch(ctx context.Context, uses []Use) error
+	RecordUses(ctx context.Context, uses []Use) error
 	// Rehash replaces the digest of one secret with to, if it is still from.
 	// Atomic. A missing key or secret is ErrNotFound; another digest is
 	// ErrConflict.

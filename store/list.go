@@ -60,9 +60,9 @@ type KeyQuery struct {
 	// CreatedBy, unless zero, keeps keys that this actor created. An empty Kind
 	// matches every kind.
 	CreatedBy ActorRef
-	// MadeBy, unless empty, keeps keys that the actor with this id created, and
+	// CreatorID, unless empty, keeps keys that the actor with this id created, and
 	// keys with a secret that it created, whatever its Kind.
-	MadeBy string
+	CreatorID string
 	// Disabled, unless nil, keeps keys in that state.
 	Disabled *bool
 	// NotAfterFrom and NotAfterTo, unless zero, keep keys with
@@ -104,10 +104,10 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 // Matches reports whether k meets every condition of q. It is for drivers.
 func (q *KeyQuery) Matches(k *Key) bool {
 	creator, text := q.CreatedBy, lower(q.Text)
-	madeSecret := func(s Secret) bool { return s.CreatedBy.ID == q.MadeBy }
+	madeSecret := func(s Secret) bool { return s.CreatedBy.ID == q.CreatorID }
 	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
 		(creator == ActorRef{} || creator.ID == k.CreatedBy.ID && (creator.Kind == "" || creator.Kind == k.CreatedBy.Kind)) &&
-		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, madeSecret)) &&
+		(q.CreatorID == "" || q.CreatorID == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, madeSecret)) &&
 		(q.NotAfterFrom.IsZero() || !k.NotAfter.IsZero() && !k.NotAfter.Before(q.NotAfterFrom)) &&
 		(q.NotAfterTo.IsZero() || !k.NotAfter.IsZero() && k.NotAfter.Before(q.NotAfterTo)) &&
 		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&

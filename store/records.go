@@ -25,7 +25,7 @@ type SigningKey struct {
 	Created         time.Time
 	NotBefore       time.Time // signs from this instant
 	NotAfter        time.Time // signs until this instant; zero means that it has no successor yet
-	Retire          time.Time // is published until this instant; zero if NotAfter is
+	PublishUntil    time.Time // is published until this instant; zero if NotAfter is
 }
 
 // SigningKeys stores the ring.
@@ -76,7 +76,7 @@ type Usage interface {
 	Add(ctx context.Context, counts []Count) error
 	// Days returns a key's counts with from <= day < to, oldest first. Days without
 	// counts are left out. Day is midnight UTC.
-	Days(ctx context.Context, workspace, key string, from, to time.Time) ([]Count, error)
+	ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]Count, error)
 	// Prune removes days before the given time and returns how many.
 	Prune(ctx context.Context, before time.Time) (int, error)
 }
@@ -128,9 +128,9 @@ type ListEntry struct {
 	Until time.Time
 }
 
-// Lists records which entries of the host's lists are in use. A process that starts
+// HostLists records which entries of the host's lists are in use. A process that starts
 // without one of them can then report it.
-type Lists interface {
+type HostLists interface {
 	// Entries returns the recorded entries, sorted by list and name in byte order.
 	Entries(ctx context.Context) ([]ListEntry, error)
 	// Record adds entries, all or none. For an entry that exists, the later Until
@@ -141,13 +141,13 @@ type Lists interface {
 	Forget(ctx context.Context, list ListName, name string) error
 }
 
-// Notice is a notification of a change.
-type Notice struct {
+// Notification is a notification of a change.
+type Notification struct {
 	// Sequence rises by one with each notice of a stream, so a gap means that a
 	// notice was lost. A heartbeat has the number of the last change, even if the
 	// notice of that change was lost. So the loss of the last notice shows, too.
 	Sequence uint64
-	Kind     NoticeKind
+	Kind     NotificationKind
 	// Workspace and Key name what changed; either may be empty.
 	Workspace string
 	Key       string
@@ -159,17 +159,17 @@ type Notice struct {
 // its driver reaches the data.
 const HeartbeatEvery = 200 * time.Millisecond
 
-// NoticeKind is what changed.
-type NoticeKind uint8
+// NotificationKind is what changed.
+type NotificationKind uint8
 
 // The kinds of notice.
 const (
-	NoticeHeartbeat NoticeKind = iota
-	NoticeKey
-	NoticeWorkspace
-	NoticeInstance
-	NoticeSigningKeys
-	NoticeToken
+	NotificationHeartbeat NotificationKind = iota
+	NotificationKey
+	NotificationWorkspace
+	NotificationInstance
+	NotificationSigningKeys
+	NotificationToken
 )
 
 // Watch streams notices of the changes made by any process.
@@ -179,5 +179,5 @@ type Watch interface {
 	// breaks, and returns the reason. The first notice after ready is a heartbeat,
 	// so that a gap shows from the start; further heartbeats come as HeartbeatEvery
 	// says. When notice is called, the change can be read.
-	Watch(ctx context.Context, ready func(), notice func(Notice)) error
+	Watch(ctx context.Context, ready func(), notice func(Notification)) error
 }

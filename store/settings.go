@@ -89,7 +89,7 @@ type Settings interface {
 	Instance(ctx context.Context) (InstanceSettings, error)
 	// SetInstance replaces the record and raises its version by one, if the
 	// stored version is still s.Version (0: none yet). Atomic, checked in
-	// this order: c.Once already spent is ErrExists; a precondition of c.If
+	// this order: c.Once already spent is ErrExists; a precondition of c.Preconditions
 	// that does not hold, or another version, is ErrConflict.
 	SetInstance(ctx context.Context, s InstanceSettings, c Change) error
 	// Workspace returns a workspace's record. If it was never saved, the record is
@@ -99,9 +99,9 @@ type Settings interface {
 	// deleted workspace is ErrNotFound. Only DeleteWorkspace sets Deleted.
 	SetWorkspace(ctx context.Context, w Workspace, c Change) error
 	// DeleteWorkspace removes all keys of a workspace as Keys.Delete does, sets
-	// Deleted in its record and raises its epoch, whatever c.EndTokens says. Its
+	// Deleted in its record and raises its epoch, whatever c.RevokeTokens says. Its
 	// events stay. Atomic, checked in this order: c.Once already spent is
-	// ErrExists; a precondition of c.If that does not hold is ErrConflict; a
+	// ErrExists; a precondition of c.Preconditions that does not hold is ErrConflict; a
 	// workspace that was deleted before is ErrNotFound.
 	DeleteWorkspace(ctx context.Context, id string, at time.Time, c Change) error
 }

@@ -64,7 +64,7 @@ func (a keysAPI) create(r *http.Request) (status int, body any, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	spec.Before = func(_ context.Context, key apikey.Key, _ apikey.Secret) error {
+	spec.BeforeStore = func(_ context.Context, key apikey.Key, _ apikey.Secret) error {
 		if dateOf(key) == spec.Expiry.String() { // the provider accepts only the expiry that it sent
 			return nil
 		}

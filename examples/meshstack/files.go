@@ -101,7 +101,7 @@ func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.
 		once := store.OnceID{Space: "meshstack", ID: "bootstrap", Expires: now.Add(10 * time.Second)}
 		if _, _, err = keys.Create(ctx, maker, apikey.Spec{
 			Workspace: adminWorkspace, Name: "bootstrap", Permissions: keys.Catalog().All(), Once: &once,
-			Before: func(_ context.Context, key apikey.Key, secret apikey.Secret) error {
+			BeforeStore: func(_ context.Context, key apikey.Key, secret apikey.Secret) error {
 				_ = os.Remove(draft) //nolint:errcheck // an older draft of the same key
 				draft = file + "." + key.ID
 				text, err := json.Marshal(credentials{key.ID, secret.Reveal()})

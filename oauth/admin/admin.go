@@ -132,7 +132,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
-	c := &call{h: h, w: w, r: r.WithContext(ctx), held: request.HoldBody(w, r, h.cfg.Timeout)}
+	c := &call{h: h, w: w, r: r.WithContext(ctx), held: request.BoundBody(w, r, h.cfg.Timeout)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}

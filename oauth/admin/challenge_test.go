@@ -28,7 +28,7 @@ type unreadable struct{ store.Epochs }
 
 func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error) {
 	_, refused := bearer.Credential(http.Header{"Authorization": {"Bearer a", "Bearer b"}})
-	return store.EpochState{}, errors.Join(refused, bearer.ErrEnded, store.ErrUnavailable)
+	return store.EpochState{}, errors.Join(refused, bearer.ErrRevoked, store.ErrUnavailable)
 }
 
 // TestBearerChallenge: the challenge says invalid_token only if the token is not valid

@@ -15,7 +15,7 @@ var errDown = fmt.Errorf("dial canary: %w", store.ErrUnavailable)
 // failing is a store that cannot be reached after the service has started.
 func failing(s store.Store) store.Store {
 	return harness.Tapped(s, func(_ context.Context, call string) error {
-		if call == "Lists.Entries" {
+		if call == "HostLists.Entries" {
 			return nil
 		}
 		return errDown
@@ -26,7 +26,7 @@ func failing(s store.Store) store.Store {
 // are those of context, as a driver's may be.
 func hanging() store.Store {
 	return harness.Tapped(memstore.New(), func(ctx context.Context, call string) error {
-		if call == "Lists.Entries" {
+		if call == "HostLists.Entries" {
 			return nil
 		}
 		if err := harness.Hang(ctx, call); !strings.HasPrefix(call, "Settings.") {

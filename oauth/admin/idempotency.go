@@ -43,7 +43,7 @@ func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	if once == nil {
 		return nil
 	}
-	key, before, err := c.h.keys.Spent(ctx, *once)
+	key, before, err := c.h.keys.FindOnce(ctx, *once)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil

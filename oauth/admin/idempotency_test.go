@@ -208,6 +208,6 @@ func TestWithoutOnceIDs(t *testing.T) {
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeConflict)
 	require.Len(t, r.list("olga", createA).Keys, 1)
-	_, _, err := r.keys.Spent(t.Context(), store.OnceID{Space: "x", ID: "y"})
+	_, _, err := r.keys.FindOnce(t.Context(), store.OnceID{Space: "x", ID: "y"})
 	require.ErrorIs(t, err, store.ErrNotFound)
 }

@@ -72,7 +72,7 @@ func (c *call) refusalOf(err error) *refusal {
 func problemOf(r *refusal) Problem {
 	row := r.Row()
 	p := Problem{
-		Type: ProblemType + row.Manage.Code, Title: row.Wrong, Status: row.Manage.Status, Detail: cmp.Or(r.Detail, row.Do),
+		Type: ProblemType + row.Manage.Code, Title: row.Problem, Status: row.Manage.Status, Detail: cmp.Or(r.Detail, row.Remedy),
 		Missing: r.Missing, Rule: r.Rule, Key: r.Key,
 	}
 	for _, wrong := range r.Fields {

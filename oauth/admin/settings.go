@@ -71,7 +71,7 @@ func (h *Handler) saveSettings(c *call) error {
 
 // endTokens serves POST /settings/end_tokens.
 func (h *Handler) endTokens(c *call) error {
-	if err := h.keys.EndAllTokens(c.r.Context(), c.actor); err != nil {
+	if err := h.keys.RevokeAllTokens(c.r.Context(), c.actor); err != nil {
 		return err
 	}
 	return h.readSettings(c)
@@ -198,17 +198,17 @@ func (h *Handler) previewWorkspace(c *call) error {
 }
 
 // answerEffects sends what other settings would do to each key.
-func (c *call) answerEffects(page apikey.Page[apikey.Effect], err error) error {
+func (c *call) answerEffects(page apikey.Page[apikey.KeyPreview], err error) error {
 	if err != nil {
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"effects": each(page.Keys, func(e *apikey.Effect) members {
+		"effects": each(page.Keys, func(e *apikey.KeyPreview) members {
 			return members{
 				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After),
 			}
 		}),
-		"looked_at": page.Looked,
+		"looked_at": page.Checked,
 	})
 }
 
@@ -219,10 +219,10 @@ func (h *Handler) listViolations(c *call) error {
 	if err != nil {
 		return err
 	}
-	broken := slices.DeleteFunc(page.Keys, func(k apikey.Key) bool { return len(k.Breaks) == 0 })
+	broken := slices.DeleteFunc(page.Keys, func(k apikey.Key) bool { return len(k.RulesBroken) == 0 })
 	return c.answerPage(page.Next, members{
 		"violations": each(broken, func(k *apikey.Key) members {
-			return members{"key": showKey(k), "rules": k.Breaks, "ends": orNull(k.Standing.Ends)}
+			return members{"key": showKey(k), "rules": k.RulesBroken, "ends": orNull(k.Standing.Expires)}
 		}),
 	})
 }

@@ -182,8 +182,8 @@ func TestSuspend(t *testing.T) {
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 }
 
-// TestEndTokens: every earlier token is revoked, settings are kept, and keys can log in.
-func TestEndTokens(t *testing.T) {
+// TestRevokeTokens: every earlier token is revoked, settings are kept, and keys can log in.
+func TestRevokeTokens(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
 	before := r.epochs("team-a", m.Key.ID)

@@ -131,7 +131,7 @@ func TestPreconditionsOfChanges(t *testing.T) {
 					want = append(want, store.Precondition{Workspace: "team-a", Version: 4}, store.Precondition{Version: 1})
 				}
 				require.NoError(t, o.do(s.rig, actor, s.target))
-				require.ElementsMatch(t, want, last.If)
+				require.ElementsMatch(t, want, last.Preconditions)
 			})
 		}
 	}
@@ -140,13 +140,13 @@ func TestPreconditionsOfChanges(t *testing.T) {
 		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
 		maker, _ := s.direct.create(admin, "team-b", "admin.keys.save")
 		require.NoError(t, operations[0].do(s.rig, asKey(maker), apikey.Key{}))
-		require.ElementsMatch(t, []store.Precondition{{Key: maker.ID, Version: 1}, {Workspace: "team-a"}, {Workspace: "team-b"}, {}}, last.If)
+		require.ElementsMatch(t, []store.Precondition{{Key: maker.ID, Version: 1}, {Workspace: "team-a"}, {Workspace: "team-b"}, {}}, last.Preconditions)
 	})
 	t.Run("B27 a restored key", func(t *testing.T) {
 		var last store.Change
 		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
 		s.restore(store.Found{Key: store.Key{ID: "k", Workspace: "team-a", Name: "ci", Created: noon}})
-		require.ElementsMatch(t, []store.Precondition{{Workspace: "team-a"}, {}}, last.If)
+		require.ElementsMatch(t, []store.Precondition{{Workspace: "team-a"}, {}}, last.Preconditions)
 	})
 }
 
@@ -300,7 +300,7 @@ func TestNarrowingChangesSucceed(t *testing.T) {
 	}
 }
 
-// TestBeforeSeesWhatIsStored tests that Spec.Before is called once, and again only
+// TestBeforeSeesWhatIsStored tests that Spec.BeforeStore is called once, and again only
 // if the key differs.
 func TestBeforeSeesWhatIsStored(t *testing.T) {
 	ctx := t.Context()
@@ -326,7 +326,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 			var shown []apikey.Key
 			var secrets []string
 			key, secret := s.create(asKey(maker), "team-a", "", func(spec *apikey.Spec) {
-				spec.Before = func(_ context.Context, k apikey.Key, secret apikey.Secret) error {
+				spec.BeforeStore = func(_ context.Context, k apikey.Key, secret apikey.Secret) error {
 					shown, secrets = append(shown, k), append(secrets, secret.Reveal())
 					return nil
 				}
@@ -351,7 +351,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 			return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
 		}, nil)
 		_, err := s.Import(ctx, asKey(s.maker), apikey.ImportSpec{
-			Spec: apikey.Spec{Workspace: "team-a", Name: "old", Before: func(context.Context, apikey.Key, apikey.Secret) error { calls++; return nil }},
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old", BeforeStore: func(context.Context, apikey.Key, apikey.Secret) error { calls++; return nil }},
 			ID:   "legacy", Secret: "hunter2",
 		})
 		require.NoError(t, err)
@@ -360,7 +360,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 	t.Run("an error of its own is not retried", func(t *testing.T) {
 		r, calls := newRig(t), 0
 		_, _, err := r.tryCreate(owner, "team-a", "", func(spec *apikey.Spec) {
-			spec.Before = func(context.Context, apikey.Key, apikey.Secret) error { calls++; return store.ErrConflict }
+			spec.BeforeStore = func(context.Context, apikey.Key, apikey.Secret) error { calls++; return store.ErrConflict }
 		})
 		require.ErrorIs(t, err, store.ErrConflict)
 		require.Equal(t, 1, calls)

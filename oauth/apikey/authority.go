@@ -96,7 +96,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
 	}
-	p.key, p.found, p.end = &found.Key, &found, standing.Ends
+	p.key, p.found, p.end = &found.Key, &found, standing.Expires
 	p.workspaces = []string{found.Key.Workspace}
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	holds := func(name string) bool { return name != "" && held.Has(name) }

@@ -13,13 +13,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestBefore tests that Spec.Before gets the secret before the key is stored.
+// TestBefore tests that Spec.BeforeStore gets the secret before the key is stored.
 func TestBefore(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Imported, c.Policy = true, policy.MaxKeys(2) })
 	var shown apikey.Key
 	var secret apikey.Secret
 	calls := 0
-	spec := apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: perms("project.*"), Before: func(ctx context.Context, key apikey.Key, s apikey.Secret) error {
+	spec := apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: perms("project.*"), BeforeStore: func(ctx context.Context, key apikey.Key, s apikey.Secret) error {
 		calls++
 		shown, secret = key, s
 		_, err := r.Get(ctx, admin, key.ID)
@@ -38,7 +38,7 @@ func TestBefore(t *testing.T) {
 		full := errors.New("the disk is full")
 		refused := spec
 		refused.Once = &store.OnceID{Space: "test", ID: "once", Expires: noon.Add(time.Hour)}
-		refused.Before = func(context.Context, apikey.Key, apikey.Secret) error { return full }
+		refused.BeforeStore = func(context.Context, apikey.Key, apikey.Secret) error { return full }
 		_, none, err := r.Create(t.Context(), owner, refused)
 		require.ErrorIs(t, err, full)
 		require.Empty(t, none.Reveal())
@@ -46,13 +46,13 @@ func TestBefore(t *testing.T) {
 		page, err := r.List(t.Context(), admin, store.KeyQuery{Workspace: "team-a"})
 		require.NoError(t, err)
 		require.Len(t, page.Keys, 1)
-		refused.Before = nil
+		refused.BeforeStore = nil
 		_, _, err = r.Create(t.Context(), owner, refused)
 		require.NoError(t, err)
 	})
 	t.Run("it is not called for a key that is refused anyway", func(t *testing.T) {
 		refused := spec
-		refused.Before = func(context.Context, apikey.Key, apikey.Secret) error {
+		refused.BeforeStore = func(context.Context, apikey.Key, apikey.Secret) error {
 			require.Fail(t, "asked")
 			return nil
 		}
@@ -67,7 +67,7 @@ func TestBefore(t *testing.T) {
 		calls = 0
 		late := spec
 		late.Workspace, late.Once = "team-b", &store.OnceID{Space: "test", ID: "once", Expires: noon.Add(time.Hour)}
-		late.Before = func(context.Context, apikey.Key, apikey.Secret) error { calls++; return nil }
+		late.BeforeStore = func(context.Context, apikey.Key, apikey.Secret) error { calls++; return nil }
 		_, _, err := r.Create(t.Context(), admin, late)
 		require.ErrorIs(t, err, store.ErrExists)
 		require.Equal(t, 1, calls)
@@ -75,7 +75,7 @@ func TestBefore(t *testing.T) {
 	t.Run("an import gives no secret", func(t *testing.T) {
 		calls = 0
 		spec.Workspace = "team-b"
-		spec.Before = func(_ context.Context, key apikey.Key, s apikey.Secret) error {
+		spec.BeforeStore = func(_ context.Context, key apikey.Key, s apikey.Secret) error {
 			calls++
 			require.Equal(t, "robot-7", key.ID)
 			require.Empty(t, s.Reveal())

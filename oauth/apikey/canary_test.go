@@ -81,8 +81,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
 		"Page": []any{page, outdated, effects}, "Key": key, "KeySecret": key.Secrets[0],
-		"Effect": apikey.Effect{Key: key},
-		"Actor":  owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
+		"KeyPreview": apikey.KeyPreview{Key: key},
+		"Actor":      owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},

@@ -166,7 +166,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if err != nil {
 		return Key{}, err
 	}
-	change.Once, change.If, change.EndTokens = spend(a.once, id), conditions, endsTokens(&before, &after)
+	change.Once, change.Preconditions, change.RevokeTokens = spend(a.once, id), conditions, endsTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
 		return Key{}, writeError(a.action, err)
 	}
@@ -203,9 +203,9 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
-	if c.Permissions != nil && (!c.Permissions.Equal(k.Asked) || p.admin && s.raised(k).Len() > 0) {
-		k.Permissions, k.Asked = s.expand(&bad, *c.Permissions, p.admin), *c.Permissions
-		k.Admin = s.grantedAdmin(p, k.Permissions, k.Admin)
+	if c.Permissions != nil && (!c.Permissions.Equal(k.RequestedPermissions) || p.admin && s.raised(k).Len() > 0) {
+		k.Permissions, k.RequestedPermissions = s.expand(&bad, *c.Permissions, p.admin), *c.Permissions
+		k.AdminPermissions = s.grantedAdmin(p, k.Permissions, k.AdminPermissions)
 	}
 	return bad.orNil()
 }
@@ -222,7 +222,7 @@ func (s *Service) grantedAdmin(p powers, permissions, before scope.Set) scope.Se
 
 // widens reports whether the key may do more, or longer, than before.
 func widens(before, after *store.Key) bool {
-	return !before.Permissions.ContainsAll(after.Permissions) || !before.Admin.ContainsAll(after.Admin) || outlives(after.NotAfter, before.NotAfter) ||
+	return !before.Permissions.ContainsAll(after.Permissions) || !before.AdminPermissions.ContainsAll(after.AdminPermissions) || outlives(after.NotAfter, before.NotAfter) ||
 		lacks(before.Resources, after.Resources)
 }
 
@@ -248,7 +248,7 @@ func sameSecrets(a, b *store.Key) bool {
 // changedFields returns the names of the fields that differ.
 func changedFields(before, after *store.Key) (changed fields) {
 	changed.add(before.Name != after.Name, "name")
-	changed.add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
+	changed.add(!before.Permissions.Equal(after.Permissions) || !before.RequestedPermissions.Equal(after.RequestedPermissions) || !before.AdminPermissions.Equal(after.AdminPermissions), "permissions")
 	changed.add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
 	changed.add(!slices.Equal(before.Resources, after.Resources), "resources")
 	changed.add(before.Disabled != after.Disabled, "disabled")

@@ -40,7 +40,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 		t.Helper()
 		require.Len(t, r.events(store.EventQuery{}), 2)
 		require.ErrorIs(t, errOf(r.Import(ctx, owner, legacy)), store.ErrExists, "the tombstone")
-		days, err := st.Usage.Days(ctx, "team-a", "legacy", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+		days, err := st.Usage.ByDay(ctx, "team-a", "legacy", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
 		require.NoError(t, err)
 		require.Len(t, days, 1)
 	}
@@ -50,7 +50,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.clock.Set(noon.Add(ahead))
-			agrees, err := r.ClockAgrees(ctx)
+			agrees, err := r.CheckClock(ctx)
 			require.NoError(t, err)
 			require.False(t, agrees)
 			before := len(r.logs.String())
@@ -66,7 +66,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 	}
 	for _, near := range []time.Duration{0, time.Minute, -time.Minute} {
 		r.clock.Set(noon.Add(near))
-		agrees, err := r.ClockAgrees(ctx)
+		agrees, err := r.CheckClock(ctx)
 		require.NoError(t, err)
 		require.True(t, agrees, near.String())
 	}
@@ -84,7 +84,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 		require.NoError(t, r.Prune(ctx))
 		require.Empty(t, r.events(store.EventQuery{}))
 		require.NoError(t, errOf(r.Import(ctx, owner, legacy)))
-		days, err := st.Usage.Days(ctx, "team-a", "legacy", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+		days, err := st.Usage.ByDay(ctx, "team-a", "legacy", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
 		require.NoError(t, err)
 		require.Empty(t, days)
 	})

@@ -127,7 +127,7 @@ type Options struct {
 	UsageRetention time.Duration
 	// MaxClockSkew is how much this process's clock may differ from the store's, if
 	// the store has one. If it differs more, Prune deletes nothing; see
-	// ClockAgrees. Default 1 minute; 1 second to 1 hour.
+	// CheckClock. Default 1 minute; 1 second to 1 hour.
 	MaxClockSkew time.Duration
 	// RemindBefore is how long before a key expires reminders are sent to the host,
 	// unless settings say otherwise: at most store.MaxReminders times, from 1 hour
@@ -205,7 +205,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Settings", st.Settings == nil},
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
-		{"Lists", st.Lists == nil},
+		{"Lists", st.HostLists == nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing: set it", need.name))

@@ -45,10 +45,10 @@ type Spec struct {
 	Resources []string
 	// Once, unless nil, is a one-time id that the creation spends. The store keeps
 	// the key's id with it, and the Value after one space if that is not empty: see
-	// Spent. If it was spent before, the error is store.ErrExists. It must expire
+	// FindOnce. If it was spent before, the error is store.ErrExists. It must expire
 	// in the future.
 	Once *store.OnceID
-	// Before, unless nil, is called with the key as it is to be stored and its
+	// BeforeStore, unless nil, is called with the key as it is to be stored and its
 	// secret, after every check and policy and right before the write. If it
 	// returns an error, nothing is stored, and the call returns that error wrapped.
 	// Use it to save what would be lost if the process ended now, such as the
@@ -56,7 +56,7 @@ type Spec struct {
 	// a second time only if settings change at that moment and the key is to be
 	// stored with other permissions or another expiry; id and secret stay the same.
 	// The write may still fail. Import passes no secret, since its caller has it.
-	Before func(ctx context.Context, key Key, secret Secret) error `json:"-"`
+	BeforeStore func(ctx context.Context, key Key, secret Secret) error `json:"-"`
 	// Address is the client's IP address, for policies. The zero Addr means
 	// unknown.
 	Address netip.Addr
@@ -93,13 +93,13 @@ type creation struct {
 	policy policy.Action
 	action string
 	id     string
-	shown  Secret // passed to Spec.Before
+	shown  Secret // passed to Spec.BeforeStore
 	// secret makes the record of the key's secret, which may take long.
 	secret func(*store.Key) (store.Secret, error)
 
 	now    time.Time
 	made   []store.Secret // the result of secret
-	before *store.Key     // the last argument of Spec.Before
+	before *store.Key     // the last argument of Spec.BeforeStore
 }
 
 // add is the common part of Create and Import. It reads the actor's powers,
@@ -168,7 +168,7 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 	if err != nil {
 		return err
 	}
-	change.Once, change.If = spend(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
+	change.Once, change.Preconditions = spend(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
 	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
 		return err
 	}
@@ -193,20 +193,20 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	checkExpiry(&bad, spec.Expiry, c.now)
 	checkOnce(&bad, spec.Once, c.now)
 	key := store.Key{
-		ID:           c.id,
-		Workspace:    spec.Workspace,
-		Name:         spec.Name,
-		Permissions:  s.expand(&bad, spec.Permissions, p.admin),
-		Asked:        spec.Permissions,
-		NotAfter:     micro(spec.Expiry.At),
-		NotAfterText: spec.Expiry.Date,
-		Resources:    s.checkResources(&bad, spec.Resources),
-		CreatedBy:    p.actor.ref,
-		Created:      c.now,
-		Updated:      c.now,
-		Version:      1,
+		ID:                   c.id,
+		Workspace:            spec.Workspace,
+		Name:                 spec.Name,
+		Permissions:          s.expand(&bad, spec.Permissions, p.admin),
+		RequestedPermissions: spec.Permissions,
+		NotAfter:             micro(spec.Expiry.At),
+		NotAfterText:         spec.Expiry.Date,
+		Resources:            s.checkResources(&bad, spec.Resources),
+		CreatedBy:            p.actor.ref,
+		Created:              c.now,
+		Updated:              c.now,
+		Version:              1,
 	}
-	key.Admin = s.grantedAdmin(p, key.Permissions, scope.Set{})
+	key.AdminPermissions = s.grantedAdmin(p, key.Permissions, scope.Set{})
 	if p.key != nil {
 		key.Depth = p.key.Depth + 1
 	}
@@ -219,15 +219,15 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	return key, bad.orNil()
 }
 
-// show calls Spec.Before, unless that was called with the same key.
+// show calls Spec.BeforeStore, unless that was called with the same key.
 func (c *creation) show(ctx context.Context, s *Service, found *store.Found) error {
 	key := &found.Key
-	if c.spec.Before == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {
+	if c.spec.BeforeStore == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {
 		return nil
 	}
 	seen := key.Clone()
 	c.before = &seen
-	if err := c.spec.Before(ctx, s.shown(found, c.now), c.shown); err != nil {
+	if err := c.spec.BeforeStore(ctx, s.shown(found, c.now), c.shown); err != nil {
 		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
 	}
 	return nil
@@ -247,7 +247,7 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 		return 0, err
 	}
 	result := request.Result()
-	after.Permissions, after.Admin = result.Permissions, after.Admin.Intersect(result.Permissions)
+	after.Permissions, after.AdminPermissions = result.Permissions, after.AdminPermissions.Intersect(result.Permissions)
 	after.NotAfter, after.NotAfterText = result.NotAfter, result.NotAfterText
 	return request.Limit(), nil
 }

@@ -21,13 +21,13 @@ func TestCreate(t *testing.T) {
 	key, secret := r.create(owner, "team-a", "project.*", func(s *apikey.Spec) { s.Name = "Übersetzer 🔑" })
 	require.Equal(t, apikey.Key{
 		ID: key.ID, Workspace: "team-a", Name: "Übersetzer 🔑",
-		Permissions: perms("project.delete project.list project.save"), Asked: perms("project.*"),
+		Permissions: perms("project.delete project.list project.save"), RequestedPermissions: perms("project.*"),
 		Secrets: []apikey.KeySecret{{
 			ID: key.Secrets[0].ID, Hint: secret.Hint(), Prefix: "lk_", CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
 			Generated: true, Created: noon,
 		}},
 		CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
-		Created:   noon, Updated: noon, Renewed: noon, Version: 1, Standing: policy.Standing{State: policy.StateActive},
+		Created:   noon, Updated: noon, SecretCreated: noon, Version: 1, Standing: policy.Standing{State: policy.StateActive},
 	}, key)
 	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, key.ID, "B03")
 	stored, err := r.Get(t.Context(), owner, key.ID)

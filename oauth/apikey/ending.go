@@ -76,6 +76,6 @@ func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, versio
 	if err != nil {
 		return err
 	}
-	change.If = p.preconditions()
+	change.Preconditions = p.preconditions()
 	return writeError("delete key", s.store.Keys.Delete(ctx, workspace, id, version, now, change))
 }

@@ -30,7 +30,7 @@ func TestAFailedChangeEndsNothing(t *testing.T) {
 		"Delete":          func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, 0) },
 		"Suspend":         func(r *rig, _ apikey.Key) error { return r.SetSuspended(ctx, admin, "team-a", true) },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
-		"EndAllTokens":    func(r *rig, _ apikey.Key) error { return r.EndAllTokens(ctx, admin) },
+		"RevokeAllTokens": func(r *rig, _ apikey.Key) error { return r.RevokeAllTokens(ctx, admin) },
 	} {
 		t.Run("B22 "+name, func(t *testing.T) {
 			down := false
@@ -131,11 +131,11 @@ func TestEndAllTokens(t *testing.T) {
 	for name, actor := range map[string]apikey.Actor{
 		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All(), ""),
 	} {
-		require.ErrorAs(t, r.note(r.EndAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
+		require.ErrorAs(t, r.note(r.RevokeAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
 	}
 	require.False(t, r.ended(tokens[0]))
 	for range 2 {
-		require.NoError(t, r.EndAllTokens(ctx, admin))
+		require.NoError(t, r.RevokeAllTokens(ctx, admin))
 		for i := range keys {
 			require.True(t, r.ended(tokens[i]), "B30 of every workspace")
 			tokens[i] = r.mustLogin(keys[i].ID, secrets[i])
@@ -145,7 +145,7 @@ func TestEndAllTokens(t *testing.T) {
 	shown, err := r.Settings(ctx, admin)
 	require.NoError(t, err)
 	require.Equal(t, rules, shown.Rules, "the settings in force stay")
-	events := r.events(store.EventQuery{Action: audit.EndTokens})
+	events := r.events(store.EventQuery{Action: audit.RevokeTokens})
 	require.Len(t, events, 2)
 	require.Equal(t, admin.Ref(), events[0].Actor)
 
@@ -163,7 +163,7 @@ func TestEndAllTokens(t *testing.T) {
 		}, "Settings.SetInstance"))
 		key, secret := r.create(owner, "team-a", "project.list")
 		token := r.mustLogin(key.ID, secret)
-		require.NoError(t, r.EndAllTokens(ctx, admin))
+		require.NoError(t, r.RevokeAllTokens(ctx, admin))
 		require.True(t, r.ended(token))
 		shown, err := r.Settings(ctx, admin)
 		require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestRestoredBackup(t *testing.T) {
 	for range 3 {
 		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", true))
 		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", false))
-		require.NoError(t, lived.EndAllTokens(ctx, admin))
+		require.NoError(t, lived.RevokeAllTokens(ctx, admin))
 		token = lived.mustLogin(key.ID, secret)
 		require.True(t, restored.ended(token), "B30 whatever epochs were used before")
 		fresh = restored.mustLogin(key.ID, secret)
@@ -200,7 +200,7 @@ func TestRestoredBackup(t *testing.T) {
 		require.True(t, restored.ended(token))
 		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID, 0)))
 		require.True(t, restored.ended(token))
-		require.NoError(t, restored.EndAllTokens(ctx, admin))
+		require.NoError(t, restored.RevokeAllTokens(ctx, admin))
 		require.True(t, restored.ended(token))
 	}
 }

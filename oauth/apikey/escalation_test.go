@@ -55,7 +55,7 @@ func TestEscalation(t *testing.T) {
 		{"owner's plain wildcard reaches no admin permission", person(owner), nil, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 			key, _ := r.create(a, "team-a", "*.*")
 			require.Equal(t, "keys.delete keys.list keys.rotate keys.save project.delete project.list project.save", key.Permissions.String())
-			require.Equal(t, "*.*", key.Asked.String())
+			require.Equal(t, "*.*", key.RequestedPermissions.String())
 			return nil
 		}, nil},
 		{"owner creates with a permission in another case", person(owner), nil, create("Admin.project.list"), &apikey.InvalidError{}},

@@ -59,7 +59,7 @@ func TestCountedWhileInUse(t *testing.T) {
 		require.NoError(t, r.Prune(ctx))
 		restore(t, from, r, restored.ID)
 		require.NoError(t, r.Prune(t.Context()))
-		require.Zero(t, tap.Take()["Lists.Forget"])
+		require.Zero(t, tap.Take()["HostLists.Forget"])
 		require.ErrorContains(t, start(t, below, lists{peppers: peppers(pepper3), prefixes: []string{"new_"}}), "lacks pepper 1")
 	})
 	t.Run("B31 a key restored while the entry is forgotten", func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestCountedWhileInUse(t *testing.T) {
 		r := rigOn(t, tap.Over(memstore.New()), newer.in)
 		once := false
 		tap.Before(func(_ context.Context, call string) error {
-			if call == "Lists.Forget" && !once {
+			if call == "HostLists.Forget" && !once {
 				once = true
 				restore(t, from, r, restored.ID)
 			}

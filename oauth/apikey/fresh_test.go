@@ -140,7 +140,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				shown, err := b.Get(ctx, owner, key.ID)
 				require.NoError(t, err)
 				require.Equal(t, "renamed", shown.Name, "Get")
-				require.Equal(t, []string{"require_expiry", "max_lifetime"}, shown.Breaks, "Breaks")
+				require.Equal(t, []string{"require_expiry", "max_lifetime"}, shown.RulesBroken, "RulesBroken")
 				w, rules, err := b.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)
 				require.Equal(t, 2*time.Hour, w.Rules.MaxLifetime, "Workspace")
@@ -212,7 +212,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			done.Go(func() { c.Run(running) })
 			defer done.Wait()
 			defer cancel()
-			require.Eventually(t, c.Vouched, time.Minute, time.Millisecond)
+			require.Eventually(t, c.Usable, time.Minute, time.Millisecond)
 			stream.Deafen()
 			b := rigOn(t, c.Store(), configure)
 			look := func() []any {

@@ -119,7 +119,7 @@ func (s *Service) startLists() error {
 // readLists reads which entries are in use. The error lacking names those that the
 // lists lack.
 func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lacking, err error) {
-	if used, err = s.store.Lists.Entries(ctx); err != nil {
+	if used, err = s.store.HostLists.Entries(ctx); err != nil {
 		return nil, nil, fmt.Errorf("apikey: read which peppers and prefixes are in use: %w", err)
 	}
 	used = slices.DeleteFunc(used, func(e store.ListEntry) bool { return e.List != store.Peppers && e.List != store.SecretPrefixes })
@@ -150,7 +150,7 @@ func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error 
 	if len(fresh) == 0 {
 		return nil
 	}
-	err := s.store.Lists.Record(ctx, fresh...)
+	err := s.store.HostLists.Record(ctx, fresh...)
 	switch {
 	case errors.Is(err, store.ErrConflict): // another attempt would not help
 		return errors.New("apikey: Config.Peppers: a pepper in use has the same version and another key: give the new pepper a version of its own")

@@ -41,7 +41,7 @@ func peppers(all ...apikey.Pepper) []apikey.Pepper { return all }
 
 func used(t *testing.T, st store.Store) string {
 	t.Helper()
-	entries, err := st.Lists.Entries(t.Context())
+	entries, err := st.HostLists.Entries(t.Context())
 	require.NoError(t, err)
 	var all []string
 	for _, e := range entries {
@@ -153,7 +153,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		var tap storetest.Tap
 		r := rigOn(t, tap.Over(memstore.New()), all.in)
 		tap.Before(func(_ context.Context, call string) error {
-			if call == "Lists.Record" {
+			if call == "HostLists.Record" {
 				return store.ErrUnavailable
 			}
 			return nil
@@ -186,10 +186,10 @@ func TestWhatIsRecorded(t *testing.T) {
 		for range 3 {
 			r.create(admin, "team-a", "")
 		}
-		require.Equal(t, 1, tap.Take()["Lists.Record"])
+		require.Equal(t, 1, tap.Take()["HostLists.Record"])
 		require.NoError(t, r.Prune(t.Context()))
 		r.create(admin, "team-a", "")
-		require.Zero(t, tap.Take()["Lists.Record"])
+		require.Zero(t, tap.Take()["HostLists.Record"])
 	})
 }
 

@@ -74,7 +74,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		granted = requested
 	}
 	// Policies may write into what they get, so the lifetime is bounded before.
-	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Ends)
+	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Expires)
 	end = earlier(end, p.secret.NotAfter)
 	granted, end, err = s.askPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Service) issuable(k *store.Key) scope.Set {
 // raised returns those permissions of a key that became admin permissions after
 // they were granted.
 func (s *Service) raised(k *store.Key) scope.Set {
-	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.Admin)
+	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.AdminPermissions)
 }
 
 // issuableAt returns which permissions of held a token for the resource may carry.
@@ -189,8 +189,8 @@ func earlier(t, limit time.Time) time.Time {
 func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
 	return Key{
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		Permissions: k.Permissions, RequestedPermissions: k.RequestedPermissions, Withheld: k.Permissions.Minus(issuable),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
-		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+		SecretCreated: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
 	}
 }

@@ -14,9 +14,9 @@ type Key struct {
 	ID        string
 	Workspace string
 	Name      string
-	// Permissions is the set that the key holds, without wildcards. Asked is the
+	// Permissions is the set that the key holds, without wildcards. RequestedPermissions is the
 	// set as it was given, with wildcards.
-	Permissions, Asked scope.Set
+	Permissions, RequestedPermissions scope.Set
 	// Withheld are those of Permissions that no token of the key carries: they were
 	// removed from the catalog, or became admin permissions and were not granted as
 	// such. An organization admin grants the latter again by Update with a set of
@@ -24,9 +24,9 @@ type Key struct {
 	Withheld scope.Set
 	// Secrets are the key's secrets, newest last.
 	Secrets []KeySecret
-	// Renewed is when the newest secret was made, or when the key was made if it
+	// SecretCreated is when the newest secret was made, or when the key was made if it
 	// has no secret. The rule MaxLifetime counts from it.
-	Renewed time.Time
+	SecretCreated time.Time
 	// NotAfter is the key's own expiry; zero is never. NotAfterText is the date
 	// that it was given as, or empty if it was given as an instant. Rules may end
 	// the key earlier, see Standing.
@@ -49,9 +49,9 @@ type Key struct {
 	// Standing says whether the key is live, when it ends and why, as for a login.
 	// Config.Workspaces and Config.Policy are not asked for it.
 	Standing policy.Standing
-	// Breaks names the expiry rules in force that would refuse this key if it were
+	// RulesBroken names the expiry rules in force that would refuse this key if it were
 	// made now: "require_expiry", "max_lifetime".
-	Breaks []string
+	RulesBroken []string
 	// Outdated names the peppers and prefixes of the key's secrets that are not the
 	// first of their list: "pepper 1", "secret prefix lk_".
 	Outdated []string
@@ -79,7 +79,7 @@ type KeySecret struct {
 func (s *Service) shown(f *store.Found, now time.Time) Key {
 	record, instance := forPolicies(f.Key), s.effective(f.Instance)
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
-	shown.Breaks, shown.Outdated = breaks(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
+	shown.RulesBroken, shown.Outdated = breaks(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
 	shown.Secrets = make([]KeySecret, len(record.Secrets))
 	for i, secret := range record.Secrets {
 		shown.Secrets[i] = KeySecret{

@@ -343,7 +343,7 @@ func TestPeppers(t *testing.T) {
 	require.Equal(t, version, shown.Version, "rewriting a digest is no change")
 
 	blind := st
-	blind.Lists = memstore.New().Lists // of a process that started before pepper 3 was used
+	blind.HostLists = memstore.New().HostLists // of a process that started before pepper 3 was used
 	_, err = rigOn(t, blind).login(key.ID, secret.Reveal())
 	require.ErrorIs(t, err, store.ErrUnavailable, "B01 a pepper that is missing is the host's fault, not the caller's")
 	require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)

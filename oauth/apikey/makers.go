@@ -124,7 +124,7 @@ func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
 // keys as further sources.
 func (w *walk) end(ctx context.Context, from source) (made []source, err error) {
 	// Newest first: keys made during the walk do not make the list longer.
-	q := store.KeyQuery{MadeBy: from.maker.ID, Descending: true, Limit: store.MaxPage}
+	q := store.KeyQuery{CreatorID: from.maker.ID, Descending: true, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := w.service.store.Keys.List(ctx, q)
 		if err != nil {

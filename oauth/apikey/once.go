@@ -9,12 +9,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Spent finds a one-time id of Spec.Once or Rotation.Once by its Space and ID. It
+// FindOnce finds a one-time id of Spec.Once or Rotation.Once by its Space and ID. It
 // returns the id of the key that was made or rotated, and the Value that the caller
 // gave. If the id was never spent or has expired, or the store has no OnceIDs, the
 // error is store.ErrNotFound. An id is not bound to an actor: use a Space per actor
 // to separate them.
-func (s *Service) Spent(ctx context.Context, once store.OnceID) (key, value string, err error) {
+func (s *Service) FindOnce(ctx context.Context, once store.OnceID) (key, value string, err error) {
 	if s.store.OnceIDs == nil {
 		return "", "", fmt.Errorf("apikey: one-time id: %w", store.ErrNotFound)
 	}
@@ -26,7 +26,7 @@ func (s *Service) Spent(ctx context.Context, once store.OnceID) (key, value stri
 	return key, value, nil
 }
 
-// spend makes the one-time id of a change. The key's id contains no space, so Spent
+// spend makes the one-time id of a change. The key's id contains no space, so FindOnce
 // can separate it from the Value.
 func spend(once *store.OnceID, id string) *store.OnceID {
 	if once == nil {

@@ -106,7 +106,7 @@ func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets
 	if !older || s.inUse.written(e) {
 		return nil
 	}
-	err := s.store.Lists.Forget(ctx, e.List, e.Name)
+	err := s.store.HostLists.Forget(ctx, e.List, e.Name)
 	meanwhile := s.inUse.written(e)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):

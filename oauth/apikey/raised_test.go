@@ -87,10 +87,10 @@ func TestRaisedPermission(t *testing.T) {
 		_, err := r.Update(ctx, admin, key.ID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
 		require.Equal(t, "project.list", scopeOf(), "a new name grants nothing")
-		_, err = r.Update(ctx, admin.Granting(perms("project.list")), key.ID, apikey.Changes{Permissions: &key.Asked})
+		_, err = r.Update(ctx, admin.Granting(perms("project.list")), key.ID, apikey.Changes{Permissions: &key.RequestedPermissions})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError), "this actor may not grant it")
 		r.clock.Advance(time.Second) // events of one moment have no order
-		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.Asked})
+		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.RequestedPermissions})
 		require.NoError(t, err)
 		require.Equal(t, key.Version+2, changed.Version)
 		require.Empty(t, changed.Withheld.Names())

@@ -30,11 +30,11 @@ func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (poli
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
-// Page is one page of a list of keys: Page[Key] or Page[Effect].
+// Page is one page of a list of keys: Page[Key] or Page[KeyPreview].
 type Page[T any] struct {
 	Keys []T
-	// Looked is how many keys were read. Keys may leave some of them out.
-	Looked int
+	// Checked is how many keys were read. Keys may leave some of them out.
+	Checked int
 	// Next is the cursor after the last key read; nil on the last page.
 	Next *store.KeyCursor
 }
@@ -48,7 +48,7 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page
 		return Page[Key]{}, err
 	}
 	now := s.now()
-	page := Page[Key]{Keys: make([]Key, len(listed.Keys)), Looked: len(listed.Keys), Next: listed.Next}
+	page := Page[Key]{Keys: make([]Key, len(listed.Keys)), Checked: len(listed.Keys), Next: listed.Next}
 	for i := range listed.Keys {
 		page.Keys[i] = s.shown(foundOf(&listed, i), now)
 	}

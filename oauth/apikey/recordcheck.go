@@ -27,7 +27,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(key.Depth < 0 || key.Depth > maxDepth, "depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
 	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
 	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be the date that not_after is the end of.")
-	bad.addIf(!key.Permissions.ContainsAll(key.Admin), "admin", "It may contain only permissions of the key.")
+	bad.addIf(!key.Permissions.ContainsAll(key.AdminPermissions), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "A resource is an absolute URI.")
 	if len(key.Secrets) > maxSecrets {

@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Effect is the effect of other settings on one key.
-type Effect struct {
+// KeyPreview is the effect of other settings on one key.
+type KeyPreview struct {
 	// Key is the key under the present settings.
 	Key Key
 	// Before and After are the instants from which the key can no longer log in,
@@ -24,12 +24,12 @@ type Effect struct {
 // would change, and when each would end. Each call reads the next limit keys by
 // creation (1 to store.MaxPage; 0 means 100), so a page may be empty and not be the
 // last. It writes nothing. For an organization admin.
-func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings, after *store.KeyCursor, limit int) (Page[Effect], error) {
+func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings, after *store.KeyCursor, limit int) (Page[KeyPreview], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
-		return Page[Effect]{}, err
+		return Page[KeyPreview]{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
-		return Page[Effect]{}, err
+		return Page[KeyPreview]{}, err
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
 		instance.KeysOff, instance.Rules = wanted.KeysOff, storedRules(wanted.Rules)
@@ -37,29 +37,29 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 }
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
-func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (Page[Effect], error) {
+func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (Page[KeyPreview], error) {
 	if err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
-		return Page[Effect]{}, err
+		return Page[KeyPreview]{}, err
 	}
 	var bad InvalidError
 	if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
-		return Page[Effect]{}, &bad
+		return Page[KeyPreview]{}, &bad
 	}
 	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
 		w.Rules = storedRules(wanted.Rules)
 	})
 }
 
-func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (Page[Effect], error) {
+func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (Page[KeyPreview], error) {
 	keys, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
 	if err != nil {
-		return Page[Effect]{}, err
+		return Page[KeyPreview]{}, err
 	}
-	now, page := s.now(), Page[Effect]{Looked: len(keys.Keys), Next: keys.Next}
+	now, page := s.now(), Page[KeyPreview]{Checked: len(keys.Keys), Next: keys.Next}
 	for i := range keys.Keys {
 		f := foundOf(&keys, i)
 		standing := standingAt(f, now)
-		e := Effect{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
+		e := KeyPreview{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
 		if !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
@@ -72,9 +72,9 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 // noLoginFrom returns the instant from which the key can no longer log in.
 func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.Time {
 	if f.Instance.KeysOff {
-		return earlier(now, standing.Ends)
+		return earlier(now, standing.Expires)
 	}
-	return standing.Ends
+	return standing.Expires
 }
 
 // breaks returns the names of the rules that would refuse the key if it were made

@@ -56,16 +56,16 @@ func TestChangesOfAVersion(t *testing.T) {
 func TestSpent(t *testing.T) {
 	r := newRig(t)
 	once := store.OnceID{Space: "s", ID: "one", Value: "of two parts", Expires: noon.Add(time.Hour)}
-	_, _, err := r.Spent(t.Context(), once)
+	_, _, err := r.FindOnce(t.Context(), once)
 	require.ErrorIs(t, err, store.ErrNotFound)
 	k, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Once = &once })
-	id, value, err := r.Spent(t.Context(), once)
+	id, value, err := r.FindOnce(t.Context(), once)
 	require.NoError(t, err)
 	require.Equal(t, []string{k.ID, "of two parts"}, []string{id, value})
-	_, _, err = r.Spent(t.Context(), store.OnceID{Space: "other", ID: "one"})
+	_, _, err = r.FindOnce(t.Context(), store.OnceID{Space: "other", ID: "one"})
 	require.ErrorIs(t, err, store.ErrNotFound)
 	r.clock.Advance(time.Hour)
-	_, _, err = r.Spent(t.Context(), once)
+	_, _, err = r.FindOnce(t.Context(), once)
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
@@ -81,13 +81,13 @@ func TestSpentInOneWrite(t *testing.T) {
 	k, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Once = &once })
 	_, _, err := r.Create(t.Context(), owner, apikey.Spec{Workspace: "team-a", Name: "again", Once: &once})
 	require.ErrorIs(t, err, store.ErrExists)
-	id, value, err := r.Spent(t.Context(), once)
+	id, value, err := r.FindOnce(t.Context(), once)
 	require.NoError(t, err)
 	require.Equal(t, []string{k.ID, "mine"}, []string{id, value})
 	once.ID = "two"
 	_, _, err = r.Rotate(t.Context(), owner, k.ID, apikey.Rotation{Once: &once})
 	require.NoError(t, err)
-	id, _, err = r.Spent(t.Context(), once)
+	id, _, err = r.FindOnce(t.Context(), once)
 	require.NoError(t, err)
 	require.Equal(t, k.ID, id)
 	require.Equal(t, map[string]int{"Keys.Create": 2, "Keys.Update": 1}, calls)

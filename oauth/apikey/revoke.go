@@ -40,7 +40,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof) error {
 	if err != nil {
 		return err
 	}
-	change.EndTokens = endsTokens(&before, &after)
+	change.RevokeTokens = endsTokens(&before, &after)
 	err = s.store.Keys.Update(ctx, after, change)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the key was deleted meanwhile

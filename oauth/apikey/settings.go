@@ -44,12 +44,12 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 	})
 }
 
-// EndAllTokens revokes every token issued so far, of every key. Keys can log in
+// RevokeAllTokens revokes every token issued so far, of every key. Keys can log in
 // again at once. Call it after the store was restored from a backup, which may have
 // brought back old keys and settings. If settings were never saved, it saves the
 // defaults of Options. For an organization admin.
-func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
-	_, err := s.alterInstance(ctx, actor, audit.EndTokens, func(*store.InstanceSettings) ([]string, bool, error) { return nil, true, nil })
+func (s *Service) RevokeAllTokens(ctx context.Context, actor Actor) error {
+	_, err := s.alterInstance(ctx, actor, audit.RevokeTokens, func(*store.InstanceSettings) ([]string, bool, error) { return nil, true, nil })
 	return err
 }
 
@@ -78,7 +78,7 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		change.EndTokens = ends
+		change.RevokeTokens = ends
 		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
 			return store.InstanceSettings{}, writeError(action, err)
 		}

@@ -62,7 +62,7 @@ func TestStandingIsTheSameEverywhere(t *testing.T) {
 						alone, err := r.Get(ctx, admin, key.ID)
 						require.NoError(t, err)
 						require.Equal(t, standing, alone.Standing)
-						require.Equal(t, key.Breaks, alone.Breaks)
+						require.Equal(t, key.RulesBroken, alone.RulesBroken)
 						grant, err := r.login(key.ID, secrets[key.ID].Reveal())
 						_, acts := r.List(ctx, apikey.ByKey(key.ID, perms("keys.list"), ""), store.KeyQuery{Workspace: key.Workspace})
 						if standing.Live() {

@@ -12,10 +12,10 @@ import (
 // Config.UsageRetention, and the tombstones of keys whose last token expired long
 // ago. If there are peppers or prefixes that are not the first of their list, it
 // counts the secrets that name them, and logs the count, or that the entry can be
-// removed from its list. Call it about once an hour. While ClockAgrees is false it
+// removed from its list. Call it about once an hour. While CheckClock is false it
 // does nothing.
 func (s *Service) Prune(ctx context.Context) error {
-	agrees, err := s.ClockAgrees(ctx)
+	agrees, err := s.CheckClock(ctx)
 	if err != nil || !agrees {
 		return err
 	}
@@ -41,11 +41,11 @@ func (s *Service) Prune(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// ClockAgrees reports whether this process's clock is within Config.MaxClockSkew of
+// CheckClock reports whether this process's clock is within Config.MaxClockSkew of
 // the store's. If it is not, it logs a warning with both times. Do not remove old
 // records while it is false: to a wrong clock new records may look old. If the
 // store has no clock, it returns true.
-func (s *Service) ClockAgrees(ctx context.Context) (bool, error) {
+func (s *Service) CheckClock(ctx context.Context) (bool, error) {
 	before := s.now()
 	theirs, err := s.store.Upkeep.Clock(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ type reluctant struct{ down bool }
 
 func reluctantStore() (store.Store, *reluctant) {
 	f := &reluctant{}
-	return harness.Tapped(memstore.New(), harness.While(&f.down, errDown), "Upkeep.Touch", "Upkeep.Rehash", "Upkeep.Purge", "Events.Append", "Events.Prune"), f
+	return harness.Tapped(memstore.New(), harness.While(&f.down, errDown), "Upkeep.RecordUses", "Upkeep.Rehash", "Upkeep.Purge", "Events.Append", "Events.Prune"), f
 }
 
 func TestLastUse(t *testing.T) {

@@ -45,7 +45,7 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 	if s.store.Usage == nil {
 		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
 	}
-	days, err := s.store.Usage.Days(ctx, key.Workspace, id, from, to)
+	days, err := s.store.Usage.ByDay(ctx, key.Workspace, id, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: read usage: %w", err)
 	}
@@ -175,7 +175,7 @@ func (s *Service) Flush(ctx context.Context) error {
 		problems = append(problems, fmt.Errorf("apikey: write %s: %w", what, err))
 	}
 	if len(b.uses) > 0 {
-		if err := s.store.Upkeep.Touch(ctx, b.uses); err != nil {
+		if err := s.store.Upkeep.RecordUses(ctx, b.uses); err != nil {
 			s.unwritten.putBack(batch{uses: b.uses})
 			failed("last uses", err)
 		}

@@ -48,7 +48,7 @@ func TestUsage(t *testing.T) {
 	_, err = r.loginFor(k.ID, secret.Reveal(), perms("project.save"))
 	require.Error(t, err)
 	written := func(id string) int {
-		days, err := r.store.Usage.Days(t.Context(), "team-a", id, noon.AddDate(0, 0, -100), noon.AddDate(0, 0, 200))
+		days, err := r.store.Usage.ByDay(t.Context(), "team-a", id, noon.AddDate(0, 0, -100), noon.AddDate(0, 0, 200))
 		require.NoError(t, err)
 		return len(days)
 	}

@@ -106,7 +106,7 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, err
 		}
-		change.EndTokens = ends
+		change.RevokeTokens = ends
 		if err := s.store.Settings.SetWorkspace(ctx, w, change); err != nil {
 			return store.Workspace{}, writeError(action, err)
 		}

@@ -56,7 +56,7 @@ func lineOf(record store.Found) keyLine {
 	k := record.Key
 	line := keyLine{
 		Format: format, ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: &k.Permissions, Asked: k.Asked, Admin: k.Admin,
+		Permissions: &k.Permissions, Asked: k.RequestedPermissions, Admin: k.AdminPermissions,
 		Secrets:  make([]secretLine, len(k.Secrets)),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: k.Resources, Disabled: k.Disabled,
 		CreatedBy: actorLine(k.CreatedBy), Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed,
@@ -76,7 +76,7 @@ func lineOf(record store.Found) keyLine {
 func (line keyLine) record() store.Found {
 	key := store.Key{
 		ID: line.ID, Workspace: line.Workspace, Name: line.Name,
-		Permissions: *line.Permissions, Asked: line.Asked, Admin: line.Admin,
+		Permissions: *line.Permissions, RequestedPermissions: line.Asked, AdminPermissions: line.Admin,
 		Secrets:  make([]store.Secret, len(line.Secrets)),
 		NotAfter: line.NotAfter, NotAfterText: line.NotAfterText, Resources: line.Resources, Disabled: line.Disabled,
 		CreatedBy: store.ActorRef(line.CreatedBy), Depth: line.Depth, Created: line.Created, Updated: line.Updated, LastUsed: line.LastUsed,

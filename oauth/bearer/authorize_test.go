@@ -47,7 +47,7 @@ func TestOneDecision(t *testing.T) {
 		{name: "expired", authorization: w.token(func(c *jose.Claims) { c.Expires = start.Unix() }), workspace: "team-a",
 			err: bearer.ErrUnauthenticated, kind: bearer.ErrExpired, status: 401},
 		{name: "ended", authorization: good, workspace: "team-a", arrange: func() { w.epochs.raise(4) },
-			err: bearer.ErrUnauthenticated, kind: bearer.ErrEnded, status: 401},
+			err: bearer.ErrUnauthenticated, kind: bearer.ErrRevoked, status: 401},
 		{name: "an outage", authorization: good, workspace: "team-a", arrange: func() { w.epochs.err = down }, err: bearer.ErrUnavailable, status: 503},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestOneDecision(t *testing.T) {
 			for _, one := range []error{bearer.ErrUnauthenticated, bearer.ErrForbidden, bearer.ErrNotFound, bearer.ErrUnavailable} {
 				require.Equal(t, one == test.err, errors.Is(err, one), "%v: %v", one, err)
 			}
-			for _, one := range []error{bearer.ErrInvalid, bearer.ErrExpired, bearer.ErrEnded} {
+			for _, one := range []error{bearer.ErrInvalid, bearer.ErrExpired, bearer.ErrRevoked} {
 				require.Equal(t, one == test.kind, errors.Is(err, one), "%v: %v", one, err)
 			}
 			if err != nil && test.authorization != "" {

@@ -152,7 +152,7 @@ func BenchmarkFloorSeen(b *testing.B) {
 // epochsNow are epochs in memory, used by both sides.
 type epochsNow struct{ instance, workspace, key atomic.Int64 }
 
-func (e *epochsNow) Ended(_ context.Context, t bearer.Token) (bool, error) {
+func (e *epochsNow) Revoked(_ context.Context, t bearer.Token) (bool, error) {
 	return e.ended(t.Epochs), nil
 }
 

@@ -66,7 +66,7 @@ func TestCacheNeverChangesAnAnswer(t *testing.T) {
 	t.Run("ended", func(t *testing.T) {
 		w.epochs.raise(4)
 		_, err := v.Verify(context.Background(), token)
-		require.ErrorIs(t, err, bearer.ErrEnded)
+		require.ErrorIs(t, err, bearer.ErrRevoked)
 		w.epochs.raise(3)
 		_, err = v.Verify(context.Background(), token)
 		require.NoError(t, err)
@@ -170,7 +170,7 @@ func TestCacheIsBounded(t *testing.T) {
 		introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.CacheEntries = 2 })
 		ask := func(n int) int64 {
 			before := issuer.asked.Load()
-			ended, err := introspector.Ended(t.Context(), bearer.Token{Raw: w.numbered(n)})
+			ended, err := introspector.Revoked(t.Context(), bearer.Token{Raw: w.numbered(n)})
 			require.NoError(t, err)
 			require.False(t, ended)
 			return issuer.asked.Load() - before
@@ -246,7 +246,7 @@ func TestConcurrentUse(t *testing.T) {
 				n := (i*7 + g*13) % len(tokens)
 				p, err := v.Verify(context.Background(), tokens[n])
 				if err != nil {
-					if !errors.Is(err, bearer.ErrEnded) {
+					if !errors.Is(err, bearer.ErrRevoked) {
 						t.Errorf("token %d: %v", n, err)
 					}
 					continue
@@ -266,6 +266,6 @@ func TestConcurrentUse(t *testing.T) {
 	w.epochs.raise(4)
 	for _, token := range tokens {
 		_, err := v.Verify(context.Background(), token)
-		require.ErrorIs(t, err, bearer.ErrEnded)
+		require.ErrorIs(t, err, bearer.ErrRevoked)
 	}
 }

@@ -150,7 +150,7 @@ type epochs struct {
 	seen bearer.Token
 }
 
-func (e *epochs) Ended(_ context.Context, t bearer.Token) (bool, error) {
+func (e *epochs) Revoked(_ context.Context, t bearer.Token) (bool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seen = t

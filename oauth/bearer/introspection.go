@@ -162,11 +162,11 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 	}, nil
 }
 
-// Ended implements Epochs. It needs t.Raw. For one token it sends one request
+// Revoked implements Epochs. It needs t.Raw. For one token it sends one request
 // at a time; concurrent calls wait for the same answer, each until its ctx ends.
 // The answer that a token was revoked is final and is cached for any time;
 // errors are never cached.
-func (i *Introspector) Ended(ctx context.Context, t Token) (bool, error) {
+func (i *Introspector) Revoked(ctx context.Context, t Token) (bool, error) {
 	if t.Raw == "" || len(t.Raw) > jose.MaxToken {
 		return false, errNoRaw
 	}

@@ -256,7 +256,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 	token := bearer.Token{Raw: "t", TokenID: "token-1", KeyID: "key-1", Expires: time.Unix(claims().Expires, 0)}
 	f.Fuzz(func(t *testing.T, sent string) {
 		body = sent
-		ended, err := introspector.Ended(context.Background(), token)
+		ended, err := introspector.Revoked(context.Background(), token)
 		if err != nil {
 			return
 		}

@@ -129,7 +129,7 @@ func TestTheHostsClientIsLeftAsItIs(t *testing.T) {
 	jar.SetCookies(address, []*http.Cookie{{Name: "host", Value: "1"}})
 	client := &http.Client{Jar: jar}
 	introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.Client = client })
-	_, err = introspector.Ended(context.Background(), bearer.Token{Raw: "a.b.c"})
+	_, err = introspector.Revoked(context.Background(), bearer.Token{Raw: "a.b.c"})
 	require.NoError(t, err)
 	require.Nil(t, client.CheckRedirect)
 	require.Len(t, jar.Cookies(address), 1)
@@ -152,12 +152,12 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			require.NoError(t, verify(), "the answer is still used")
 			require.EqualValues(t, 1, issuer.asked.Load())
 			w.wait(time.Nanosecond)
-			require.ErrorIs(t, verify(), bearer.ErrEnded)
+			require.ErrorIs(t, verify(), bearer.ErrRevoked)
 			require.EqualValues(t, 2, issuer.asked.Load())
 
 			issuer.end(token, false)
 			w.wait(test.bound)
-			require.ErrorIs(t, verify(), bearer.ErrEnded, "ended stays ended")
+			require.ErrorIs(t, verify(), bearer.ErrRevoked, "ended stays ended")
 			require.EqualValues(t, 2, issuer.asked.Load())
 		})
 	}
@@ -176,7 +176,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 		issuer.end(token, true)
 		for range 2 {
 			_, err := v.Verify(context.Background(), token)
-			require.ErrorIs(t, err, bearer.ErrEnded)
+			require.ErrorIs(t, err, bearer.ErrRevoked)
 			require.EqualValues(t, 4, issuer.asked.Load(), "that it has ended is final")
 		}
 	})
@@ -198,7 +198,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			token := bearer.Token{Raw: "token"}
 			answers := make(chan bool, 2)
 			ask := func() {
-				ended, err := introspector.Ended(t.Context(), token)
+				ended, err := introspector.Revoked(t.Context(), token)
 				if err != nil {
 					t.Error(err)
 				}
@@ -225,7 +225,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 		issuer.end(token, true)
 		w.wait(-time.Second)
 		_, err = v.Verify(context.Background(), token)
-		require.ErrorIs(t, err, bearer.ErrEnded)
+		require.ErrorIs(t, err, bearer.ErrRevoked)
 	})
 }
 
@@ -254,10 +254,10 @@ func TestQuestionsAreShared(t *testing.T) {
 		other.Raw = token.Raw[:len(token.Raw)-1] + "_"
 		issuer.end(other.Raw, true)
 		for range 2 {
-			ended, err := introspector.Ended(context.Background(), token)
+			ended, err := introspector.Revoked(context.Background(), token)
 			require.NoError(t, err)
 			require.False(t, ended)
-			ended, err = introspector.Ended(context.Background(), other)
+			ended, err = introspector.Revoked(context.Background(), other)
 			require.NoError(t, err)
 			require.True(t, ended)
 		}
@@ -274,9 +274,9 @@ func TestQuestionsAreShared(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		token := bearer.Token{Raw: "hang.up.then"}
 		first, second := make(chan error), make(chan error)
-		go func() { _, err := introspector.Ended(ctx, token); first <- err }()
+		go func() { _, err := introspector.Revoked(ctx, token); first <- err }()
 		<-asked
-		go func() { _, err := introspector.Ended(context.Background(), token); second <- err }()
+		go func() { _, err := introspector.Revoked(context.Background(), token); second <- err }()
 		cancel()
 		require.ErrorIs(t, <-first, context.Canceled)
 		close(release)
@@ -289,7 +289,7 @@ func TestQuestionsAreShared(t *testing.T) {
 	})
 	t.Run("a token without Raw, or with one too long, is refused", func(t *testing.T) {
 		for _, raw := range []string{"", strings.Repeat("x", jose.MaxToken+1)} {
-			_, err := introspector.Ended(context.Background(), bearer.Token{Raw: raw})
+			_, err := introspector.Revoked(context.Background(), bearer.Token{Raw: raw})
 			require.Error(t, err)
 		}
 	})
@@ -313,7 +313,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	ask := func(i *bearer.Introspector, n, size int) {
 		raw := strconv.Itoa(n) + strings.Repeat("x", size)
 		header := raw + strings.Repeat("y", 4<<10) // the token is a substring of it
-		ended, err := i.Ended(context.Background(), bearer.Token{Raw: header[:len(raw)]})
+		ended, err := i.Revoked(context.Background(), bearer.Token{Raw: header[:len(raw)]})
 		require.NoError(t, err)
 		require.Equal(t, answer != active, ended)
 	}

@@ -96,7 +96,7 @@ func (t Token) label() string { return "token " + t.TokenID + " of key " + t.Key
 // secret retired or their workspace suspended. It must be safe for concurrent
 // use. It is called for every request.
 type Epochs interface {
-	// Ended reports whether the token was revoked. An error is an outage: the
+	// Revoked reports whether the token was revoked. An error is an outage: the
 	// request is refused with 503.
-	Ended(ctx context.Context, t Token) (bool, error)
+	Revoked(ctx context.Context, t Token) (bool, error)
 }

@@ -213,7 +213,7 @@ func TestClocks(t *testing.T) {
 		require.NoError(t, err)
 		w.epochs.raise(4)
 		_, err = v.Verify(context.Background(), token)
-		require.ErrorIs(t, err, bearer.ErrEnded)
+		require.ErrorIs(t, err, bearer.ErrRevoked)
 	})
 	t.Run("B08 leeway does not apply to the expiry of the key", func(t *testing.T) {
 		w := newWorld(t)

@@ -34,8 +34,8 @@ var (
 	ErrInvalid = fmt.Errorf("%w: invalid token", ErrUnauthenticated)
 	// ErrExpired: the token has expired. A new login yields a valid one.
 	ErrExpired = fmt.Errorf("%w: expired token", ErrUnauthenticated)
-	// ErrEnded: the token was revoked.
-	ErrEnded = fmt.Errorf("%w: revoked token", ErrUnauthenticated)
+	// ErrRevoked: the token was revoked.
+	ErrRevoked = fmt.Errorf("%w: revoked token", ErrUnauthenticated)
 )
 
 // refusal is an error whose reason may be sent to the caller: a fixed
@@ -57,7 +57,7 @@ func invalid(reason string) error { return refused(ErrInvalid, reason) }
 
 // Verify checks a token as RFC 9068, section 4, requires, and returns its
 // principal. It checks neither permissions nor the workspace: Authorize does.
-// The error wraps ErrInvalid, ErrExpired, ErrEnded or ErrUnavailable; its text
+// The error wraps ErrInvalid, ErrExpired, ErrRevoked or ErrUnavailable; its text
 // contains no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	// A cached token was decoded and its signature checked before. What may
@@ -182,7 +182,7 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 	if v.config.Epochs == nil {
 		return nil
 	}
-	revoked, err := v.config.Epochs.Ended(ctx, Token{
+	revoked, err := v.config.Epochs.Revoked(ctx, Token{
 		Workspace: p.Workspace, KeyID: p.KeyID, SecretID: p.SecretID, TokenID: p.TokenID, Epochs: p.claims.Epochs,
 		Expires: p.Expires, Raw: token,
 	})
@@ -190,7 +190,7 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 		return fmt.Errorf("%w: read epochs: %w", ErrUnavailable, err)
 	}
 	if revoked {
-		return refused(ErrEnded, "The token was revoked.")
+		return refused(ErrRevoked, "The token was revoked.")
 	}
 	return nil
 }

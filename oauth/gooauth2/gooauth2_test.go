@@ -265,7 +265,7 @@ func TestCachedStore(t *testing.T) {
 	running.Go(func() { _ = srv.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	require.Eventually(t, cached.Vouched, time.Minute, time.Millisecond)
+	require.Eventually(t, cached.Usable, time.Minute, time.Millisecond)
 	manager := manage.NewDefaultManager()
 	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys(), nil))
 	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign, nil))

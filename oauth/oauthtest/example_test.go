@@ -175,8 +175,8 @@ func ExampleServer_RoundTripper() {
 				t.Errorf("got %q, %v", got, err)
 			}
 		}
-		if wire.Logins() != 1 || wire.Calls() != 2 {
-			t.Errorf("%d logins, %d calls", wire.Logins(), wire.Calls())
+		if wire.Logins() != 1 || wire.OtherRequests() != 2 {
+			t.Errorf("%d logins, %d calls", wire.Logins(), wire.OtherRequests())
 		}
 	}
 	run(TestSDKLogsInOnce)

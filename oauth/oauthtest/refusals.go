@@ -88,9 +88,9 @@ func (s *Server) unsigned(ctx context.Context, workspace string, permissions []s
 	return header + "." + strings.Split(good, ".")[1] + ".", nil
 }
 
-// Ended returns a token that was revoked: its key was disabled after it was
+// Revoked returns a token that was revoked: its key was disabled after it was
 // issued. A guard answers 401.
-func (s *Server) Ended(t testing.TB, workspace string, permissions ...string) string {
+func (s *Server) Revoked(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.ended, workspace, permissions)
 }

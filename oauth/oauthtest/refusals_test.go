@@ -56,7 +56,7 @@ func TestRefusals(t *testing.T) {
 				{"ForeignAudience", auth.ForeignAudience, http.StatusUnauthorized, "another audience"},
 				{"WrongKey", auth.WrongKey, http.StatusUnauthorized, "signature does not match"},
 				{"Unsigned", auth.Unsigned, http.StatusUnauthorized, "not a JWT access token of the supported form"},
-				{"Ended", auth.Ended, http.StatusUnauthorized, "revoked"},
+				{"Revoked", auth.Revoked, http.StatusUnauthorized, "revoked"},
 				{"MissingPermission", auth.MissingPermission, http.StatusForbidden, "lacks a permission"},
 				{"OtherWorkspace", auth.OtherWorkspace, http.StatusNotFound, "no such workspace"},
 			} {

@@ -36,8 +36,8 @@ func (s *Server) RoundTripper() *RoundTripper {
 // Logins returns the number of requests to the login path, with refused ones.
 func (rt *RoundTripper) Logins() int { return int(rt.logins.Load()) }
 
-// Calls returns the number of all other requests.
-func (rt *RoundTripper) Calls() int { return int(rt.calls.Load()) }
+// OtherRequests returns the number of all other requests.
+func (rt *RoundTripper) OtherRequests() int { return int(rt.calls.Load()) }
 
 // RoundTrip implements http.RoundTripper. It does not recover a panic of the
 // handler.

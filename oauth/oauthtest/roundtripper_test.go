@@ -53,7 +53,7 @@ func TestRoundTripper(t *testing.T) {
 		answer, _ = send(t, rt, http.MethodGet, "http://localhost:8080", "")
 		require.Equal(t, "GET localhost:8080 / / false 0 true", answer.Header.Get("X-Seen"))
 		require.Equal(t, 0, rt.Logins())
-		require.Equal(t, 2, rt.Calls())
+		require.Equal(t, 2, rt.OtherRequests())
 	})
 	t.Run("logins, refused ones too, and documents", func(t *testing.T) {
 		rt := auth.RoundTripper()
@@ -72,7 +72,7 @@ func TestRoundTripper(t *testing.T) {
 		_, body := send(t, rt, http.MethodGet, "https://api.example.com/.well-known/jwks.json", "")
 		require.Contains(t, body, "keys")
 		require.Equal(t, 2, rt.Logins())
-		require.Equal(t, 1, rt.Calls())
+		require.Equal(t, 1, rt.OtherRequests())
 	})
 	t.Run("the body is closed, and the request is not changed", func(t *testing.T) {
 		body := &closing{Reader: strings.NewReader("sent")}
@@ -94,7 +94,7 @@ func TestRoundTripper(t *testing.T) {
 		_, err = rt.RoundTrip(r)
 		require.ErrorIs(t, err, context.Canceled)
 		require.True(t, body.closed)
-		require.Zero(t, rt.Calls())
+		require.Zero(t, rt.OtherRequests())
 	})
 	t.Run("a URL without a host", func(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil)

@@ -31,7 +31,7 @@ type careless struct {
 func (k *careless) Create(ctx context.Context, key store.Key, limit int, c store.Change) error {
 	if key.CreatedBy.Kind == "key" && k.held.CompareAndSwap(false, true) {
 		<-k.release
-		c.If = nil
+		c.Preconditions = nil
 	}
 	return k.Keys.Create(ctx, key, limit, c)
 }

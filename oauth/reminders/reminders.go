@@ -1,7 +1,7 @@
 // Package reminders reminds the host of API keys that are about to expire:
 //
 //	sender, err := reminders.New(st, srv.APIKeys(), func(ctx context.Context, r reminders.Reminder) error {
-//		return mail(ctx, r.Key.CreatedBy.ID, "The key "+r.Key.Name+" ends on "+r.Ends.Format(time.DateOnly))
+//		return mail(ctx, r.Key.CreatedBy.ID, "The key "+r.Key.Name+" ends on "+r.Expires.Format(time.DateOnly))
 //	})
 //
 // Package oauth uses this package if its Config.Reminders is set.
@@ -28,9 +28,9 @@ type Reminder struct {
 	ID string
 	// Key is the key at the time of the call.
 	Key apikey.Key
-	// Ends is the instant from which the key can no longer log in: its expiry, or
+	// Expires is the instant from which the key can no longer log in: its expiry, or
 	// an earlier time if rules end it.
-	Ends time.Time
+	Expires time.Time
 	// Before is the configured time before the end for which the reminder is sent.
 	Before time.Duration
 }
@@ -182,7 +182,7 @@ type due struct {
 // dueOf returns the reminder of a key that is due or will be within early. If there
 // are several, it returns the one with the shortest time.
 func dueOf(k *apikey.Key, times []time.Duration, now time.Time, early time.Duration) due {
-	ends := k.Standing.Ends
+	ends := k.Standing.Expires
 	if ends.IsZero() || k.Standing.State == policy.StateDisabled || k.Standing.State == policy.StateExpired {
 		return due{}
 	}
@@ -221,7 +221,7 @@ func (s *Sender) remind(ctx context.Context, d due) error {
 	}
 	sending, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	if err := s.send(sending, Reminder{ID: d.id, Key: key, Ends: d.ends, Before: d.before}); err != nil {
+	if err := s.send(sending, Reminder{ID: d.id, Key: key, Expires: d.ends, Before: d.before}); err != nil {
 		return fmt.Errorf("reminders: key %s: %w", d.key, err)
 	}
 	return s.notes.sent(ctx, d)

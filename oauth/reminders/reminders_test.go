@@ -139,7 +139,7 @@ func TestRemindersCarryTheKey(t *testing.T) {
 	require.Len(t, in.got, 1)
 	got := in.got[0]
 	require.Len(t, got.ID, 32)
-	require.Equal(t, noon.Add(10*day), got.Ends)
+	require.Equal(t, noon.Add(10*day), got.Expires)
 	require.Equal(t, k.ID, got.Key.ID)
 
 	settings, err := r.Settings(t.Context(), admin)
@@ -155,7 +155,7 @@ func TestRemindersCarryTheKey(t *testing.T) {
 	again := in.got[2]
 	require.Equal(t, k.ID, again.Key.ID, "it has another end now")
 	require.NotEqual(t, got.ID, again.ID)
-	require.Equal(t, noon.Add(2*day), again.Ends)
+	require.Equal(t, noon.Add(2*day), again.Expires)
 	r.clock.Set(noon.Add(9 * day))
 	require.NoError(t, r.Remind(t.Context()))
 	require.Len(t, in.got, 3, "a key that settings have ended is not about to expire")

@@ -53,7 +53,7 @@ func TestRemindersOfEnforcedRules(t *testing.T) {
 				}
 				in.mu.Lock()
 				for _, reminder := range in.got {
-					require.Equal(t, noon.Add(c.ends), reminder.Ends)
+					require.Equal(t, noon.Add(c.ends), reminder.Expires)
 					if due := max(0, c.ends-reminder.Before); at > 0 {
 						require.LessOrEqual(t, at, due, "late")
 						require.GreaterOrEqual(t, at, due-c.early, "early")

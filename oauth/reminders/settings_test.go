@@ -143,7 +143,7 @@ func TestReminderSettingsBeyondTheCache(t *testing.T) {
 			running.Go(func() { c.Run(ctx) })
 			defer running.Wait()
 			defer cancel()
-			require.Eventually(t, c.Vouched, time.Minute, time.Millisecond)
+			require.Eventually(t, c.Usable, time.Minute, time.Millisecond)
 			b := rigOn(t, c.Store(), in.config)
 			_, err = b.Get(t.Context(), owner, k.ID)
 			require.NoError(t, err)

@@ -171,8 +171,8 @@ func (c *Cache) Store() store.Store {
 	return st
 }
 
-// Vouched reports whether the cache can be used now: the stream of notices is complete.
-func (c *Cache) Vouched() bool {
+// Usable reports whether the cache can be used now: the stream of notices is complete.
+func (c *Cache) Usable() bool {
 	_, usable := c.feed.generation(c.now())
 	return usable
 }
@@ -183,7 +183,7 @@ func (c *Cache) Run(ctx context.Context) {
 	const first, last = 50 * time.Millisecond, 2 * time.Second
 	wait, open := first, true
 	for {
-		err := (&watch{c}).Watch(ctx, func() { wait, open = first, true }, func(store.Notice) {})
+		err := (&watch{c}).Watch(ctx, func() { wait, open = first, true }, func(store.Notification) {})
 		if ctx.Err() != nil {
 			return
 		}

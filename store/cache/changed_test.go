@@ -68,8 +68,8 @@ var changes = []struct {
 	}, func(t *testing.T, st store.Store) {
 		require.Equal(t, "better", lookUp(t, st).Key.Secrets[0].Digest)
 	}},
-	{"Touch", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+	{"RecordUses", 1, func(t *testing.T, st store.Store) {
+		require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
 	}, func(t *testing.T, st store.Store) {
 		require.Equal(t, noon, lookUp(t, st).Key.LastUsed)
 		require.Equal(t, noon, lookUp(t, st).Key.Secrets[1].LastUsed)

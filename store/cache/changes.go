@@ -88,10 +88,10 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 	return u.Upkeep.Rehash(ctx, keyID, secretID, from, to)
 }
 
-// Touch implements store.Upkeep. It is called for all keys in use every few seconds, so
+// RecordUses implements store.Upkeep. It is called for all keys in use every few seconds, so
 // it updates the cached records and does not invalidate them.
-func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
-	if err := u.Upkeep.Touch(ctx, uses); err != nil {
+func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
+	if err := u.Upkeep.RecordUses(ctx, uses); err != nil {
 		return err
 	}
 	for _, use := range uses {

@@ -32,7 +32,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println("usable before Run follows the changes:", cached.Vouched())
+	fmt.Println("usable before Run follows the changes:", cached.Usable())
 	go srv.Run(ctx)
 	// Output:
 	// usable before Run follows the changes: false

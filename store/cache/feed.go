@@ -46,7 +46,7 @@ func (f *feed) generation(now time.Time) (uint64, bool) {
 
 // receive records a notice, after the caller has invalidated what it is about. It
 // reports whether notices were lost.
-func (f *feed) receive(s *stream, n store.Notice, now time.Time) (lost bool) {
+func (f *feed) receive(s *stream, n store.Notification, now time.Time) (lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.followed.Store(true)
@@ -54,7 +54,7 @@ func (f *feed) receive(s *stream, n store.Notice, now time.Time) (lost bool) {
 	switch {
 	case f.leader == s:
 		want := s.sequence + 1
-		if n.Kind == store.NoticeHeartbeat {
+		if n.Kind == store.NotificationHeartbeat {
 			want = s.sequence
 		}
 		lost = n.Sequence != want

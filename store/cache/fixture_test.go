@@ -52,7 +52,7 @@ func update(t testing.TB, st store.Store, id string, change func(*store.Key)) {
 	found, err := st.Reads().Lookup(background, id)
 	require.NoError(t, err)
 	change(&found.Key)
-	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon, EndTokens: true}))
+	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon, RevokeTokens: true}))
 }
 
 func disable(k *store.Key) { k.Disabled = true }
@@ -62,7 +62,7 @@ func setWorkspace(t testing.TB, st store.Store, change func(*store.Workspace)) {
 	w, err := st.Settings.Workspace(background, "team-a")
 	require.NoError(t, err)
 	change(&w)
-	require.NoError(t, st.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))
+	require.NoError(t, st.Settings.SetWorkspace(background, w, store.Change{Now: noon, RevokeTokens: true}))
 }
 
 func setInstance(t testing.TB, st store.Store, change func(*store.InstanceSettings)) {
@@ -70,7 +70,7 @@ func setInstance(t testing.TB, st store.Store, change func(*store.InstanceSettin
 	in, err := st.Settings.Instance(background)
 	require.NoError(t, err)
 	change(&in)
-	require.NoError(t, st.Settings.SetInstance(background, in, store.Change{Now: noon, EndTokens: true}))
+	require.NoError(t, st.Settings.SetInstance(background, in, store.Change{Now: noon, RevokeTokens: true}))
 }
 
 func suspend(w *store.Workspace) { w.Suspended = true }
@@ -94,7 +94,7 @@ func cached(t testing.TB, st store.Store, cfg cache.Config) store.Store {
 func follow(t testing.TB, c *cache.Cache) {
 	t.Helper()
 	run(t, c)
-	require.Eventually(t, c.Vouched, patience, time.Millisecond)
+	require.Eventually(t, c.Usable, patience, time.Millisecond)
 }
 
 // run runs the cache until the test ends.
@@ -143,11 +143,11 @@ type faultyStream struct {
 	from store.Watch
 
 	mu      sync.Mutex
-	drop    func(store.Notice) bool         // reports which notices are lost
-	replace func(store.Notice) store.Notice // replaces the notice of a change
-	back    uint64                          // subtracted from the numbers of changes
-	frozen  bool                            // all notices are lost, and the stream stays open
-	cut     chan error                      // ends one stream with this error
+	drop    func(store.Notification) bool               // reports which notices are lost
+	replace func(store.Notification) store.Notification // replaces the notice of a change
+	back    uint64                                      // subtracted from the numbers of changes
+	frozen  bool                                        // all notices are lost, and the stream stays open
+	cut     chan error                                  // ends one stream with this error
 	opened  int
 	silent  int // all notices are lost on this many streams, from the first
 }
@@ -163,10 +163,10 @@ func (l *faultyStream) set(change func(*faultyStream)) {
 }
 
 // dropOne loses the next notice that matches.
-func (l *faultyStream) dropOne(matches func(store.Notice) bool) {
+func (l *faultyStream) dropOne(matches func(store.Notification) bool) {
 	l.set(func(l *faultyStream) {
 		done := false
-		l.drop = func(n store.Notice) bool {
+		l.drop = func(n store.Notification) bool {
 			if done || !matches(n) {
 				return false
 			}
@@ -177,7 +177,7 @@ func (l *faultyStream) dropOne(matches func(store.Notice) bool) {
 }
 
 // Watch implements store.Watch.
-func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -188,10 +188,10 @@ func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(stor
 		}
 	}()
 	var number int
-	err := l.from.Watch(ctx, func() { l.set(func(l *faultyStream) { l.opened++; number = l.opened }); ready() }, func(n store.Notice) {
+	err := l.from.Watch(ctx, func() { l.set(func(l *faultyStream) { l.opened++; number = l.opened }); ready() }, func(n store.Notification) {
 		l.mu.Lock()
 		lost := l.frozen || number <= l.silent || l.drop != nil && l.drop(n)
-		if n.Kind != store.NoticeHeartbeat {
+		if n.Kind != store.NotificationHeartbeat {
 			if n.Sequence -= l.back; l.replace != nil {
 				sequence := n.Sequence
 				n = l.replace(n)
@@ -212,18 +212,18 @@ func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(stor
 // listener receives the notices of a cached store, each after the cache.
 type listener struct {
 	t       testing.TB
-	notices chan store.Notice
+	notices chan store.Notification
 }
 
 func listen(t testing.TB, st store.Store) *listener {
 	t.Helper()
-	e := &listener{t, make(chan store.Notice, 100)}
+	e := &listener{t, make(chan store.Notification, 100)}
 	ctx, cancel := context.WithCancel(background)
 	ready := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		_ = st.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) {
-			if n.Kind != store.NoticeHeartbeat {
+		_ = st.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) {
+			if n.Kind != store.NotificationHeartbeat {
 				e.notices <- n
 			}
 		})

@@ -34,16 +34,16 @@ type stamp [5]uint64
 
 // invalidate invalidates what the notice is about. A notice of an unknown kind, which a
 // newer driver may send, or without a name can be about anything.
-func (c *Cache) invalidate(n store.Notice) {
+func (c *Cache) invalidate(n store.Notification) {
 	switch {
-	case n.Kind == store.NoticeHeartbeat, n.Kind == store.NoticeSigningKeys:
-	case n.Kind == store.NoticeKey && n.Key != "":
+	case n.Kind == store.NotificationHeartbeat, n.Kind == store.NotificationSigningKeys:
+	case n.Kind == store.NotificationKey && n.Key != "":
 		c.invalidateKey(n.Workspace, n.Key)
-	case n.Kind == store.NoticeWorkspace && n.Workspace != "":
+	case n.Kind == store.NotificationWorkspace && n.Workspace != "":
 		c.invalidateWorkspace(n.Workspace)
-	case n.Kind == store.NoticeInstance:
+	case n.Kind == store.NotificationInstance:
 		c.invalidateInstance()
-	case n.Kind == store.NoticeToken && n.Token != "":
+	case n.Kind == store.NotificationToken && n.Token != "":
 		c.invalidateToken(n.Token)
 	default:
 		c.feed.invalidate()

@@ -41,7 +41,7 @@ func withHarness(t *testing.T, test func(h *harness)) {
 		h.st = h.cache.Store()
 		run(t, h.cache)
 		synctest.Wait()
-		require.True(t, h.cache.Vouched())
+		require.True(t, h.cache.Usable())
 		warm(t, h.st)
 		tap.Take()
 		test(h)
@@ -69,7 +69,7 @@ func (h *harness) disabled() bool {
 	return found.Key.Disabled
 }
 
-func isKeyNotice(n store.Notice) bool { return n.Kind == store.NoticeKey }
+func isKeyNotice(n store.Notification) bool { return n.Kind == store.NotificationKey }
 
 func TestUsable(t *testing.T) {
 	t.Run("usable as long as heartbeats come", func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestUsable(t *testing.T) {
 			synctest.Wait()
 			require.True(t, h.disabled())
 			require.Contains(t, h.log.String(), "notices of changes were lost")
-			require.True(t, h.cache.Vouched(), "the cache is usable for records read from now on")
+			require.True(t, h.cache.Usable(), "the cache is usable for records read from now on")
 			warm(h.T, h.st)
 			require.True(t, h.inMemory())
 		})
@@ -124,7 +124,7 @@ func TestUsable(t *testing.T) {
 			pass(500*time.Millisecond - 2*store.HeartbeatEvery)
 			update(t, h.below, "key-1", disable)
 			pass(store.HeartbeatEvery)
-			require.False(t, h.cache.Vouched())
+			require.False(t, h.cache.Usable())
 			require.False(t, h.inMemory())
 			require.True(t, h.disabled())
 			down(h.tap)
@@ -141,7 +141,7 @@ func TestUsable(t *testing.T) {
 			require.False(t, h.inMemory())
 			h.faultyStream.set(func(l *faultyStream) { l.frozen = false })
 			pass(store.HeartbeatEvery)
-			require.True(t, h.cache.Vouched())
+			require.True(t, h.cache.Usable())
 			require.False(t, h.inMemory(), "its notice may still be in a buffer")
 			require.True(t, h.inMemory())
 		})
@@ -153,7 +153,7 @@ func TestUsable(t *testing.T) {
 			h.faultyStream.set(func(l *faultyStream) { l.frozen = false })
 			pass(2100 * time.Millisecond)
 			require.GreaterOrEqual(t, h.faultyStream.opened, 2)
-			require.True(t, h.cache.Vouched())
+			require.True(t, h.cache.Usable())
 			require.Contains(t, h.log.String(), "no heartbeat came")
 		})
 	})
@@ -173,12 +173,12 @@ func TestUsable(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			h.faultyStream.cut <- errors.New("connection reset")
 			synctest.Wait()
-			require.False(t, h.cache.Vouched())
+			require.False(t, h.cache.Usable())
 			update(t, h.below, "key-1", disable)
 			require.True(t, h.disabled())
 			require.False(t, h.inMemory())
 			pass(100 * time.Millisecond)
-			require.True(t, h.cache.Vouched())
+			require.True(t, h.cache.Usable())
 			require.False(t, h.inMemory(), "read without a stream")
 			require.True(t, h.inMemory())
 			require.Contains(t, h.log.String(), "connection reset")
@@ -195,11 +195,11 @@ func TestUsable(t *testing.T) {
 		})
 	})
 	t.Run("a notice of an unknown kind or without a name", func(t *testing.T) {
-		for _, n := range []store.Notice{
-			{Kind: 99}, {Kind: store.NoticeKey, Workspace: "team-a"}, {Kind: store.NoticeWorkspace}, {Kind: store.NoticeToken},
+		for _, n := range []store.Notification{
+			{Kind: 99}, {Kind: store.NotificationKey, Workspace: "team-a"}, {Kind: store.NotificationWorkspace}, {Kind: store.NotificationToken},
 		} {
 			withHarness(t, func(h *harness) {
-				h.faultyStream.set(func(l *faultyStream) { l.replace = func(store.Notice) store.Notice { return n } })
+				h.faultyStream.set(func(l *faultyStream) { l.replace = func(store.Notification) store.Notification { return n } })
 				update(t, h.below, "key-2", disable)
 				synctest.Wait()
 				require.False(t, h.inMemory(), "%+v", n)
@@ -251,7 +251,7 @@ func TestStreamNeverOpened(t *testing.T) {
 			}
 			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 		}
-		require.False(t, c.Vouched())
+		require.False(t, c.Usable())
 		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("was never opened")))
 	})
 }
@@ -260,19 +260,19 @@ func TestWatchers(t *testing.T) {
 	t.Run("a slow watcher loses its stream, the others keep theirs", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			slow := func(pause time.Duration) error {
-				return h.st.Watch.Watch(background, func() {}, func(store.Notice) {
+				return h.st.Watch.Watch(background, func() {}, func(store.Notification) {
 					time.Sleep(pause) //nolint:forbidigo // the bubble's clock
 				})
 			}
 			require.ErrorContains(t, slow(300*time.Millisecond), "more slowly than they come")
-			require.True(t, h.cache.Vouched())
+			require.True(t, h.cache.Usable())
 		})
 	})
 	t.Run("many short delays add up", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			ended := make(chan error, 1)
 			go func() {
-				ended <- h.st.Watch.Watch(background, func() {}, func(store.Notice) {
+				ended <- h.st.Watch.Watch(background, func() {}, func(store.Notification) {
 					time.Sleep(60 * time.Millisecond) //nolint:forbidigo // the bubble's clock
 				})
 			}()
@@ -287,7 +287,7 @@ func TestWatchers(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			ctx, cancel := context.WithTimeout(background, time.Minute)
 			defer cancel()
-			err := h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {
+			err := h.st.Watch.Watch(ctx, func() {}, func(store.Notification) {
 				time.Sleep(60 * time.Millisecond) //nolint:forbidigo // the bubble's clock
 			})
 			require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -300,9 +300,9 @@ func TestWatchers(t *testing.T) {
 			pass(100 * time.Millisecond)
 			ctx, cancel := context.WithCancel(background)
 			ended := make(chan error, 1)
-			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {}) }()
+			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notification) {}) }()
 			pass(700 * time.Millisecond)
-			require.True(t, h.cache.Vouched())
+			require.True(t, h.cache.Usable())
 			require.True(t, h.disabled(), "the notice came on neither stream")
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
@@ -312,12 +312,12 @@ func TestWatchers(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			ctx, cancel := context.WithCancel(background)
 			ended := make(chan error, 1)
-			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {}) }()
+			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notification) {}) }()
 			pass(store.HeartbeatEvery)
 			require.True(t, h.inMemory())
 			h.faultyStream.cut <- errors.New("cut") // one of the two
 			pass(store.HeartbeatEvery)
-			require.True(t, h.cache.Vouched())
+			require.True(t, h.cache.Usable())
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
 		})

@@ -25,7 +25,7 @@ var (
 //
 // notice should return at once. If it takes so long that the next notices may be late by
 // a quarter of the bound, Watch returns an error, too.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	c := w.cache
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -33,7 +33,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 	defer silence.Stop()
 	s := &stream{}
 	defer c.feed.closeStream(s)
-	err := c.inner.Watch.Watch(ctx, ready, func(n store.Notice) {
+	err := c.inner.Watch.Watch(ctx, ready, func(n store.Notification) {
 		came := c.now()
 		c.invalidate(n)
 		if ctx.Err() != nil {

@@ -216,7 +216,7 @@ func TestEpochsRiseWithoutTheClock(t *testing.T) {
 			require.NoError(t, err)
 			require.Greater(t, found.Key.Epoch, last)
 			last, key.Version = found.Key.Epoch, version+1
-			require.NoError(t, c.Keys.Update(ctx, key, store.Change{EndTokens: true}))
+			require.NoError(t, c.Keys.Update(ctx, key, store.Change{RevokeTokens: true}))
 		}
 	})
 }

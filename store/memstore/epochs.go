@@ -33,7 +33,7 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (state store.Epoc
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	db := e.db
-	return db.change(ctx, "revoke token", store.Change{}, store.Notice{Kind: store.NoticeToken, Token: tokenID}, func() error {
+	return db.change(ctx, "revoke token", store.Change{}, store.Notification{Kind: store.NotificationToken, Token: tokenID}, func() error {
 		db.revoked.put(store.OnceID{ID: tokenID, Expires: until}, now)
 		return nil
 	})

@@ -20,7 +20,7 @@ func newLog() index[store.Event] {
 
 // Append implements store.Events.
 func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
-	return l.db.change(ctx, "append events", store.Change{Events: events}, store.Notice{}, func() error { return nil })
+	return l.db.change(ctx, "append events", store.Change{Events: events}, store.Notification{}, func() error { return nil })
 }
 
 // addEvent adds a copy of an event, unless its id exists.

@@ -82,7 +82,7 @@ type onceIDs struct{ db *database }
 // Spend implements store.OnceIDs.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	spend := store.Change{Once: &id, Now: now}
-	return o.db.change(ctx, "spend one-time id", spend, store.Notice{}, func() error { return nil })
+	return o.db.change(ctx, "spend one-time id", spend, store.Notification{}, func() error { return nil })
 }
 
 // Find implements store.OnceIDs.

@@ -36,8 +36,8 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	})
 }
 
-func keyNotice(workspace, id string) store.Notice {
-	return store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
+func keyNotice(workspace, id string) store.Notification {
+	return store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
 }
 
 // Lookup implements store.Keys.
@@ -67,7 +67,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		k = copyKey(k)
 		k.Workspace, k.Created, k.CreatedBy, k.Depth, k.LastUsed = old.Workspace, old.Created, old.CreatedBy, old.Depth, old.LastUsed
 		k.Version, k.Epoch = old.Version+1, old.Epoch
-		if c.EndTokens {
+		if c.RevokeTokens {
 			k.Epoch = db.nextEpoch(old.Epoch)
 		}
 		for i := range k.Secrets {

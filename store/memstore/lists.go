@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// lists implements store.Lists.
+// lists implements store.HostLists.
 type lists struct{ db *database }
 
 type listKey struct {
@@ -17,7 +17,7 @@ type listKey struct {
 	name string
 }
 
-// Entries implements store.Lists.
+// Entries implements store.HostLists.
 func (l *lists) Entries(ctx context.Context) (all []store.ListEntry, err error) {
 	err = l.db.read(ctx, "read lists", func() error {
 		all = slices.SortedFunc(maps.Values(l.db.lists), func(a, b store.ListEntry) int {
@@ -28,7 +28,7 @@ func (l *lists) Entries(ctx context.Context) (all []store.ListEntry, err error) 
 	return all, err
 }
 
-// Record implements store.Lists.
+// Record implements store.HostLists.
 func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	return l.db.write(ctx, "record list entries", func() error {
 		merged := maps.Clone(l.db.lists)
@@ -50,7 +50,7 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	})
 }
 
-// Forget implements store.Lists.
+// Forget implements store.HostLists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
 	return l.db.write(ctx, "forget list entry", func() error {
 		key := listKey{list, name}

@@ -29,7 +29,7 @@ func realisticKey(n int) store.Key {
 		ID:          fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16]),
 		Workspace:   fmt.Sprintf("workspace-%d", n%1000),
 		Name:        fmt.Sprintf("deployment-%09d", n),
-		Permissions: perms, Asked: perms,
+		Permissions: perms, RequestedPermissions: perms,
 		Secrets: []store.Secret{{
 			ID: fmt.Sprintf("%x", sum[16:24]), Hint: "aB3x",
 			Digest:    "hmac-sha256$1$" + base64.RawURLEncoding.EncodeToString(sum[:]),

@@ -32,18 +32,18 @@ func New() store.Store {
 		revoked:    newExpiring(start),
 		lists:      make(map[listKey]store.ListEntry),
 		usage:      make(map[usageKey][]store.Count),
-		watchers:   make(map[chan store.Notice]struct{}),
+		watchers:   make(map[chan store.Notification]struct{}),
 	}
 	return store.Store{
 		Records: store.Records{
-			Keys:     &keyTable{db},
-			Upkeep:   &upkeep{db},
-			Settings: &settings{db},
-			Events:   &eventLog{db},
-			Epochs:   &epochs{db},
-			OnceIDs:  &onceIDs{db},
-			Lists:    &lists{db},
-			Watch:    &watch{db},
+			Keys:      &keyTable{db},
+			Upkeep:    &upkeep{db},
+			Settings:  &settings{db},
+			Events:    &eventLog{db},
+			Epochs:    &epochs{db},
+			OnceIDs:   &onceIDs{db},
+			HostLists: &lists{db},
+			Watch:     &watch{db},
 		},
 		SigningKeys: &signingKeys{db},
 		Usage:       &usage{db},
@@ -70,7 +70,7 @@ type database struct {
 	lists      map[listKey]store.ListEntry
 	usage      map[usageKey][]store.Count
 	sequence   uint64 // of the last notice
-	watchers   map[chan store.Notice]struct{}
+	watchers   map[chan store.Notification]struct{}
 }
 
 // workspace is the record of a workspace, with its number of keys, and its keys in order.
@@ -92,7 +92,7 @@ func (db *database) read(ctx context.Context, operation string, do func() error)
 // change checks the one-time id and the preconditions of c, calls do, and then writes the
 // events and the one-time id of c. If do returns an error it must have written nothing.
 // The notice is sent unless it is a heartbeat.
-func (db *database) change(ctx context.Context, operation string, c store.Change, n store.Notice, do func() error) error {
+func (db *database) change(ctx context.Context, operation string, c store.Change, n store.Notification, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return fail(operation, err)
 	}
@@ -101,7 +101,7 @@ func (db *database) change(ctx context.Context, operation string, c store.Change
 	if c.Once != nil && db.once.has(c.Once.Space, c.Once.ID, c.Now) {
 		return fail(operation, store.ErrExists)
 	}
-	for _, p := range c.If {
+	for _, p := range c.Preconditions {
 		if version, exists := db.version(p); !exists || version != p.Version {
 			return fail(operation, store.ErrConflict)
 		}
@@ -115,7 +115,7 @@ func (db *database) change(ctx context.Context, operation string, c store.Change
 	if c.Once != nil {
 		db.once.put(*c.Once, c.Now)
 	}
-	if n.Kind != store.NoticeHeartbeat {
+	if n.Kind != store.NotificationHeartbeat {
 		db.send(n)
 	}
 	return nil
@@ -123,7 +123,7 @@ func (db *database) change(ctx context.Context, operation string, c store.Change
 
 // write is a change without preconditions.
 func (db *database) write(ctx context.Context, operation string, do func() error) error {
-	return db.change(ctx, operation, store.Change{}, store.Notice{}, do)
+	return db.change(ctx, operation, store.Change{}, store.Notification{}, do)
 }
 
 // version returns the present version of the record that p names. There is none for a key

@@ -129,7 +129,7 @@ func TestLookupIsOneMoment(t *testing.T) {
 			}
 		})
 	}
-	ends := store.Change{EndTokens: true}
+	ends := store.Change{RevokeTokens: true}
 	for i := range int64(2000) {
 		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: k.Workspace, Version: i}, ends))
 		between, err := state()
@@ -154,9 +154,9 @@ func TestASlowWatcherDelaysNoChange(t *testing.T) {
 	ready, stuck, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	var got []uint64
 	go func() {
-		ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) {
+		ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) {
 			<-stuck
-			if n.Kind != store.NoticeHeartbeat {
+			if n.Kind != store.NotificationHeartbeat {
 				got = append(got, n.Sequence)
 			}
 		})

@@ -24,12 +24,12 @@ func (s *settings) Instance(ctx context.Context) (in store.InstanceSettings, err
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	db := s.db
-	return db.change(ctx, "save settings", c, store.Notice{Kind: store.NoticeInstance}, func() error {
+	return db.change(ctx, "save settings", c, store.Notification{Kind: store.NotificationInstance}, func() error {
 		if db.instance.Version != in.Version {
 			return store.ErrConflict
 		}
 		in.Version++
-		if in.Epoch = db.instance.Epoch; c.EndTokens {
+		if in.Epoch = db.instance.Epoch; c.RevokeTokens {
 			in.Epoch = db.nextEpoch(in.Epoch)
 		}
 		in.Updated, in.Rules.EnforcedFrom = toMicro(in.Updated), toMicro(in.Rules.EnforcedFrom)
@@ -60,7 +60,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 			return store.ErrConflict
 		}
 		w.Version++
-		if w.Epoch = old.Epoch; c.EndTokens {
+		if w.Epoch = old.Epoch; c.RevokeTokens {
 			w.Epoch = db.nextEpoch(w.Epoch)
 		}
 		w.ID, w.Keys, w.Deleted = old.ID, old.Keys, false
@@ -70,8 +70,8 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	})
 }
 
-func workspaceNotice(id string) store.Notice {
-	return store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
+func workspaceNotice(id string) store.Notification {
+	return store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
 }
 
 // DeleteWorkspace implements store.Settings. It holds the lock until all keys of the

@@ -25,7 +25,7 @@ func (s *signingKeys) Ring(ctx context.Context) (r store.Ring, err error) {
 
 // SetRing implements store.SigningKeys.
 func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
-	return s.db.change(ctx, "save signing keys", store.Change{}, store.Notice{Kind: store.NoticeSigningKeys}, func() error {
+	return s.db.change(ctx, "save signing keys", store.Change{}, store.Notification{Kind: store.NotificationSigningKeys}, func() error {
 		if r.Version != s.db.ring.Version {
 			return store.ErrConflict
 		}
@@ -42,7 +42,7 @@ func copyRing(r store.Ring) store.Ring {
 		k := &r.Keys[i]
 		k.Sealed = slices.Clone(k.Sealed)
 		k.Created, k.NotBefore = toMicro(k.Created), toMicro(k.NotBefore)
-		k.NotAfter, k.Retire = toMicro(k.NotAfter), toMicro(k.Retire)
+		k.NotAfter, k.PublishUntil = toMicro(k.NotAfter), toMicro(k.PublishUntil)
 	}
 	return r
 }

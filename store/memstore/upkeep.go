@@ -10,8 +10,8 @@ import (
 // upkeep implements store.Upkeep.
 type upkeep struct{ db *database }
 
-// Touch implements store.Upkeep.
-func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
+// RecordUses implements store.Upkeep.
+func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	return u.db.write(ctx, "record uses", func() error {
 		for _, use := range uses {
 			k := u.db.keys[use.Key]

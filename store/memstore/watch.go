@@ -13,7 +13,7 @@ const backlog = 1024
 
 // send sends a notice to all watchers. It never waits for one: the stream of a watcher that
 // is too far behind ends with an error.
-func (db *database) send(n store.Notice) {
+func (db *database) send(n store.Notification) {
 	db.sequence++
 	n.Sequence = db.sequence
 	for notices := range db.watchers {
@@ -31,8 +31,8 @@ type watch struct{ db *database }
 
 // Watch implements store.Watch. A watcher that is more than 1,024 notices behind gets those
 // 1,024, and then store.ErrUnavailable.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
-	db, notices, last := w.db, make(chan store.Notice, backlog), uint64(0)
+func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+	db, notices, last := w.db, make(chan store.Notification, backlog), uint64(0)
 	err := db.write(ctx, "watch", func() error {
 		db.watchers[notices] = struct{}{}
 		last = db.sequence
@@ -47,7 +47,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 		delete(db.watchers, notices)
 	}()
 	ready()
-	notice(store.Notice{Sequence: last})
+	notice(store.Notification{Sequence: last})
 	heartbeat := time.NewTicker(store.HeartbeatEvery)
 	defer heartbeat.Stop()
 	for {
@@ -61,7 +61,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 			last = n.Sequence
 			notice(n)
 		case <-heartbeat.C:
-			notice(store.Notice{Sequence: last})
+			notice(store.Notification{Sequence: last})
 		}
 	}
 }

@@ -14,7 +14,7 @@ type change struct {
 	script    *script
 	workspace string // the workspace whose sorted sets the script changes, or ""
 	with      store.Change
-	notice    *store.Notice
+	notice    *store.Notification
 	args      []any
 	extra     []string // further Redis keys
 }
@@ -102,8 +102,8 @@ func (db *Driver) call(c change) *call {
 		notice = encode(&kind, &n.Workspace, &n.Key, &n.Token)
 	}
 	keys := l.changeKeys(c.workspace, request, once)
-	args := []any{l.channel(), notice, request, sortable(c.with.Now), value, life, len(c.with.If)}
-	for _, p := range c.with.If {
+	args := []any{l.channel(), notice, request, sortable(c.with.Now), value, life, len(c.with.Preconditions)}
+	for _, p := range c.with.Preconditions {
 		kind, name := "settings", settingsField(p.Workspace)
 		if p.Key != "" {
 			kind, name = "key", p.Key

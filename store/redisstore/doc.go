@@ -33,7 +33,7 @@
 //
 // A server that was demoted, or that lacks the replicas of min-replicas-to-write, may
 // have old data. So each read that decides something, and each limit, also sends a
-// write, which such a server refuses. Only Usage.Days sends no write, since counts are
+// write, which such a server refuses. Only Usage.ByDay sends no write, since counts are
 // statistics. Each process remembers the last 10,000 revocations of single tokens that it
 // made, and writes those that a failover lost again.
 //

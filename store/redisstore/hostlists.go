@@ -9,10 +9,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// lists implements store.Lists with one hash, in which each field is an entry.
+// lists implements store.HostLists with one hash, in which each field is an entry.
 type lists struct{ db *Driver }
 
-// Entries implements store.Lists.
+// Entries implements store.HostLists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	get := command("hgetall", l.db.layout.lists())
 	if err := l.db.send(ctx, get); err != nil {
@@ -33,7 +33,7 @@ func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	return entries, nil
 }
 
-// Record implements store.Lists.
+// Record implements store.HostLists.
 func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	args := []any{false, len(entries)}
 	for _, e := range entries {
@@ -42,7 +42,7 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	return fail("record list entries", l.db.apply(ctx, change{script: l.db.scripts.entries, args: args}))
 }
 
-// Forget implements store.Lists.
+// Forget implements store.HostLists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
 	args := []any{true, 1, encode((*string)(&list), &name), ""}
 	return fail("forget list entry", l.db.apply(ctx, change{script: l.db.scripts.entries, args: args}))

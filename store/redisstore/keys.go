@@ -24,8 +24,8 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	return fail("create key", err)
 }
 
-func keyNotice(workspace, id string) *store.Notice {
-	return &store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
+func keyNotice(workspace, id string) *store.Notification {
+	return &store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
 }
 
 // Lookup implements store.Keys.
@@ -67,7 +67,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	_, rest := encodeKey(&k)
 	err := t.db.apply(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), k.Version, c.EndTokens, rest, nameMember(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), k.Version, c.RevokeTokens, rest, nameMember(k.Name, k.ID)},
 	})
 	return fail("update key", err)
 }

@@ -25,7 +25,7 @@ func headFields(k *store.Key) []any {
 }
 
 func bodyFields(k *store.Key) []any {
-	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.Asked, &k.Admin, &k.Resources}
+	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.RequestedPermissions, &k.AdminPermissions, &k.Resources}
 }
 
 // secretFields returns the id and the fields that an update keeps, and then the others.

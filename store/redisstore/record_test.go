@@ -24,7 +24,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		when := time.UnixMicro(at).UTC()
 		k := store.Key{
-			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), Asked: scope.MustParse("*"), Admin: scope.MustParse("b.c"),
+			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), RequestedPermissions: scope.MustParse("*"), AdminPermissions: scope.MustParse("b.c"),
 			Resources: []string{name, digest, ""}, CreatedBy: store.ActorRef{Kind: digest, ID: name}, Created: when, Updated: when,
 			NotAfter: when, LastUsed: when,
 			Secrets: []store.Secret{

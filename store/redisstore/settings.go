@@ -46,9 +46,9 @@ func (db *Driver) settings(ctx context.Context, ids ...string) (in store.Instanc
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	err := s.db.apply(ctx, change{
-		script: s.db.scripts.settings, with: c, notice: &store.Notice{Kind: store.NoticeInstance},
+		script: s.db.scripts.settings, with: c, notice: &store.Notification{Kind: store.NotificationInstance},
 		args: []any{
-			settingsField(""), in.Version, c.EndTokens, encode(instanceFields(&in.Instance)[3:]...), encode(remindersFields(&in.Reminders)...),
+			settingsField(""), in.Version, c.RevokeTokens, encode(instanceFields(&in.Instance)[3:]...), encode(remindersFields(&in.Reminders)...),
 		},
 	})
 	return fail("save settings", err)
@@ -74,13 +74,13 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	}
 	err := s.db.apply(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
-		args: []any{settingsField(w.ID), w.Version, c.EndTokens, encode(workspaceFields(&w)[3:]...)},
+		args: []any{settingsField(w.ID), w.Version, c.RevokeTokens, encode(workspaceFields(&w)[3:]...)},
 	})
 	return fail("save workspace settings", err)
 }
 
-func workspaceNotice(id string) *store.Notice {
-	return &store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
+func workspaceNotice(id string) *store.Notification {
+	return &store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
 }
 
 // DeleteWorkspace implements store.Settings. One script sets the workspace to deleted,

@@ -31,7 +31,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	}
 	for i := range r.Keys {
 		k := &r.Keys[i]
-		for _, at := range []*time.Time{&k.Created, &k.NotBefore, &k.NotAfter, &k.Retire} {
+		for _, at := range []*time.Time{&k.Created, &k.NotBefore, &k.NotAfter, &k.PublishUntil} {
 			*at = at.UTC()
 		}
 	}
@@ -43,7 +43,7 @@ func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
 	body, err := json.Marshal(r.Keys)
 	if err == nil {
 		err = s.db.apply(ctx, change{
-			script: s.db.scripts.ring, notice: &store.Notice{Kind: store.NoticeSigningKeys}, args: []any{r.Version, body},
+			script: s.db.scripts.ring, notice: &store.Notification{Kind: store.NotificationSigningKeys}, args: []any{r.Version, body},
 		})
 	}
 	return fail("save signing keys", err)

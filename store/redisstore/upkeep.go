@@ -12,8 +12,8 @@ import (
 // upkeep implements store.Upkeep.
 type upkeep struct{ db *Driver }
 
-// Touch implements store.Upkeep.
-func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
+// RecordUses implements store.Upkeep.
+func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	if err := ctx.Err(); err != nil {
 		return fail("record uses", err)
 	}

@@ -37,7 +37,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 }
 
 // Days implements store.Usage.
-func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+func (u *usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	counts, err := u.counts(ctx, workspace, key, from, to)
 	return counts, fail("read usage", err)
 }

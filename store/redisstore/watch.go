@@ -37,7 +37,7 @@ const (
 // subscription breaks, if the server does not answer for 3 s, and on a failover. Redis
 // also ends it if the subscriber falls behind (client-output-buffer-limit pubsub). If ctx
 // ends while a server does not answer, Watch returns within 3 s.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	if err := ctx.Err(); err != nil {
 		return fail("watch", err)
 	}
@@ -48,7 +48,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 	return fail("watch", err)
 }
 
-func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	opening, stop := context.WithTimeout(ctx, silenceTimeout)
 	defer stop()
@@ -79,7 +79,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 		}
 	})
 	ready()
-	s.deliver(store.Notice{})
+	s.deliver(store.Notification{})
 	pinging.Go(func() { cancel(s.ping(ctx)) })
 	err = s.receive(ctx)
 	if cause := context.Cause(ctx); cause != nil {
@@ -111,7 +111,7 @@ func (db *Driver) lastNotice(ctx context.Context) (last position, err error) {
 type stream struct {
 	db     *Driver
 	sub    *redis.PubSub
-	notice func(store.Notice)
+	notice func(store.Notification)
 
 	last    position      // of the last notification that was delivered
 	seen    atomic.Uint64 // its number
@@ -194,7 +194,7 @@ func (s *stream) compare(text string) error {
 		s.missing = read
 		return nil
 	}
-	s.deliver(store.Notice{})
+	s.deliver(store.Notification{})
 	return nil
 }
 
@@ -205,10 +205,10 @@ func (s *stream) handle(text string) error {
 		before string
 		at     position
 		kind   int64
-		n      store.Notice
+		n      store.Notification
 	)
 	err := decode(text, &before, &at.n, &at.change, &kind, &n.Workspace, &n.Key, &n.Token)
-	n.Kind = store.NoticeKind(kind & math.MaxUint8)
+	n.Kind = store.NotificationKind(kind & math.MaxUint8)
 	switch {
 	case err != nil:
 		return errors.Join(err, store.ErrUnavailable)
@@ -223,7 +223,7 @@ func (s *stream) handle(text string) error {
 	return nil
 }
 
-func (s *stream) deliver(n store.Notice) {
+func (s *stream) deliver(n store.Notification) {
 	s.seen.Store(s.last.n)
 	n.Sequence = s.last.n
 	s.notice(n)

@@ -48,7 +48,7 @@ func TestWatchIsCanceledWhileItOpens(t *testing.T) {
 		driver, err := redisstore.New(client, redisstore.Config{})
 		require.NoError(t, err)
 		begun := time.Now()
-		err = driver.Store().Watch.Watch(ctx, func() { t.Error("ready") }, func(n store.Notice) { t.Error(n) })
+		err = driver.Store().Watch.Watch(ctx, func() { t.Error("ready") }, func(n store.Notification) { t.Error(n) })
 		require.ErrorIs(t, err, context.Canceled)
 		require.Zero(t, time.Since(begun))
 	})

@@ -11,7 +11,7 @@ import (
 // change executes a change in one transaction with two batches. The first locks the
 // rows that the change depends on. The second writes the record, which write adds, the
 // events and the notification. n.Workspace is the workspace of the record, or empty.
-func (d *Database) change(ctx context.Context, c store.Change, n store.Notice, l locks, write func(b *batch, h *lockedState) error) error {
+func (d *Database) change(ctx context.Context, c store.Change, n store.Notification, l locks, write func(b *batch, h *lockedState) error) error {
 	for i := range c.Events {
 		if err := checkEvent(&c.Events[i]); err != nil {
 			return err
@@ -63,7 +63,7 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notice, l
 // which stays locked until the commit. So the numbers have no gaps and follow the order
 // of the commits. A change locks this row last. On PostgreSQL the notification is
 // written together with the COMMIT.
-func (b *batch) addNotice(r *runner, n store.Notice) {
+func (b *batch) addNotice(r *runner, n store.Notification) {
 	if b.d.dialect == PostgreSQL {
 		r.notice = &n
 		return
@@ -80,7 +80,7 @@ func (b *batch) addNotice(r *runner, n store.Notice) {
 }
 
 // writeNotice writes a notification in the transaction of its change.
-func (r *runner) writeNotice(ctx context.Context, n store.Notice) error {
+func (r *runner) writeNotice(ctx context.Context, n store.Notification) error {
 	b := &batch{d: r.d}
 	b.addNotice(r, n)
 	return b.run(ctx, r)

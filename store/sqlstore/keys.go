@@ -17,7 +17,7 @@ type keyTable struct{ d *Database }
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
 	err := checkKey(&k)
 	if err == nil {
-		notice := store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}
+		notice := store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: k.ID}
 		err = t.d.change(ctx, c, notice, locks{workspace: k.Workspace, added: 1, insert: &k}, func(b *batch, h *lockedState) error {
 			w := h.workspaces[k.Workspace]
 			if w.deleted {
@@ -63,7 +63,7 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 			disabled, maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock}) ON CONFLICT DO NOTHING`,
 		args: []any{
-			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.Asked, k.Admin, secrets, resources, expiry(k.NotAfter), k.NotAfterText,
+			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, resources, expiry(k.NotAfter), k.NotAfterText,
 			k.Disabled, k.CreatedBy.Kind, k.CreatedBy.ID, k.Depth, k.Created, k.Updated, k.LastUsed,
 		},
 		count: added,
@@ -119,7 +119,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	err := checkKey(&k)
 	if err == nil {
-		notice := store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}
+		notice := store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: k.ID}
 		err = t.d.change(ctx, c, notice, locks{keyID: k.ID}, func(b *batch, h *lockedState) error {
 			old, err := h.present(k.Workspace)
 			if err != nil {
@@ -128,7 +128,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			if old.version != k.Version {
 				return store.ErrConflict
 			}
-			return b.updateKey(&k, old, c.EndTokens)
+			return b.updateKey(&k, old, c.RevokeTokens)
 		})
 	}
 	return fail(ctx, "update key", err)
@@ -152,7 +152,7 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
 	}
 	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, asked = ?, admin = ?, secrets = ?, resources = ?,
 		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
-		k.Name, folded(k.Name), k.Permissions, k.Asked, k.Admin, secrets, resources,
+		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, resources,
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, endTokens, k.ID)
 	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
 	return nil
@@ -162,7 +162,7 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := checkWorkspace(workspace)
 	if err == nil {
-		notice := store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
+		notice := store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
 		err = t.d.change(ctx, c, notice, locks{workspace: workspace, added: -1, keyID: id}, func(b *batch, h *lockedState) error {
 			old, err := h.present(workspace)
 			if err != nil {

@@ -21,7 +21,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 		return store.KeyPage{}, refuse("%v", err)
 	}
 	if q.Permission != "" && scope.CheckName(q.Permission) != nil ||
-		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.MadeBy) {
+		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.CreatorID) {
 		return store.KeyPage{}, ctx.Err() // no key matches a text that cannot be stored
 	}
 	column, err := t.order(ctx, q)
@@ -79,7 +79,7 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 	b := &listing{dialect: t.d.dialect}
 	from, id := "{p}keys k", "k.id"
 	// The makers table finds the keys of a creator without reading all keys.
-	if maker := cmp.Or(q.MadeBy, q.CreatedBy.ID); maker != "" {
+	if maker := cmp.Or(q.CreatorID, q.CreatedBy.ID); maker != "" {
 		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
 		b.equal("m.maker", maker)
 		if column == "k.created" {

@@ -8,10 +8,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// lists implements store.Lists.
+// lists implements store.HostLists.
 type lists struct{ d *Database }
 
-// Entries implements store.Lists.
+// Entries implements store.HostLists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	entries, err := all(ctx, l.d, func(e *store.ListEntry) []any {
 		return []any{orZero[string]{(*string)(&e.List)}, orZero[string]{&e.Name}, orZero[string]{&e.Fingerprint}, at{&e.Until}}
@@ -22,7 +22,7 @@ func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	return entries, nil
 }
 
-// Record implements store.Lists.
+// Record implements store.HostLists.
 func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	for i := range entries {
 		if err := checkEntry(&entries[i]); err != nil {
@@ -69,7 +69,7 @@ func checkEntry(e *store.ListEntry) error {
 	return nil
 }
 
-// Forget implements store.Lists.
+// Forget implements store.HostLists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
 	if !storable(string(list)) || !storable(name) {
 		return fail(ctx, "forget list entry", cmp.Or(ctx.Err(), store.ErrNotFound))

@@ -58,7 +58,7 @@ func (b *batch) lock(c *store.Change, stripe int, l locks) *lockedState {
 		// This writes all stripes. MySQL's sql_safe_updates requires the WHERE clause.
 		b.add(part{text: `UPDATE {p}stripes SET version = version + 1 WHERE id >= 0`, count: new(int64)})
 	}
-	for _, row := range l.rows(c.If) {
+	for _, row := range l.rows(c.Preconditions) {
 		switch {
 		case row.Key == "" && row.Workspace == "" && l.settings:
 			b.keep(row, &h.instance)

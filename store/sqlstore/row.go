@@ -97,7 +97,7 @@ const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.admin, 
 
 func keyRow(k *store.Key) []any {
 	return []any{
-		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, permissions{&k.Permissions}, permissions{&k.Asked}, permissions{&k.Admin},
+		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, permissions{&k.Permissions}, permissions{&k.RequestedPermissions}, permissions{&k.AdminPermissions},
 		fromJSON[store.Secret]{&k.Secrets}, fromJSON[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
 		orZero[bool]{&k.Disabled}, orZero[string]{&k.CreatedBy.Kind}, orZero[string]{&k.CreatedBy.ID}, orZero[int]{&k.Depth},
 		at{&k.Created}, at{&k.Updated}, at{&k.LastUsed}, orZero[int64]{&k.Version}, orZero[int64]{&k.Epoch},

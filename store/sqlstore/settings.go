@@ -26,7 +26,7 @@ func (s *settings) Instance(ctx context.Context) (store.InstanceSettings, error)
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
-	err := s.d.change(ctx, c, store.Notice{Kind: store.NoticeInstance}, locks{settings: true}, func(b *batch, h *lockedState) error {
+	err := s.d.change(ctx, c, store.Notification{Kind: store.NotificationInstance}, locks{settings: true}, func(b *batch, h *lockedState) error {
 		if h.instance != in.Version {
 			return store.ErrConflict
 		}
@@ -37,7 +37,7 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 		b.exec(`UPDATE {p}instance SET keys_off = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
 			reminders_off = ?, remind_before = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = 1`,
 			in.KeysOff, in.Rules.MaxKeys, in.Rules.RequireExpiry, int64(in.Rules.MaxLifetime), in.Rules.EnforcedFrom,
-			in.Reminders.Off, reminders, in.Updated, c.EndTokens)
+			in.Reminders.Off, reminders, in.Updated, c.RevokeTokens)
 		return nil
 	})
 	return fail(ctx, "save settings", err)
@@ -71,7 +71,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 		b.exec(`UPDATE {p}workspaces SET suspended = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
 			updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 			w.Suspended, w.Rules.MaxKeys, w.Rules.RequireExpiry, int64(w.Rules.MaxLifetime), w.Rules.EnforcedFrom,
-			w.Updated, c.EndTokens, w.ID)
+			w.Updated, c.RevokeTokens, w.ID)
 		return nil
 	})
 	return fail(ctx, "save workspace settings", err)
@@ -103,7 +103,7 @@ func (s *settings) changeWorkspace(ctx context.Context, id string, c store.Chang
 	if err := checkWorkspace(id); err != nil {
 		return err
 	}
-	notice := store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
+	notice := store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
 	return s.d.change(ctx, c, notice, locks{workspace: id}, func(b *batch, h *lockedState) error {
 		w := h.workspaces[id]
 		if w.deleted {

@@ -34,7 +34,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 	kept := make([]store.SigningKey, len(ring.Keys))
 	for i, k := range ring.Keys {
-		k.Created, k.NotBefore, k.NotAfter, k.Retire = k.Created.UTC(), k.NotBefore.UTC(), k.NotAfter.UTC(), k.Retire.UTC()
+		k.Created, k.NotBefore, k.NotAfter, k.PublishUntil = k.Created.UTC(), k.NotBefore.UTC(), k.NotAfter.UTC(), k.PublishUntil.UTC()
 		kept[i] = k
 	}
 	content, err := asJSON(kept)
@@ -61,5 +61,5 @@ func (r *runner) setRing(ctx context.Context, version int64, content string) err
 	if err != nil {
 		return err
 	}
-	return r.writeNotice(ctx, store.Notice{Kind: store.NoticeSigningKeys})
+	return r.writeNotice(ctx, store.Notification{Kind: store.NotificationSigningKeys})
 }

@@ -19,7 +19,7 @@ type runner struct {
 	d    *Database
 	conn *sql.Conn
 	// notice, unless nil, is written together with the COMMIT. PostgreSQL only.
-	notice *store.Notice
+	notice *store.Notification
 	// release releases the lock of the row of {p}feed. MySQL only.
 	release func()
 }

@@ -13,13 +13,13 @@ import (
 // upkeep implements store.Upkeep.
 type upkeep struct{ d *Database }
 
-// touchAtOnce is the number of keys in one transaction of Touch: few enough that an
+// touchAtOnce is the number of keys in one transaction of RecordUses: few enough that an
 // update of one of them does not wait for long.
 const touchAtOnce = 100
 
-// Touch implements store.Upkeep. It writes up to touchAtOnce keys in a transaction. After
+// RecordUses implements store.Upkeep. It writes up to touchAtOnce keys in a transaction. After
 // an error the remaining keys are not written; the call may be repeated with all uses.
-func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
+func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	if err := u.d.ready(ctx); err != nil {
 		return fail(ctx, "record uses", err)
 	}
@@ -106,7 +106,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		if _, err := r.exec(ctx, `UPDATE {p}keys SET secrets = ? WHERE id = ?`, secrets, keyID); err != nil {
 			return err
 		}
-		return r.writeNotice(ctx, store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: keyID})
+		return r.writeNotice(ctx, store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: keyID})
 	})
 	if err != nil {
 		return fail(ctx, "replace digest", err)

@@ -55,7 +55,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 }
 
 // Days implements store.Usage.
-func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+func (u *usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	if !storable(workspace + key) {
 		workspace, key = "", "" // no counts have ids that cannot be stored
 	}

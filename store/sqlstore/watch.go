@@ -63,11 +63,11 @@ const pollTimeout = 2 * time.Second
 // a change through the same Database, and with Config.Listen at once after any change. A
 // read that finds nothing gives a heartbeat. The stream ends if a read fails, or if the
 // numbers go backwards, as after a restore.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	return fail(ctx, "watch", w.watch(ctx, ready, notice))
 }
 
-func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	wake := w.d.wakes.wait()
 	last, _, err := w.readSince(ctx, math.MaxInt64)
 	if err != nil {
@@ -98,13 +98,13 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	}
 }
 
-func heartbeat(head int64) store.Notice {
-	return store.Notice{Sequence: uint64(head)} //nolint:gosec // counts up from 0
+func heartbeat(head int64) store.Notification {
+	return store.Notification{Sequence: uint64(head)} //nolint:gosec // counts up from 0
 }
 
 // drain passes on all notifications after last. Numbers of notifications that were
 // removed show as a gap.
-func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notice)) (int64, error) {
+func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notification)) (int64, error) {
 	for {
 		head, notices, err := w.readSince(ctx, last)
 		if err != nil {
@@ -129,18 +129,18 @@ func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notice)
 
 // readSince reads, in one query, the number of the last change and the notifications
 // after a number.
-func (w *watch) readSince(ctx context.Context, last int64) (head int64, notices []store.Notice, err error) {
+func (w *watch) readSince(ctx context.Context, last int64) (head int64, notices []store.Notification, err error) {
 	bounded, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	notices, err = all(bounded, w.d, func(n *store.Notice) []any {
+	notices, err = all(bounded, w.d, func(n *store.Notification) []any {
 		return []any{
-			primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NoticeKind]{&n.Kind},
+			primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NotificationKind]{&n.Kind},
 			orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token},
 		}
 	}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
 		FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
 	// Without new notifications there is one row with only the number of the last change.
-	return head, slices.DeleteFunc(notices, func(n store.Notice) bool { return n.Sequence == 0 }), err
+	return head, slices.DeleteFunc(notices, func(n store.Notification) bool { return n.Sequence == 0 }), err
 }
 
 // listenAgain is the pause before a listener that broke is called again.

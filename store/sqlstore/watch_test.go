@@ -43,7 +43,7 @@ func TestListenNeedsNoPoll(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				heartbeats, ended := make(chan time.Time, 10), make(chan error)
 				go func() {
-					ended <- d.Store().Watch.Watch(ctx, func() {}, func(store.Notice) { heartbeats <- time.Now() })
+					ended <- d.Store().Watch.Watch(ctx, func() {}, func(store.Notification) { heartbeats <- time.Now() })
 				}()
 				l, begun := <-listening, time.Now()
 				require.Equal(t, begun, <-heartbeats, "the first heartbeat comes at once")

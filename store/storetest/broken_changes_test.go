@@ -15,25 +15,25 @@ func recordBreakages() []breakage {
 	return []breakage{
 		{"does not raise a key's epoch", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
-				c.EndTokens = false
+				c.RevokeTokens = false
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Epochs/a change raises the key's epoch if EndTokens is set", "Epochs/each raise is higher"}},
+		}, []string{"Epochs/a change raises the key's epoch if RevokeTokens is set", "Epochs/each raise is higher"}},
 
 		{"raises a key's epoch with every change", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
-				c.EndTokens = true
+				c.RevokeTokens = true
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Epochs/a change raises the key's epoch if EndTokens is set"}},
+		}, []string{"Epochs/a change raises the key's epoch if RevokeTokens is set"}},
 
 		{"does not raise the epochs of settings", func(s store.Store) store.Store {
 			return withoutRaises(s, false)
-		}, []string{"Epochs/settings raise their epochs if EndTokens is set", "Epochs/epochs follow the store's clock", "Epochs/each raise is higher"}},
+		}, []string{"Epochs/settings raise their epochs if RevokeTokens is set", "Epochs/epochs follow the store's clock", "Epochs/each raise is higher"}},
 
 		{"raises the epochs of settings with every change", func(s store.Store) store.Store {
 			return withoutRaises(s, true)
-		}, []string{"Epochs/settings raise their epochs if EndTokens is set"}},
+		}, []string{"Epochs/settings raise their epochs if RevokeTokens is set"}},
 
 		{"counts epochs from 1", func(s store.Store) store.Store {
 			first := map[string]int64{}
@@ -83,7 +83,7 @@ func recordBreakages() []breakage {
 
 		{"refuses settings that were never saved", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
-				for _, p := range c.If {
+				for _, p := range c.Preconditions {
 					if p.Version == 0 {
 						return store.ErrConflict
 					}
@@ -102,7 +102,7 @@ func recordBreakages() []breakage {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				return checkFirst(ctx, s, c, func() error {
 					runtime.Gosched()
-					c.If = nil
+					c.Preconditions = nil
 					return s.Keys.Create(ctx, k, limit, c)
 				})
 			}})
@@ -116,8 +116,8 @@ func recordBreakages() []breakage {
 		}, []string{"Clock/reads the store's clock"}},
 
 		{"keeps the last Until of a list entry", func(s store.Store) store.Store {
-			next := s.Lists
-			s.Lists = hostLists{Lists: next, record: func(ctx context.Context, entries ...store.ListEntry) error {
+			next := s.HostLists
+			s.HostLists = hostLists{HostLists: next, record: func(ctx context.Context, entries ...store.ListEntry) error {
 				for _, e := range entries {
 					if err := next.Forget(ctx, e.List, e.Name); err != nil && !errors.Is(err, store.ErrNotFound) {
 						return err
@@ -129,8 +129,8 @@ func recordBreakages() []breakage {
 		}, []string{"Lists/the later Until stays", "Lists/another fingerprint is ErrConflict"}},
 
 		{"records the entries of a list one by one", func(s store.Store) store.Store {
-			next := s.Lists
-			s.Lists = hostLists{Lists: next, record: func(ctx context.Context, entries ...store.ListEntry) error {
+			next := s.HostLists
+			s.HostLists = hostLists{HostLists: next, record: func(ctx context.Context, entries ...store.ListEntry) error {
 				for _, e := range entries {
 					if err := next.Record(ctx, e); err != nil {
 						return err
@@ -142,8 +142,8 @@ func recordBreakages() []breakage {
 		}, []string{"Lists/another fingerprint is ErrConflict"}},
 
 		{"forgets all entries of a list", func(s store.Store) store.Store {
-			next := s.Lists
-			s.Lists = hostLists{Lists: next, forget: func(ctx context.Context, list store.ListName, name string) error {
+			next := s.HostLists
+			s.HostLists = hostLists{HostLists: next, forget: func(ctx context.Context, list store.ListName, name string) error {
 				entries, err := next.Entries(ctx)
 				for _, e := range entries {
 					err = errors.Join(err, next.Forget(ctx, e.List, e.Name))
@@ -154,8 +154,8 @@ func recordBreakages() []breakage {
 		}, []string{"Lists/forget removes one entry"}},
 
 		{"lists entries unsorted", func(s store.Store) store.Store {
-			next := s.Lists
-			s.Lists = hostLists{Lists: next, entries: func(ctx context.Context) ([]store.ListEntry, error) {
+			next := s.HostLists
+			s.HostLists = hostLists{HostLists: next, entries: func(ctx context.Context) ([]store.ListEntry, error) {
 				entries, err := next.Entries(ctx)
 				slices.Reverse(entries)
 				return entries, err
@@ -170,11 +170,11 @@ func withoutRaises(s store.Store, always bool) store.Store {
 	next := s.Settings
 	s.Settings = settings{Settings: next,
 		setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
-			c.EndTokens = always
+			c.RevokeTokens = always
 			return next.SetInstance(ctx, in, c)
 		},
 		setWorkspace: func(ctx context.Context, w store.Workspace, c store.Change) error {
-			c.EndTokens = always
+			c.RevokeTokens = always
 			return next.SetWorkspace(ctx, w, c)
 		},
 	}
@@ -184,7 +184,7 @@ func withoutRaises(s store.Store, always bool) store.Store {
 // withoutPreconditions removes the ignored preconditions.
 func withoutPreconditions(s store.Store, ignored func(store.Precondition) bool) store.Store {
 	less := func(c store.Change) store.Change {
-		c.If = slices.DeleteFunc(slices.Clone(c.If), ignored)
+		c.Preconditions = slices.DeleteFunc(slices.Clone(c.Preconditions), ignored)
 		return c
 	}
 	next := s.Settings
@@ -212,7 +212,7 @@ func withoutPreconditions(s store.Store, ignored func(store.Precondition) bool) 
 
 // checkFirst checks the preconditions of c, and then calls do.
 func checkFirst(ctx context.Context, s store.Store, c store.Change, do func() error) error {
-	for _, p := range c.If {
+	for _, p := range c.Preconditions {
 		version := current(ctx, s, p.Key).Version
 		if p.Key == "" {
 			in, err := s.Settings.Instance(ctx)

@@ -42,7 +42,7 @@ func keyBreakages() []breakage {
 
 		{"does not store admin permissions", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
-				k.Admin = scope.Set{}
+				k.AdminPermissions = scope.Set{}
 				return s.Keys.Create(ctx, k, limit, c)
 			}})
 		}, []string{"Create/keeps every field"}},
@@ -204,7 +204,7 @@ func keyBreakages() []breakage {
 					return found, err
 				},
 			})
-		}, []string{"Epochs/a change raises the key's epoch if EndTokens is set"}},
+		}, []string{"Epochs/a change raises the key's epoch if RevokeTokens is set"}},
 
 		{"restores an old digest", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
@@ -271,8 +271,8 @@ func keyBreakages() []breakage {
 
 		{"ignores the makers of secrets", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-				if q.MadeBy != "" {
-					q.CreatedBy.ID, q.MadeBy = q.MadeBy, ""
+				if q.CreatorID != "" {
+					q.CreatedBy.ID, q.CreatorID = q.CreatorID, ""
 				}
 				return s.Keys.List(ctx, q)
 			}})
@@ -280,8 +280,8 @@ func keyBreakages() []breakage {
 
 		{"matches a prefix of a maker's id", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-				if q.MadeBy == "mak" {
-					q.MadeBy = "maker"
+				if q.CreatorID == "mak" {
+					q.CreatorID = "maker"
 				}
 				return s.Keys.List(ctx, q)
 			}})
@@ -296,7 +296,7 @@ func keyBreakages() []breakage {
 
 		{"loses the asked permissions", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
-				k.Asked = scope.Set{}
+				k.RequestedPermissions = scope.Set{}
 				return s.Keys.Update(ctx, k, c)
 			}})
 		}, []string{"Update/replaces the record"}},

@@ -102,7 +102,7 @@ func replicaBreakages() []replicaBreakage {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				return checkFirst(ctx, s, c, func() error {
 					runtime.Gosched()
-					c.If = nil
+					c.Preconditions = nil
 					return s.Keys.Create(ctx, k, limit, c)
 				})
 			}})
@@ -144,8 +144,8 @@ func replicaBreakages() []replicaBreakage {
 		{"gets notices of other replicas without the key", func(_ int, s store.Store) store.Store {
 			var mine sync.Map
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
-				return next.Watch(ctx, ready, func(n store.Notice) {
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) {
 					if _, ok := mine.Load(n.Key); !ok {
 						n.Key = ""
 					}
@@ -160,9 +160,9 @@ func replicaBreakages() []replicaBreakage {
 
 		{"numbers notices by itself", func(i int, s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
-				return next.Watch(ctx, ready, func(n store.Notice) {
-					if n.Kind != store.NoticeHeartbeat {
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) {
+					if n.Kind != store.NotificationHeartbeat {
 						n.Sequence *= uint64(i + 1)
 					}
 					notice(n)

@@ -109,7 +109,7 @@ func changeBreakages() []breakage {
 						_ = s.Keys.Update(ctx, k, store.Change{})
 					}
 				}
-				return next.Touch(ctx, uses)
+				return next.RecordUses(ctx, uses)
 			}}
 			return s
 		}, []string{"Upkeep/touch records a use", "Upkeep/upkeep does not conflict with a change"}},
@@ -240,7 +240,7 @@ func otherBreakages() []breakage {
 		{"shows usage to every workspace", func(s store.Store) store.Store {
 			next := s.Usage
 			s.Usage = usage{Usage: next, days: func(ctx context.Context, _, key string, from, to time.Time) ([]store.Count, error) {
-				return next.Days(ctx, "team-a", key, from, to)
+				return next.ByDay(ctx, "team-a", key, from, to)
 			}}
 			return s
 		}, []string{"Usage/another workspace sees nothing"}},
@@ -309,14 +309,14 @@ func otherBreakages() []breakage {
 
 		{"skips sequence numbers", func(s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
-				return next.Watch(ctx, ready, func(n store.Notice) { n.Sequence *= 2; notice(n) })
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) { n.Sequence *= 2; notice(n) })
 			})
 			return s
 		}, []string{"Watch/sequence numbers rise by one"}},
 
 		{"is ready without listening", func(s store.Store) store.Store {
-			s.Watch = watch(func(_ context.Context, ready func(), _ func(store.Notice)) error {
+			s.Watch = watch(func(_ context.Context, ready func(), _ func(store.Notification)) error {
 				ready()
 				return store.ErrUnavailable
 			})
@@ -325,17 +325,17 @@ func otherBreakages() []breakage {
 
 		{"sends notices without the workspace", func(s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
-				return next.Watch(ctx, ready, func(n store.Notice) { n.Workspace = ""; notice(n) })
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) { n.Workspace = ""; notice(n) })
 			})
 			return s
 		}, []string{"Watch/sends a notice for every change", "Watch/a refused change sends no notice"}},
 
 		{"watches without heartbeats", func(s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
-				return next.Watch(ctx, ready, func(n store.Notice) {
-					if n.Kind != store.NoticeHeartbeat {
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) {
+					if n.Kind != store.NotificationHeartbeat {
 						notice(n)
 					}
 				})

@@ -141,7 +141,7 @@ func changeRules() []rule {
 				prepare(t, s)
 				before := everything(t, s)
 				c := change("refused")
-				c.EndTokens = true
+				c.RevokeTokens = true
 				if err := r.do(s, c); err == nil {
 					t.Errorf("%s: no error", r.name)
 				}

@@ -35,8 +35,8 @@ var calls = []struct {
 		_, err := s.Keys.List(ctx, store.KeyQuery{})
 		return err
 	}},
-	{"Upkeep.Touch", nil, func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Touch(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}})
+	{"Upkeep.RecordUses", nil, func(ctx context.Context, s store.Store) error {
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}})
 	}},
 	{"Upkeep.Rehash", nil, func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("team-a", "key-1").Secrets[0].Digest, "better")
@@ -81,15 +81,15 @@ var calls = []struct {
 		return err
 	}},
 	{"Epochs.Revoke", hasEpochs, func(ctx context.Context, s store.Store) error { return s.Epochs.Revoke(ctx, "token-1", farAhead, noon) }},
-	{"Lists.Entries", hasLists, func(ctx context.Context, s store.Store) error {
-		_, err := s.Lists.Entries(ctx)
+	{"HostLists.Entries", hasLists, func(ctx context.Context, s store.Store) error {
+		_, err := s.HostLists.Entries(ctx)
 		return err
 	}},
-	{"Lists.Record", hasLists, func(ctx context.Context, s store.Store) error {
-		return s.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "1"})
+	{"HostLists.Record", hasLists, func(ctx context.Context, s store.Store) error {
+		return s.HostLists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "1"})
 	}},
-	{"Lists.Forget", hasLists, func(ctx context.Context, s store.Store) error {
-		return s.Lists.Forget(ctx, store.Peppers, "prepared")
+	{"HostLists.Forget", hasLists, func(ctx context.Context, s store.Store) error {
+		return s.HostLists.Forget(ctx, store.Peppers, "prepared")
 	}},
 	{"Upkeep.Clock", nil, func(ctx context.Context, s store.Store) error {
 		_, err := s.Upkeep.Clock(ctx)
@@ -105,8 +105,8 @@ var calls = []struct {
 	{"Usage.Add", hasUsage, func(ctx context.Context, s store.Store) error {
 		return s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-1", Day: noon, Logins: 1}})
 	}},
-	{"Usage.Days", hasUsage, func(ctx context.Context, s store.Store) error {
-		_, err := s.Usage.Days(ctx, "team-a", "key-1", noon, farAhead)
+	{"Usage.ByDay", hasUsage, func(ctx context.Context, s store.Store) error {
+		_, err := s.Usage.ByDay(ctx, "team-a", "key-1", noon, farAhead)
 		return err
 	}},
 	{"Usage.Prune", hasUsage, func(ctx context.Context, s store.Store) error {
@@ -119,7 +119,7 @@ var calls = []struct {
 	}},
 }
 
-func hasLists(s store.Store) bool       { return s.Lists != nil }
+func hasLists(s store.Store) bool       { return s.HostLists != nil }
 func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
 func hasEpochs(s store.Store) bool      { return s.Epochs != nil }
 func hasOnceIDs(s store.Store) bool     { return s.OnceIDs != nil }
@@ -145,8 +145,8 @@ func contextRules() []rule {
 func tryEnded(t tester, s store.Store, do func(ctx context.Context, s store.Store) error) {
 	prepare(t, s)
 	must(t, "Append", s.Events.Append(background, newEvent("prepared")))
-	if s.Lists != nil {
-		must(t, "Record", s.Lists.Record(background, store.ListEntry{List: store.Peppers, Name: "prepared"}))
+	if s.HostLists != nil {
+		must(t, "Record", s.HostLists.Record(background, store.ListEntry{List: store.Peppers, Name: "prepared"}))
 	}
 	if s.OnceIDs != nil {
 		must(t, "Spend", s.OnceIDs.Spend(background, *onceID("prepared"), noon))
@@ -183,13 +183,13 @@ func theRest(t tester, s store.Store) []string {
 		must(t, "Read", err)
 		text = append(text, epochText(state))
 	}
-	if s.Lists != nil {
-		entries, err := s.Lists.Entries(background)
+	if s.HostLists != nil {
+		entries, err := s.HostLists.Entries(background)
 		must(t, "Entries", err)
 		text = append(text, fmt.Sprint("Lists ", entries))
 	}
 	if s.Usage != nil {
-		days, err := s.Usage.Days(background, "team-a", "key-1", noon.AddDate(-1, 0, 0), farAhead)
+		days, err := s.Usage.ByDay(background, "team-a", "key-1", noon.AddDate(-1, 0, 0), farAhead)
 		must(t, "Days", err)
 		text = append(text, countText(days)...)
 	}

@@ -69,8 +69,8 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "a change raises the key's epoch if EndTokens is set",
-			why:  "A change and its epoch are one write: Read returns what Update stored. A change without EndTokens does not change the epoch, whatever epoch the caller passes. A secret that was removed is not known any more.",
+			name: "a change raises the key's epoch if RevokeTokens is set",
+			why:  "A change and its epoch are one write: Read returns what Update stored. A change without RevokeTokens does not change the epoch, whatever epoch the caller passes. A secret that was removed is not known any more.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-a", "key-2")
 				create(t, s, k, other)
@@ -78,11 +78,11 @@ func epochRules() []rule {
 				k.Epoch, k.Secrets = first+9, k.Secrets[1:]
 				k.Secrets[0].NotAfter = noon.Add(time.Minute)
 				update(t, s, k)
-				equal(t, "epoch after a change without EndTokens", keyEpoch(t, s, "key-1"), first)
+				equal(t, "epoch after a change without RevokeTokens", keyEpoch(t, s, "key-1"), first)
 				wantState(t, s, tokenOf(k, "s1"), store.EpochState{})
 				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
 				k.Epoch, k.Version = 0, 2
-				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
+				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, RevokeTokens: true}))
 				wantHigher(t, "the key's epoch", keyEpoch(t, s, "key-1"), first)
 				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
 				equal(t, "the epoch of another key", keyEpoch(t, s, "key-2"), others)
@@ -95,8 +95,8 @@ func epochRules() []rule {
 				k := newKey("team-a", "key-1")
 				k.Epoch = 1
 				create(t, s, k)
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Epoch: 7}}, store.Change{EndTokens: true}))
-				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 7}, store.Change{EndTokens: true}))
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Epoch: 7}}, store.Change{RevokeTokens: true}))
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 7}, store.Change{RevokeTokens: true}))
 				for what, epoch := range map[string]int64{
 					"the key's": keyEpoch(t, s, "key-1"), "the workspace's": workspace(t, s, "team-a").Epoch, "the instance's": instance(t, s).Epoch,
 				} {
@@ -114,7 +114,7 @@ func epochRules() []rule {
 				create(t, s, k)
 				key, in, w := keyEpoch(t, s, "key-1"), int64(0), int64(0)
 				for version := range int64(20) {
-					c := store.Change{Now: noon, EndTokens: true}
+					c := store.Change{Now: noon, RevokeTokens: true}
 					k.Version = version + 1
 					must(t, "Update", s.Keys.Update(background, k, c))
 					must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, c))
@@ -140,14 +140,14 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "settings raise their epochs if EndTokens is set",
-			why:  "With EndTokens, saving settings revokes tokens in the same write, but not those of another workspace. Without it, no token is revoked.",
+			name: "settings raise their epochs if RevokeTokens is set",
+			why:  "With RevokeTokens, saving settings revokes tokens in the same write, but not those of another workspace. Without it, no token is revoked.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-b", "key-2")
 				create(t, s, k, other)
 				for version, ends := range []bool{false, true, false, true} {
 					in, w := instance(t, s), workspace(t, s, "team-a")
-					c := store.Change{Now: noon, EndTokens: ends}
+					c := store.Change{Now: noon, RevokeTokens: ends}
 					must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Epoch: 9, Version: int64(version)}}, c))
 					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 9, Version: int64(version)}, c))
 					if ends {

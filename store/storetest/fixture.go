@@ -24,8 +24,8 @@ var (
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "name of " + id,
-		Permissions: scope.MustParse("project.list project.read"), Asked: scope.MustParse("project.*"),
-		Admin: scope.MustParse("project.read"),
+		Permissions: scope.MustParse("project.list project.read"), RequestedPermissions: scope.MustParse("project.*"),
+		AdminPermissions: scope.MustParse("project.read"),
 		Secrets: []store.Secret{
 			{
 				ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Prefix: "acme_", CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
@@ -185,7 +185,7 @@ func equalText(t tester, what string, got, want []string) {
 func keyText(k store.Key) []string {
 	text := []string{
 		"ID " + k.ID, "Workspace " + k.Workspace, "Name " + k.Name,
-		"Permissions " + k.Permissions.String(), "Asked " + k.Asked.String(), "Admin " + k.Admin.String(),
+		"Permissions " + k.Permissions.String(), "RequestedPermissions " + k.RequestedPermissions.String(), "AdminPermissions " + k.AdminPermissions.String(),
 		"NotAfter " + stamp(k.NotAfter), "NotAfterText " + k.NotAfterText,
 		fmt.Sprint("Disabled ", k.Disabled), fmt.Sprintf("CreatedBy %+v", k.CreatedBy),
 		"Created " + stamp(k.Created), "Updated " + stamp(k.Updated), "LastUsed " + stamp(k.LastUsed),

@@ -90,11 +90,11 @@ func updateRules() []rule {
 		},
 		{
 			name: "keeps the use times",
-			why:  "LastUsed is kept from the stored record, of the key and of each secret that stays: Touch may have changed it since the caller read the key.",
+			why:  "LastUsed is kept from the stored record, of the key and of each secret that stays: RecordUses may have changed it since the caller read the key.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
 				k.Secrets[1].LastUsed, k.LastUsed = noon.AddDate(-1, 0, 0), noon.AddDate(-1, 0, 0)
 				k.Secrets = append(k.Secrets[1:], store.Secret{ID: "s3", Digest: "d3", Created: noon})
 				update(t, s, k)
@@ -197,7 +197,7 @@ func updateRules() []rule {
 func changedKey() store.Key {
 	k := newKey("team-a", "key-1")
 	k.Name = "renamed"
-	k.Permissions, k.Asked = scope.MustParse("member.list"), scope.MustParse("member.*")
+	k.Permissions, k.RequestedPermissions = scope.MustParse("member.list"), scope.MustParse("member.*")
 	k.Secrets = []store.Secret{k.Secrets[1], {
 		ID: "s3", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Prefix: "new_", CreatedBy: store.ActorRef{Kind: "key", ID: "key-9"}, Generated: true, Created: noon,
 	}}

@@ -143,7 +143,7 @@ func listRules() []rule {
 		},
 		{
 			name: "keys made by an actor",
-			why:  "MadeBy keeps the keys that an actor created, whatever its kind, and keys with a secret that it created, as long as they have that secret.",
+			why:  "CreatorID keeps the keys that an actor created, whatever its kind, and keys with a secret that it created, as long as they have that secret.",
 			run: func(t tester, s store.Store) {
 				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "maker"}
 				of := func(id string, maker store.ActorRef, secrets ...store.ActorRef) store.Key {
@@ -158,12 +158,12 @@ func listRules() []rule {
 				create(t, s, of("owned", person, person), of("administered", store.ActorRef{Kind: "admin", ID: "person-1"}),
 					of("made", key, key), rotated, of("other", store.ActorRef{Kind: "owner", ID: "person"}), of("Other", store.ActorRef{Kind: "key", ID: "Maker"}))
 				by := func(id string) []string {
-					return list(t, s, store.KeyQuery{MadeBy: id, Sort: store.ByName})
+					return list(t, s, store.KeyQuery{CreatorID: id, Sort: store.ByName})
 				}
 				equalList(t, "made by the person", by("person-1"), []string{"administered", "owned", "rotated"})
 				equalList(t, "made by the key", by("maker"), []string{"made", "rotated"})
 				equalList(t, "made by an unknown actor", by("mak"), []string{})
-				equalList(t, "made by the key, in another workspace", list(t, s, store.KeyQuery{MadeBy: "maker", Workspace: "team-b"}), []string{})
+				equalList(t, "made by the key, in another workspace", list(t, s, store.KeyQuery{CreatorID: "maker", Workspace: "team-b"}), []string{})
 				rotated.Secrets = append(rotated.Secrets[:1], store.Secret{ID: "s9", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
 				update(t, s, rotated)
 				equalList(t, "made by the key, after its secret was removed", by("maker"), []string{"made"})
@@ -235,7 +235,7 @@ func createMany(t tester, s store.Store) []store.Key {
 		fresh.LastUsed = time.Time{}
 		create(t, s, fresh)
 	}
-	must(t, "Touch", s.Upkeep.Touch(background, uses))
+	must(t, "RecordUses", s.Upkeep.RecordUses(background, uses))
 	return keys
 }
 
@@ -256,7 +256,7 @@ func settingsOfKeys(t tester, s store.Store) {
 				}
 			}
 		}
-		page, err := s.Keys.List(background, store.KeyQuery{MadeBy: "key-of-key-2", Limit: 1})
+		page, err := s.Keys.List(background, store.KeyQuery{CreatorID: "key-of-key-2", Limit: 1})
 		must(t, "List", err)
 		equalText(t, "settings of a maker's key", workspaceText(page.Workspaces["team-b"]), workspaceText(workspace(t, s, "team-b")))
 	}

@@ -19,9 +19,9 @@ func hostListRules() []rule {
 				upper := store.ListEntry{List: store.Signers, Name: "A", Fingerprint: "ef"}
 				lower := store.ListEntry{List: store.Signers, Name: "a", Fingerprint: "gh"}
 				prefix := store.ListEntry{List: store.SecretPrefixes, Name: "acme_ "}
-				must(t, "Record", s.Lists.Record(background, lower, signer, pepper))
-				must(t, "Record", s.Lists.Record(background, prefix, upper))
-				must(t, "Record of nothing", s.Lists.Record(background))
+				must(t, "Record", s.HostLists.Record(background, lower, signer, pepper))
+				must(t, "Record", s.HostLists.Record(background, prefix, upper))
+				must(t, "Record of nothing", s.HostLists.Record(background))
 				wantEntries(t, s, pepper, prefix, signer, upper, lower)
 			},
 		},
@@ -32,13 +32,13 @@ func hostListRules() []rule {
 				e := signer
 				for _, until := range []time.Duration{0, time.Hour, -time.Hour, time.Minute} {
 					e.Until = noon.Add(until)
-					must(t, "Record", s.Lists.Record(background, e))
+					must(t, "Record", s.HostLists.Record(background, e))
 				}
 				e.Until = noon.Add(time.Hour)
 				wantEntries(t, s, e)
 				e.Until = time.Time{}
-				must(t, "Record", s.Lists.Record(background, e))
-				must(t, "Record", s.Lists.Record(background, signer))
+				must(t, "Record", s.HostLists.Record(background, e))
+				must(t, "Record", s.HostLists.Record(background, signer))
 				wantEntries(t, s, e)
 			},
 		},
@@ -46,10 +46,10 @@ func hostListRules() []rule {
 			name: "another fingerprint is ErrConflict",
 			why:  "Two keys with one name could be confused. All entries of a call are recorded, or none.",
 			run: func(t tester, s store.Store) {
-				must(t, "Record", s.Lists.Record(background, pepper))
+				must(t, "Record", s.HostLists.Record(background, pepper))
 				other := pepper
 				other.Fingerprint = "zz"
-				wantError(t, "Record", s.Lists.Record(background, signer, other), store.ErrConflict)
+				wantError(t, "Record", s.HostLists.Record(background, signer, other), store.ErrConflict)
 				wantEntries(t, s, pepper)
 			},
 		},
@@ -57,14 +57,14 @@ func hostListRules() []rule {
 			name: "forget removes one entry",
 			why:  "Forget removes the entry with that name and no other. A missing entry is ErrNotFound.",
 			run: func(t tester, s store.Store) {
-				must(t, "Record", s.Lists.Record(background, pepper, signer))
-				wantError(t, "Forget", s.Lists.Forget(background, store.SecretPrefixes, "1"), store.ErrNotFound)
-				must(t, "Forget", s.Lists.Forget(background, store.Peppers, "1"))
-				wantError(t, "Forget again", s.Lists.Forget(background, store.Peppers, "1"), store.ErrNotFound)
+				must(t, "Record", s.HostLists.Record(background, pepper, signer))
+				wantError(t, "Forget", s.HostLists.Forget(background, store.SecretPrefixes, "1"), store.ErrNotFound)
+				must(t, "Forget", s.HostLists.Forget(background, store.Peppers, "1"))
+				wantError(t, "Forget again", s.HostLists.Forget(background, store.Peppers, "1"), store.ErrNotFound)
 				wantEntries(t, s, signer)
 				pepper := pepper
 				pepper.Fingerprint = "new"
-				must(t, "Record", s.Lists.Record(background, pepper))
+				must(t, "Record", s.HostLists.Record(background, pepper))
 				wantEntries(t, s, pepper, signer)
 			},
 		},
@@ -75,7 +75,7 @@ func hostListRules() []rule {
 				errs := race(16, func(i int) error {
 					e := signer
 					e.Until = noon.Add(time.Duration(i) * time.Minute)
-					return s.Lists.Record(background, e, pepper)
+					return s.HostLists.Record(background, e, pepper)
 				})
 				for _, err := range errs {
 					must(t, "Record", err)
@@ -90,7 +90,7 @@ func hostListRules() []rule {
 
 func wantEntries(t tester, s store.Store, want ...store.ListEntry) {
 	t.Helper()
-	entries, err := s.Lists.Entries(background)
+	entries, err := s.HostLists.Entries(background)
 	must(t, "Entries", err)
 	text := func(entries []store.ListEntry) []string {
 		lines := []string{}

@@ -85,7 +85,7 @@ func preconditionRules() []rule {
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				c := change("held")
-				c.If = []store.Precondition{
+				c.Preconditions = []store.Precondition{
 					{Key: "actor", Version: 1}, {Workspace: "team-a"}, {Workspace: "team-s", Version: 1}, {Workspace: "never saved"}, {Version: 1},
 				}
 				must(t, w.name, w.do(s, c))
@@ -100,10 +100,10 @@ func preconditionRules() []rule {
 					must(t, "the other change", p.invalidate(s))
 					before := everything(t, s)
 					c := change("refused")
-					c.If = []store.Precondition{{Workspace: "never saved"}, p.holds}
+					c.Preconditions = []store.Precondition{{Workspace: "never saved"}, p.holds}
 					wantError(t, w.name, w.do(s, c), store.ErrConflict)
 					equalText(t, "after the refused call", everything(t, s), before)
-					c.If = nil
+					c.Preconditions = nil
 					must(t, "a later call with the same one-time id",
 						s.Keys.Create(background, newKey("team-b", "other"), store.NoLimit, c))
 				},
@@ -120,10 +120,10 @@ func preconditionRules() []rule {
 					{Key: "actor", Version: 2}, {Key: "actor"}, {Key: "none"}, {Key: "none", Version: 1}, {Key: "none", Version: -1}, {Key: "deleted", Version: 1},
 					{Workspace: "team-s"}, {Workspace: "team-s", Version: 2}, {Workspace: "team-a", Version: 1}, {Version: 2}, {},
 				} {
-					err := s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, store.Change{If: []store.Precondition{p}})
+					err := s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, store.Change{Preconditions: []store.Precondition{p}})
 					wantError(t, fmt.Sprintf("Create, %+v", p), err, store.ErrConflict)
 				}
-				itself := store.Change{If: []store.Precondition{{Key: "none"}}}
+				itself := store.Change{Preconditions: []store.Precondition{{Key: "none"}}}
 				wantError(t, "Update of an unknown key with itself as precondition",
 					s.Keys.Update(background, newKey("team-a", "none"), itself), store.ErrConflict)
 				wantError(t, "Delete of an unknown key with itself as precondition",
@@ -136,7 +136,7 @@ func preconditionRules() []rule {
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				c := change("once")
-				c.If = []store.Precondition{{Version: 1}}
+				c.Preconditions = []store.Precondition{{Version: 1}}
 				must(t, "Create", s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, c))
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: 1}}, store.Change{Now: noon}))
 				err := s.Keys.Create(background, newKey("team-a", "again"), store.NoLimit, c)
@@ -166,17 +166,17 @@ func racePreconditions(t tester, r []store.Store) {
 			holds.Key = actor.ID
 			invalidate = func(s store.Store) error {
 				actor.Disabled = true
-				return s.Keys.Update(background, actor, store.Change{Now: noon, EndTokens: true})
+				return s.Keys.Update(background, actor, store.Change{Now: noon, RevokeTokens: true})
 			}
 		case holds.Workspace != "":
 			holds = store.Precondition{Workspace: workspace}
 			invalidate = func(s store.Store) error {
-				return s.Settings.SetWorkspace(background, store.Workspace{ID: workspace, Suspended: true}, store.Change{Now: noon, EndTokens: true})
+				return s.Settings.SetWorkspace(background, store.Workspace{ID: workspace, Suspended: true}, store.Change{Now: noon, RevokeTokens: true})
 			}
 		default:
 			holds.Version = instance(t, s).Version
 			invalidate = func(s store.Store) error {
-				return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: holds.Version}}, store.Change{Now: noon, EndTokens: true})
+				return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: holds.Version}}, store.Change{Now: noon, RevokeTokens: true})
 			}
 		}
 		var over atomic.Bool
@@ -190,7 +190,7 @@ func racePreconditions(t tester, r []store.Store) {
 						more--
 					}
 					k := plainKey(workspace, fmt.Sprint(workspace, "-", worker, "-", n))
-					err = of(r, worker).Keys.Create(background, k, store.NoLimit, store.Change{Now: noon, If: []store.Precondition{holds}})
+					err = of(r, worker).Keys.Create(background, k, store.NoLimit, store.Change{Now: noon, Preconditions: []store.Precondition{holds}})
 					if n == 2 || n < 2 && err != nil {
 						started <- struct{}{}
 					}

@@ -196,7 +196,7 @@ func replicaRaces() []replicaRule {
 				last := keyEpoch(t, r[0], "key-1")
 				for i := range 12 {
 					k.Version = int64(i + 1)
-					must(t, "Update", of(r, i).Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
+					must(t, "Update", of(r, i).Keys.Update(background, k, store.Change{Now: noon, RevokeTokens: true}))
 					epoch := keyEpoch(t, of(r, i), "key-1")
 					wantHigher(t, "the key's epoch", epoch, last)
 					last = epoch

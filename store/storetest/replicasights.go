@@ -189,7 +189,7 @@ func epochSights() []sight {
 			do: func(t tester, s store.Store, round int) {
 				k := newKey("team-a", fmt.Sprint("key-", round))
 				k.Secrets = k.Secrets[:1]
-				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
+				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, RevokeTokens: true}))
 			},
 			seen: func(s store.Store, round int) error {
 				state, err := s.Epochs.Read(background, ref(round))
@@ -205,8 +205,8 @@ func epochSights() []sight {
 			},
 			do: func(t tester, s store.Store, _ int) {
 				in, w := instance(t, s), workspace(t, s, "team-a")
-				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon, EndTokens: true}))
-				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))
+				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon, RevokeTokens: true}))
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon, RevokeTokens: true}))
 			},
 			seen: func(s store.Store, round int) error {
 				state, err := s.Epochs.Read(background, ref(round))

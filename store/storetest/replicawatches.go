@@ -21,7 +21,7 @@ func replicaWatches() []replicaRule {
 					id := fmt.Sprint("key-", i)
 					create(t, of(r, i), newKey("team-a", id))
 					for n, w := range watchers {
-						w.expect(t, fmt.Sprintf("replica %d, Create by replica %d", n, i%len(r)), store.NoticeKey, "team-a", id)
+						w.expect(t, fmt.Sprintf("replica %d, Create by replica %d", n, i%len(r)), store.NotificationKey, "team-a", id)
 						lookup(t, r[n], id)
 					}
 				}
@@ -54,7 +54,7 @@ func wantStream(t tester, what string, w *watcher, notices int) {
 	t.Helper()
 	noticed := map[string]bool{}
 	last := w.any(t, what)
-	equal(t, what+": kind of the first notice", last.Kind, store.NoticeHeartbeat)
+	equal(t, what+": kind of the first notice", last.Kind, store.NotificationHeartbeat)
 	for len(noticed) < notices && !t.Failed() {
 		n := w.next(t, what)
 		equal(t, what+": sequence", n.Sequence, last.Sequence+1)
@@ -65,7 +65,7 @@ func wantStream(t tester, what string, w *watcher, notices int) {
 	}
 	for range 2 {
 		heartbeat := w.any(t, what+": a heartbeat")
-		equal(t, what+": kind after the last notice", heartbeat.Kind, store.NoticeHeartbeat)
+		equal(t, what+": kind after the last notice", heartbeat.Kind, store.NotificationHeartbeat)
 		equal(t, what+": number of a heartbeat", heartbeat.Sequence, last.Sequence)
 	}
 }

@@ -70,8 +70,8 @@ func settingsRules() []rule {
 			why:  "Saving compares the version. Version 0 means that none was saved yet.",
 			run: func(t tester, s store.Store) {
 				set := func(version int64) (error, error) {
-					return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{EndTokens: true}),
-						s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: version}, store.Change{EndTokens: true})
+					return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{RevokeTokens: true}),
+						s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: version}, store.Change{RevokeTokens: true})
 				}
 				refused := func(what string, version int64) {
 					t.Helper()
@@ -170,7 +170,7 @@ func workspaceRules() []rule {
 			name: "a deleted record stays",
 			why:  "The record stays, with Deleted set and its epoch raised, also if it was never saved before.",
 			run: func(t tester, s store.Store) {
-				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, store.Change{EndTokens: true}))
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, store.Change{RevokeTokens: true}))
 				before := workspace(t, s, "team-a").Epoch
 				create(t, s, newKey("team-a", "key-1"))
 				deleteWorkspace(t, s, "team-a")

@@ -91,7 +91,7 @@ func signingRules() []rule {
 func someRing() store.Ring {
 	return store.Ring{Keys: []store.SigningKey{
 		{ID: "kid-1", Algorithm: "ES256", Sealed: []byte{0, 1, 2, 0xfe, 0xff, '\''}, SealKey: 3, SealFingerprint: "0a1b", Created: noon,
-			NotBefore: noon.Add(time.Hour), NotAfter: noon.Add(2 * time.Hour), Retire: noon.Add(3 * time.Hour)},
+			NotBefore: noon.Add(time.Hour), NotAfter: noon.Add(2 * time.Hour), PublishUntil: noon.Add(3 * time.Hour)},
 		{ID: "kid-2", Algorithm: "EdDSA", Sealed: []byte("sealed"), Created: noon},
 	}}
 }
@@ -107,7 +107,7 @@ func ringText(r store.Ring) []string {
 	text := []string{fmt.Sprint("Version ", r.Version)}
 	for _, k := range r.Keys {
 		text = append(text, fmt.Sprintf("Key %s %s sealed %x by %d %q created %s from %s to %s until %s", k.ID, k.Algorithm,
-			k.Sealed, k.SealKey, k.SealFingerprint, stamp(k.Created), stamp(k.NotBefore), stamp(k.NotAfter), stamp(k.Retire)))
+			k.Sealed, k.SealKey, k.SealFingerprint, stamp(k.Created), stamp(k.NotBefore), stamp(k.NotAfter), stamp(k.PublishUntil)))
 	}
 	return text
 }

@@ -41,8 +41,8 @@ func (t *Tap) Over(st store.Store) store.Store {
 	if st.Epochs != nil {
 		st.Epochs = tappedEpochs(below)
 	}
-	if st.Lists != nil {
-		st.Lists = tappedLists(below)
+	if st.HostLists != nil {
+		st.HostLists = tappedLists(below)
 	}
 	if st.OnceIDs != nil {
 		st.OnceIDs = tappedOnceIDs(below)
@@ -146,8 +146,8 @@ func (k tappedKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, 
 	return tapValue(ctx, k.t, "Keys.List", func() (store.KeyPage, error) { return k.to.Keys.List(ctx, q) })
 }
 
-func (u tappedUpkeep) Touch(ctx context.Context, uses []store.Use) error {
-	return tapError(ctx, u.t, "Upkeep.Touch", func() error { return u.to.Upkeep.Touch(ctx, uses) })
+func (u tappedUpkeep) RecordUses(ctx context.Context, uses []store.Use) error {
+	return tapError(ctx, u.t, "Upkeep.RecordUses", func() error { return u.to.Upkeep.RecordUses(ctx, uses) })
 }
 
 func (u tappedUpkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
@@ -220,8 +220,8 @@ func (u tappedUsage) Add(ctx context.Context, counts []store.Count) error {
 	return tapError(ctx, u.t, "Usage.Add", func() error { return u.to.Usage.Add(ctx, counts) })
 }
 
-func (u tappedUsage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
-	return tapValue(ctx, u.t, "Usage.Days", func() ([]store.Count, error) { return u.to.Usage.Days(ctx, workspace, key, from, to) })
+func (u tappedUsage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+	return tapValue(ctx, u.t, "Usage.ByDay", func() ([]store.Count, error) { return u.to.Usage.ByDay(ctx, workspace, key, from, to) })
 }
 
 func (u tappedUsage) Prune(ctx context.Context, before time.Time) (int, error) {
@@ -229,15 +229,15 @@ func (u tappedUsage) Prune(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (l tappedLists) Entries(ctx context.Context) ([]store.ListEntry, error) {
-	return tapValue(ctx, l.t, "Lists.Entries", func() ([]store.ListEntry, error) { return l.to.Lists.Entries(ctx) })
+	return tapValue(ctx, l.t, "HostLists.Entries", func() ([]store.ListEntry, error) { return l.to.HostLists.Entries(ctx) })
 }
 
 func (l tappedLists) Record(ctx context.Context, entries ...store.ListEntry) error {
-	return tapError(ctx, l.t, "Lists.Record", func() error { return l.to.Lists.Record(ctx, entries...) })
+	return tapError(ctx, l.t, "HostLists.Record", func() error { return l.to.HostLists.Record(ctx, entries...) })
 }
 
 func (l tappedLists) Forget(ctx context.Context, list store.ListName, name string) error {
-	return tapError(ctx, l.t, "Lists.Forget", func() error { return l.to.Lists.Forget(ctx, list, name) })
+	return tapError(ctx, l.t, "HostLists.Forget", func() error { return l.to.HostLists.Forget(ctx, list, name) })
 }
 
 func (u tappedUpkeep) Clock(ctx context.Context) (time.Time, error) {

@@ -14,7 +14,7 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "key-2"))
-				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
 				k.LastUsed, k.Secrets[1].LastUsed = noon, noon
 				equalKey(t, "used key", lookup(t, s, "key-1").Key, k)
 				equalKey(t, "other key", lookup(t, s, "key-2").Key, newKey("team-a", "key-2"))
@@ -30,8 +30,8 @@ func upkeepRules() []rule {
 					{Key: "key-1", Secret: "s2", At: noon.Add(-time.Minute)},
 					{Key: "key-1", Secret: "s1", At: noon},
 				}
-				must(t, "Touch", s.Upkeep.Touch(background, uses))
-				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, uses))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}))
 				k := lookup(t, s, "key-1").Key
 				equalTime(t, "the key's", k.LastUsed, noon.Add(time.Minute))
 				equalTime(t, "the first secret's", k.Secrets[0].LastUsed, noon.Add(time.Minute))
@@ -44,11 +44,11 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "gone"))
 				remove(t, s, "team-a", "gone")
-				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{
 					{Key: "none", Secret: "s1", At: noon}, {Key: "gone", Secret: "s1", At: noon},
 					{Key: "key-1", Secret: "none", At: noon.Add(time.Hour)}, {Key: "key-1", Secret: "s1", At: noon},
 				}))
-				must(t, "Touch of nothing", s.Upkeep.Touch(background, nil))
+				must(t, "RecordUses of nothing", s.Upkeep.RecordUses(background, nil))
 				equalTime(t, "LastUsed", lookup(t, s, "key-1").Key.LastUsed, noon)
 				_, err := s.Keys.Lookup(background, "gone")
 				wantError(t, "Lookup of the deleted key", err, store.ErrNotFound)
@@ -60,7 +60,7 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}))
 				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1", k.Secrets[0].Digest, "better"))
 				update(t, s, k)
 				equal(t, "events", len(eventIDs(t, s)), 0)

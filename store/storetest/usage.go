@@ -24,7 +24,7 @@ func usageRules() []rule {
 				must(t, "Add", s.Usage.Add(background, []store.Count{count(7, 3, 1), count(1, 1, 0)}))
 				must(t, "Add of nothing", s.Usage.Add(background, nil))
 				wantDays(t, s, "key-1", day(1), day(31), count(1, 1, 0), count(3, 3, 5), count(7, 3, 5))
-				days, err := s.Usage.Days(background, "team-a", "key-1", day(1), day(31))
+				days, err := s.Usage.ByDay(background, "team-a", "key-1", day(1), day(31))
 				must(t, "Days", err)
 				for i := range days {
 					days[i].Logins = 99
@@ -51,7 +51,7 @@ func usageRules() []rule {
 			run: func(t tester, s store.Store) {
 				must(t, "Add", s.Usage.Add(background, []store.Count{count(1, 1, 1)}))
 				for _, foreign := range []string{"team-b", "Team-a", ""} {
-					days, err := s.Usage.Days(background, foreign, "key-1", day(1), day(31))
+					days, err := s.Usage.ByDay(background, foreign, "key-1", day(1), day(31))
 					must(t, "Days", err)
 					equal(t, "days in "+foreign, len(days), 0)
 				}
@@ -96,7 +96,7 @@ func usageRules() []rule {
 
 func wantDays(t tester, s store.Store, key string, from, to time.Time, want ...store.Count) {
 	t.Helper()
-	got, err := s.Usage.Days(background, "team-a", key, from, to)
+	got, err := s.Usage.ByDay(background, "team-a", key, from, to)
 	must(t, "Days", err)
 	equalText(t, "days", countText(got), countText(want))
 }

@@ -21,28 +21,28 @@ func watchRules() []rule {
 				w := listen(t, s)
 				defer w.stop()
 				create(t, s, newKey("team-a", "key-1"))
-				w.expect(t, "Create", store.NoticeKey, "team-a", "key-1")
+				w.expect(t, "Create", store.NotificationKey, "team-a", "key-1")
 				update(t, s, newKey("team-a", "key-1"))
-				w.expect(t, "Update", store.NoticeKey, "team-a", "key-1")
+				w.expect(t, "Update", store.NotificationKey, "team-a", "key-1")
 				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1", newKey("team-a", "key-1").Secrets[0].Digest, "better"))
-				w.expect(t, "Rehash", store.NoticeKey, "team-a", "key-1")
+				w.expect(t, "Rehash", store.NotificationKey, "team-a", "key-1")
 				remove(t, s, "team-a", "key-1")
-				w.expect(t, "Delete", store.NoticeKey, "team-a", "key-1")
+				w.expect(t, "Delete", store.NotificationKey, "team-a", "key-1")
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{}, store.Change{}))
-				w.expect(t, "SetInstance", store.NoticeInstance, "", "")
+				w.expect(t, "SetInstance", store.NotificationInstance, "", "")
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, store.Change{}))
-				w.expect(t, "SetWorkspace", store.NoticeWorkspace, "team-a", "")
+				w.expect(t, "SetWorkspace", store.NotificationWorkspace, "team-a", "")
 				deleteWorkspace(t, s, "team-a")
-				w.expect(t, "DeleteWorkspace", store.NoticeWorkspace, "team-a", "")
+				w.expect(t, "DeleteWorkspace", store.NotificationWorkspace, "team-a", "")
 				if s.SigningKeys != nil {
 					must(t, "SetRing", s.SigningKeys.SetRing(background, store.Ring{}))
-					w.expect(t, "SetRing", store.NoticeSigningKeys, "", "")
+					w.expect(t, "SetRing", store.NotificationSigningKeys, "", "")
 				}
 				if s.Epochs != nil {
 					must(t, "Revoke", s.Epochs.Revoke(background, "token-1", farAhead, noon))
 					n := w.next(t, "Revoke")
 					n.Sequence = 0
-					equal(t, "Revoke: notice", n, store.Notice{Kind: store.NoticeToken, Token: "token-1"})
+					equal(t, "Revoke: notice", n, store.Notification{Kind: store.NotificationToken, Token: "token-1"})
 				}
 			},
 		},
@@ -56,7 +56,7 @@ func watchRules() []rule {
 					id := fmt.Sprint("key-", i)
 					done := make(chan error, 1)
 					go func() { done <- s.Keys.Create(background, newKey("team-a", id), store.NoLimit, store.Change{}) }()
-					w.expect(t, "Create", store.NoticeKey, "team-a", id)
+					w.expect(t, "Create", store.NotificationKey, "team-a", id)
 					lookup(t, s, id)
 					must(t, "Create", <-done)
 				}
@@ -71,7 +71,7 @@ func watchRules() []rule {
 				for i := range 20 {
 					create(t, s, newKey("team-a", fmt.Sprint("key-", i)))
 				}
-				var last store.Notice
+				var last store.Notification
 				for i := range 20 {
 					n := w.next(t, "Create")
 					if i > 0 && n.Sequence != last.Sequence+1 {
@@ -89,13 +89,13 @@ func watchRules() []rule {
 				w := listen(t, s)
 				defer w.stop()
 				first := w.any(t, "the first notice")
-				equal(t, "its kind", first.Kind, store.NoticeHeartbeat)
+				equal(t, "its kind", first.Kind, store.NotificationHeartbeat)
 				create(t, s, newKey("team-a", "key-2"))
 				n := w.next(t, "Create")
 				equal(t, "the number after a heartbeat", n.Sequence, first.Sequence+1)
 				for range 2 {
 					heartbeat := w.any(t, "a heartbeat")
-					equal(t, "kind", heartbeat.Kind, store.NoticeHeartbeat)
+					equal(t, "kind", heartbeat.Kind, store.NotificationHeartbeat)
 					equal(t, "number of a heartbeat", heartbeat.Sequence, n.Sequence)
 				}
 			},
@@ -111,7 +111,7 @@ func watchRules() []rule {
 				_ = s.Keys.Update(background, newKey("team-b", "key-1"), store.Change{})
 				_ = s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: 7}}, store.Change{})
 				create(t, s, newKey("team-a", "key-2"))
-				w.expect(t, "the first notice", store.NoticeKey, "team-a", "key-2")
+				w.expect(t, "the first notice", store.NotificationKey, "team-a", "key-2")
 			},
 		},
 		{
@@ -123,8 +123,8 @@ func watchRules() []rule {
 				defer two.stop()
 				_ = ended.stop()
 				create(t, s, newKey("team-a", "key-1"))
-				one.expect(t, "first watcher", store.NoticeKey, "team-a", "key-1")
-				two.expect(t, "second watcher", store.NoticeKey, "team-a", "key-1")
+				one.expect(t, "first watcher", store.NotificationKey, "team-a", "key-1")
+				two.expect(t, "second watcher", store.NotificationKey, "team-a", "key-1")
 			},
 		},
 		{
@@ -137,7 +137,7 @@ func watchRules() []rule {
 				}
 				ended, cancel := context.WithCancel(background)
 				cancel()
-				err := s.Watch.Watch(ended, func() { t.Errorf("ready was called") }, func(store.Notice) {})
+				err := s.Watch.Watch(ended, func() { t.Errorf("ready was called") }, func(store.Notification) {})
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("Watch returned %v, want context.Canceled", err)
 				}
@@ -148,7 +148,7 @@ func watchRules() []rule {
 
 // watcher runs Watch and returns its notices one by one.
 type watcher struct {
-	notices chan store.Notice
+	notices chan store.Notification
 	ended   chan error
 	cancel  context.CancelFunc
 }
@@ -157,10 +157,10 @@ type watcher struct {
 func listen(t tester, s store.Store) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(background)
-	w := &watcher{notices: make(chan store.Notice, 1000), ended: make(chan error, 1), cancel: cancel}
+	w := &watcher{notices: make(chan store.Notification, 1000), ended: make(chan error, 1), cancel: cancel}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
 	}()
 	select {
 	case <-ready:
@@ -185,20 +185,20 @@ func (w *watcher) stop() error {
 }
 
 // next returns the next notice that is not a heartbeat.
-func (w *watcher) next(t tester, what string) store.Notice {
+func (w *watcher) next(t tester, what string) store.Notification {
 	t.Helper()
 	end := time.Now().Add(patience)
 	for time.Now().Before(end) {
-		if n := w.any(t, what); n.Kind != store.NoticeHeartbeat {
+		if n := w.any(t, what); n.Kind != store.NotificationHeartbeat {
 			return n
 		}
 	}
 	t.Fatalf("%s: nothing but heartbeats within %s", what, patience)
-	return store.Notice{}
+	return store.Notification{}
 }
 
 // any returns the next notice of any kind.
-func (w *watcher) any(t tester, what string) store.Notice {
+func (w *watcher) any(t tester, what string) store.Notification {
 	t.Helper()
 	select {
 	case n := <-w.notices:
@@ -209,12 +209,12 @@ func (w *watcher) any(t tester, what string) store.Notice {
 	case <-time.After(patience):
 		t.Fatalf("%s: no notice within %s", what, patience)
 	}
-	return store.Notice{}
+	return store.Notification{}
 }
 
-func (w *watcher) expect(t tester, what string, kind store.NoticeKind, workspace, key string) {
+func (w *watcher) expect(t tester, what string, kind store.NotificationKind, workspace, key string) {
 	t.Helper()
 	n := w.next(t, what)
 	n.Sequence = 0
-	equal(t, what+": notice", n, store.Notice{Kind: kind, Workspace: workspace, Key: key})
+	equal(t, what+": notice", n, store.Notification{Kind: kind, Workspace: workspace, Key: key})
 }

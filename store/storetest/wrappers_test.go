@@ -76,11 +76,11 @@ func (w upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	return w.Upkeep.Purge(ctx, before)
 }
 
-func (w upkeep) Touch(ctx context.Context, uses []store.Use) error {
+func (w upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	if w.touch != nil {
 		return w.touch(ctx, uses)
 	}
-	return w.Upkeep.Touch(ctx, uses)
+	return w.Upkeep.RecordUses(ctx, uses)
 }
 
 func (w upkeep) Rehash(ctx context.Context, key, secret, from, to string) error {
@@ -184,11 +184,11 @@ func (w usage) Add(ctx context.Context, counts []store.Count) error {
 	return w.Usage.Add(ctx, counts)
 }
 
-func (w usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+func (w usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	if w.days != nil {
 		return w.days(ctx, workspace, key, from, to)
 	}
-	return w.Usage.Days(ctx, workspace, key, from, to)
+	return w.Usage.ByDay(ctx, workspace, key, from, to)
 }
 
 type limiter func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error)
@@ -197,9 +197,9 @@ func (w limiter) Advance(ctx context.Context, id string, now time.Time, by, wind
 	return w(ctx, id, now, by, window)
 }
 
-type watch func(ctx context.Context, ready func(), notice func(store.Notice)) error
+type watch func(ctx context.Context, ready func(), notice func(store.Notification)) error
 
-func (w watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (w watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	return w(ctx, ready, notice)
 }
 
@@ -213,7 +213,7 @@ func current(ctx context.Context, s store.Store, id string) store.Key {
 }
 
 type hostLists struct {
-	store.Lists
+	store.HostLists
 	record  func(ctx context.Context, entries ...store.ListEntry) error
 	entries func(ctx context.Context) ([]store.ListEntry, error)
 	forget  func(ctx context.Context, list store.ListName, name string) error
@@ -223,19 +223,19 @@ func (w hostLists) Record(ctx context.Context, entries ...store.ListEntry) error
 	if w.record != nil {
 		return w.record(ctx, entries...)
 	}
-	return w.Lists.Record(ctx, entries...)
+	return w.HostLists.Record(ctx, entries...)
 }
 
 func (w hostLists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	if w.entries != nil {
 		return w.entries(ctx)
 	}
-	return w.Lists.Entries(ctx)
+	return w.HostLists.Entries(ctx)
 }
 
 func (w hostLists) Forget(ctx context.Context, list store.ListName, name string) error {
 	if w.forget != nil {
 		return w.forget(ctx, list, name)
 	}
-	return w.Lists.Forget(ctx, list, name)
+	return w.HostLists.Forget(ctx, list, name)
 }

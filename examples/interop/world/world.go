@@ -138,7 +138,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 	past.age = time.Hour
 	elsewhere.audience = otherAudience
 	forger.key = foreign
-	forger.store.Lists = memstore.New().Lists // the store knows which key is in use under this kid
+	forger.store.HostLists = memstore.New().HostLists // the store knows which key is in use under this kid
 	var tokens Tokens
 	var problems []error
 	for _, mint := range []struct {

@@ -93,7 +93,7 @@ func deeds() map[string]string {
 		audit.Refuse:          "Login refused",
 		audit.Settings:        "Changed the settings",
 		audit.Workspace:       "Changed the workspace's rules",
-		audit.EndTokens:       "Revoked all tokens",
+		audit.RevokeTokens:    "Revoked all tokens",
 		audit.Suspend:         "Suspended the workspace",
 		audit.Resume:          "Resumed the workspace",
 		audit.DeleteWorkspace: "Deleted the workspace",

@@ -83,7 +83,7 @@ const soon = 14 * day
 
 // State returns the text of a key's state.
 func (f frame) State(k apikey.Key) string {
-	switch ends := k.Standing.Ends; {
+	switch ends := k.Standing.Expires; {
 	case k.Standing.State == policy.StateKeysOff:
 		return "keys off"
 	case k.Standing.Live() && !ends.IsZero() && ends.Sub(f.now) < soon:
@@ -92,8 +92,8 @@ func (f frame) State(k apikey.Key) string {
 	return string(k.Standing.State)
 }
 
-// Expires returns a key's own expiry. For a date it shows the day only.
-func (f frame) Expires(k apikey.Key) moment {
+// OwnExpiry returns a key's own expiry. For a date it shows the day only.
+func (f frame) OwnExpiry(k apikey.Key) moment {
 	m := f.When(k.NotAfter, "Never")
 	if date, err := time.Parse(time.DateOnly, k.NotAfterText); err == nil {
 		m.Day = date.Format(dayText)
@@ -102,12 +102,12 @@ func (f frame) Expires(k apikey.Key) moment {
 	return m
 }
 
-// Ends returns when a key ends: at its own expiry, or earlier by the rules.
-func (f frame) Ends(k apikey.Key) moment {
+// Expires returns when a key expires: at its own expiry, or earlier by the rules.
+func (f frame) Expires(k apikey.Key) moment {
 	if k.Standing.ByRules {
-		return f.When(k.Standing.Ends, "")
+		return f.When(k.Standing.Expires, "")
 	}
-	return f.Expires(k)
+	return f.OwnExpiry(k)
 }
 
 // groupsOf returns the groups of the catalog with only the permissions in set.

@@ -49,7 +49,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		f.workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
 	if page == "change" { // the other pages create a new secret
-		f.since = f.Key.Renewed
+		f.since = f.Key.SecretCreated
 	}
 	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
 	if s.r.Method == http.MethodPost {

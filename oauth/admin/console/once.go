@@ -68,7 +68,7 @@ func (s *call) onceForm() (id string, err error) {
 // spent answers the request if the form was sent before: the page names the key
 // that it created or rotated.
 func (s *call) spent(form string) error {
-	id, _, err := s.keys().Spent(s.r.Context(), *s.once(form))
+	id, _, err := s.keys().FindOnce(s.r.Context(), *s.once(form))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil

@@ -39,7 +39,7 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 		case strings.HasSuffix(r.Rule, "max_keys"):
 			reason += " Delete one that is no longer needed, or ask an administrator for a higher limit."
 		case reason == "":
-			reason = r.Row().Wrong + "."
+			reason = r.Row().Problem + "."
 		}
 		return []problem{{field, reason}}
 	}
@@ -65,7 +65,7 @@ func (s *call) refuse(err error) {
 	r.Log(s.r.Context(), s.c.cfg.Logger, "a page", err, "route", s.r.Pattern)
 	r.SetRetryAfter(header)
 	row := r.Row()
-	page := refusal{Title: row.Wrong, Text: r.Detail, Do: cmp.Or(row.OnPage, row.Do)}
+	page := refusal{Title: row.Problem, Text: r.Detail, Do: cmp.Or(row.PageRemedy, row.Remedy)}
 	if list := problemsOf(r); len(list) > 0 {
 		page.Text = list[0].Label() + list[0].Reason
 	}

@@ -11,7 +11,7 @@ import (
 
 // preview is the effect of a change of settings on the existing keys.
 type preview struct {
-	Effects []apikey.Effect
+	Effects []apikey.KeyPreview
 	More    int // affected keys that are not shown
 	Looked  int
 	Partly  bool // not all keys were checked: all numbers are minimums
@@ -42,11 +42,11 @@ func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (nex
 }
 
 // preview checks all keys.
-func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)) (*preview, error) {
+func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) (*preview, error) {
 	shown, now := &preview{}, s.keys().Now()
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := look(after)
-		shown.Looked += page.Looked
+		shown.Looked += page.Checked
 		for i := range page.Keys {
 			shown.add(&page.Keys[i], now)
 		}
@@ -56,7 +56,7 @@ func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.Effect], 
 	return shown, err
 }
 
-func (p *preview) add(e *apikey.Effect, now time.Time) {
+func (p *preview) add(e *apikey.KeyPreview, now time.Time) {
 	switch ends := !e.After.IsZero(); {
 	case ends && !e.After.After(now):
 		p.EndNow++
@@ -89,7 +89,7 @@ func (s *call) listViolations() error {
 				last := page.Keys[i-1]
 				return &store.KeyCursor{ID: last.ID, Time: last.Created}, true, err
 			}
-			if len(page.Keys[i].Breaks) > 0 {
+			if len(page.Keys[i].RulesBroken) > 0 {
 				list.Violations = append(list.Violations, page.Keys[i])
 			}
 		}

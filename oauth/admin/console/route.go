@@ -61,7 +61,7 @@ func (c *Console) routes() *http.ServeMux {
 	missing := route{"/", func(*call) error { return store.ErrNotFound }}
 	for _, t := range append(table(), missing) {
 		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) {
-			s := &call{c: c, w: w, r: r, held: request.HoldBody(w, r, c.cfg.Timeout)}
+			s := &call{c: c, w: w, r: r, held: request.BoundBody(w, r, c.cfg.Timeout)}
 			if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
 				s.refuse(err)
 			}

@@ -72,7 +72,7 @@ func (s *call) saveSettings() error {
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
 		return err
-	}, func(after *store.KeyCursor) (apikey.Page[apikey.Effect], error) {
+	}, func(after *store.KeyCursor) (apikey.Page[apikey.KeyPreview], error) {
 		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
 }
@@ -83,7 +83,7 @@ func (s *call) showSettings(status int, page settingsPage, wrong []problem) erro
 
 // changeSettings shows the preview of a change, or saves the change if the preview
 // was confirmed.
-func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)) error {
+func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) error {
 	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
 	ask := func(status int, wrong []problem) error { return s.showSettings(status, page, wrong) }
 	if len(wrong) > 0 {

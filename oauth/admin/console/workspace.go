@@ -68,7 +68,7 @@ func (s *call) saveWorkspace() error {
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
 		return err
-	}, func(after *store.KeyCursor) (apikey.Page[apikey.Effect], error) {
+	}, func(after *store.KeyCursor) (apikey.Page[apikey.KeyPreview], error) {
 		return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
 }

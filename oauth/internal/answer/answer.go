@@ -29,7 +29,7 @@ type Refusal struct {
 type Field struct{ Field, Reason string }
 
 // Error implements error.
-func (r *Refusal) Error() string { return "refused: " + r.Row().Wrong }
+func (r *Refusal) Error() string { return "refused: " + r.Row().Problem }
 
 // Description returns the error_description of an OAuth response.
 func (r *Refusal) Description() string {
@@ -37,10 +37,10 @@ func (r *Refusal) Description() string {
 	switch {
 	case r.Detail != "":
 		return r.Detail
-	case row.Do == "":
-		return row.Wrong + "."
+	case row.Remedy == "":
+		return row.Problem + "."
 	}
-	return row.Wrong + ". " + row.Do
+	return row.Problem + ". " + row.Remedy
 }
 
 // SetRetryAfter sets the Retry-After header (RFC 9110, section 10.2.3) if a time is

@@ -21,10 +21,10 @@ func TestTable(t *testing.T) {
 	titles := map[string]string{}
 	for kind := answer.Failed; kind < answer.Kinds; kind++ {
 		row := kind.Row()
-		t.Run(row.Wrong, func(t *testing.T) {
-			require.NotEmpty(t, row.Wrong)
-			require.False(t, strings.HasSuffix(row.Wrong, "."))
-			for _, text := range []string{row.Do, row.OnPage} {
+		t.Run(row.Problem, func(t *testing.T) {
+			require.NotEmpty(t, row.Problem)
+			require.False(t, strings.HasSuffix(row.Problem, "."))
+			for _, text := range []string{row.Remedy, row.PageRemedy} {
 				require.True(t, text == "" || strings.HasSuffix(text, "."), text)
 			}
 			require.Positive(t, row.OAuth.Status+row.Manage.Status)
@@ -37,9 +37,9 @@ func TestTable(t *testing.T) {
 			}
 			require.Contains(t, string(page), "\n## "+row.Manage.Code+"\n")
 			if title, known := titles[row.Manage.Code]; known {
-				require.Equal(t, title, row.Wrong, "one title for all of one type")
+				require.Equal(t, title, row.Problem, "one title for all of one type")
 			}
-			titles[row.Manage.Code] = row.Wrong
+			titles[row.Manage.Code] = row.Problem
 		})
 	}
 }

@@ -15,8 +15,8 @@ type DeafWatch struct {
 }
 
 // Watch implements store.Watch.
-func (d *DeafWatch) Watch(ctx context.Context, ready func(), n func(store.Notice)) error {
-	return d.From.Watch(ctx, ready, func(x store.Notice) {
+func (d *DeafWatch) Watch(ctx context.Context, ready func(), n func(store.Notification)) error {
+	return d.From.Watch(ctx, ready, func(x store.Notification) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if !d.deaf {

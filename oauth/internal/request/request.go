@@ -173,13 +173,13 @@ func Timeout(bound time.Duration) (time.Duration, error) {
 // bound.
 type Body struct{ connection http.ResponseWriter }
 
-// HoldBody bounds how long the body may take to arrive, even if the handler does
+// BoundBody bounds how long the body may take to arrive, even if the handler does
 // not read it: net/http reads the rest of a body before it sends the response.
 //
 // It uses the real time, not the host's clock, since a connection waits. If the
 // host's server has a shorter ReadTimeout, that stays. If the ResponseWriter has no
 // deadlines, only the server's bound applies.
-func HoldBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
+func BoundBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bound || r.Body == nil || r.Body == http.NoBody {
 		return Body{}
@@ -193,7 +193,7 @@ func HoldBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body 
 // deadline would look like a client that closed the connection.
 func (b Body) Release() {
 	if b.connection != nil {
-		_ = http.NewResponseController(b.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see HoldBody
+		_ = http.NewResponseController(b.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see BoundBody
 	}
 }
 
@@ -249,7 +249,7 @@ func stopReading(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
 	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // the error is expected
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see HoldBody
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see BoundBody
 }
 
 // Deadline is a context like that of context.WithTimeout, but it starts its timer

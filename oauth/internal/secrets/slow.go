@@ -47,13 +47,13 @@ const (
 )
 
 // Slow reports whether a secret matches a slow digest.
-type Slow func(secret string) (bool, error)
+type SlowVerifier func(secret string) (bool, error)
 
 // ParseSlow parses a bcrypt, argon2id or PBKDF2 string within the bounds. It
 // accepts one spelling only. It allocates nothing whose size the digest's
 // parameters determine. The error says why the digest is refused and does not
 // repeat it.
-func ParseSlow(digest string) (Slow, error) {
+func ParseSlow(digest string) (SlowVerifier, error) {
 	switch {
 	case len(digest) > maxDigest:
 		return nil, fmt.Errorf("it has %d characters, at most %d are allowed", len(digest), maxDigest)
@@ -67,7 +67,7 @@ func ParseSlow(digest string) (Slow, error) {
 	return nil, errors.New("only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are accepted; or give the secret itself")
 }
 
-func parseBcrypt(digest string) (Slow, error) {
+func parseBcrypt(digest string) (SlowVerifier, error) {
 	const length = 60 // "$2b$", two digits and "$", 22 of salt, 31 of sum
 	if len(digest) != length || digest[6] != '$' ||
 		strings.Trim(digest[7:], "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
@@ -94,7 +94,7 @@ func parseBcrypt(digest string) (Slow, error) {
 	}, nil
 }
 
-func parseArgon(digest string) (Slow, error) {
+func parseArgon(digest string) (SlowVerifier, error) {
 	fields := strings.Split(digest, "$")
 	if len(fields) != 6 {
 		return nil, errors.New("it is a malformed argon2id string")
@@ -122,7 +122,7 @@ func parseArgon(digest string) (Slow, error) {
 
 // parsePBKDF2 parses the form that Ory's programs write:
 // $pbkdf2-sha256$i=25000,l=32$salt$hash, in unpadded base64.
-func parsePBKDF2(digest string) (Slow, error) {
+func parsePBKDF2(digest string) (SlowVerifier, error) {
 	fields := strings.Split(digest, "$")
 	if len(fields) != 5 {
 		return nil, errors.New("it is a malformed PBKDF2 string")

@@ -22,7 +22,7 @@ func ExampleRing() {
 		RotateEvery: 30 * 24 * time.Hour,
 		Now:         func() time.Time { return now },
 		StoreClock:  func(context.Context) (time.Time, error) { return now, nil },
-		ClockAgrees: func(context.Context) (bool, error) { return true, nil },
+		CheckClock:  func(context.Context) (bool, error) { return true, nil },
 		Logger:      slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -50,8 +50,8 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 		{"no version", func(r *store.Ring) { r.Keys[0].SealKey = 0 }, nil, "Config.SealKeys lacks seal key 0"},
 		{"it begins at another time", func(r *store.Ring) { r.Keys[1].NotBefore = r.Keys[1].NotBefore.Add(-time.Microsecond) }, nil, "seal key 1 does not open"},
 		{"it signs for longer", func(r *store.Ring) { r.Keys[0].NotAfter = r.Keys[0].NotAfter.Add(time.Hour) }, nil, "seal key 1 does not open"},
-		{"it is published for longer", func(r *store.Ring) { r.Keys[0].Retire = r.Keys[0].Retire.Add(time.Hour) }, nil, "seal key 1 does not open"},
-		{"it has no successor any more", func(r *store.Ring) { r.Keys[0].NotAfter, r.Keys[0].Retire = time.Time{}, time.Time{} }, nil, "seal key 1 does not open"},
+		{"it is published for longer", func(r *store.Ring) { r.Keys[0].PublishUntil = r.Keys[0].PublishUntil.Add(time.Hour) }, nil, "seal key 1 does not open"},
+		{"it has no successor any more", func(r *store.Ring) { r.Keys[0].NotAfter, r.Keys[0].PublishUntil = time.Time{}, time.Time{} }, nil, "seal key 1 does not open"},
 		{"a key twice", func(r *store.Ring) { r.Keys = append(r.Keys, r.Keys[0]) }, nil, "share the kid"},
 		{"a boundary moved", func(r *store.Ring) {
 			k := &r.Keys[0]
@@ -92,9 +92,11 @@ func TestTimesOnTheRecord(t *testing.T) {
 	t.Parallel()
 	far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, change := range map[string]func(*store.SigningKey){
-		"all zero":         func(k *store.SigningKey) { k.NotBefore, k.NotAfter, k.Retire = time.Time{}, time.Time{}, time.Time{} },
-		"all far ahead":    func(k *store.SigningKey) { k.NotBefore, k.NotAfter, k.Retire = far, far, far },
-		"retired long ago": func(k *store.SigningKey) { k.Retire = start.Add(-time.Hour) },
+		"all zero": func(k *store.SigningKey) {
+			k.NotBefore, k.NotAfter, k.PublishUntil = time.Time{}, time.Time{}, time.Time{}
+		},
+		"all far ahead":    func(k *store.SigningKey) { k.NotBefore, k.NotAfter, k.PublishUntil = far, far, far },
+		"retired long ago": func(k *store.SigningKey) { k.PublishUntil = start.Add(-time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)

@@ -114,12 +114,12 @@ func (f *fleet) try(changes ...func(*signing.Config)) (*replica, error) {
 		change(&cfg)
 	}
 	records := f.store
-	records.Lists = memstore.New().Lists // the ring needs none
+	records.HostLists = memstore.New().HostLists // the ring needs none
 	keys, err := apikey.New(records, apikey.Config{Permissions: harness.Catalog, Now: cfg.Now, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
-	cfg.ClockAgrees, cfg.StoreClock = keys.ClockAgrees, f.store.Upkeep.Clock
+	cfg.CheckClock, cfg.StoreClock = keys.CheckClock, f.store.Upkeep.Clock
 	ring, err := signing.New(cfg)
 	if err != nil {
 		return nil, err

@@ -73,9 +73,9 @@ type Config struct {
 	// StoreClock reads the store's clock. The zero time means that the store has
 	// none.
 	StoreClock func(context.Context) (time.Time, error)
-	// ClockAgrees reports whether the clock of this process is right enough to
+	// CheckClock reports whether the clock of this process is right enough to
 	// rotate keys.
-	ClockAgrees func(context.Context) (bool, error)
+	CheckClock func(context.Context) (bool, error)
 	// Logger receives warnings, and a line for each key that is made.
 	Logger *slog.Logger
 }

@@ -78,9 +78,9 @@ func TestRotateNow(t *testing.T) {
 				case first:
 					require.True(t, k.NotAfter.Equal(f.clock.Now().Truncate(time.Microsecond)), "it signs no longer")
 				case next:
-					require.Zero(t, k.Retire, "it has no successor")
+					require.Zero(t, k.PublishUntil, "it has no successor")
 				case now:
-					require.Equal(t, pending, !k.Retire.IsZero())
+					require.Equal(t, pending, !k.PublishUntil.IsZero())
 				}
 			}
 			require.NoError(t, f.step(two))

@@ -112,7 +112,7 @@ func (r *Ring) change(ctx context.Context, w want) error {
 		}
 		// The first key is made even if the clock is wrong.
 		if len(stored.Keys) > 0 && len(r.current.Load().keys) > 0 {
-			agrees, err := r.cfg.ClockAgrees(ctx)
+			agrees, err := r.cfg.CheckClock(ctx)
 			if err == nil && !agrees && w != whatIsDue {
 				err = errors.New("the clock of this process differs from the store's: correct it, or call another replica")
 			}
@@ -144,7 +144,7 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	}
 	for i, k := range stay {
 		newest := i == len(stay)-1 // it stays, whatever its record says
-		if newest || k.Retire.IsZero() || now.Before(k.Retire) {
+		if newest || k.PublishUntil.IsZero() || now.Before(k.PublishUntil) {
 			next = append(next, k)
 		}
 	}
@@ -170,8 +170,8 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	}
 	for i := range n - 1 {
 		k, successor := &next[i], next[i+1].NotBefore
-		if k.Retire.IsZero() || k.NotAfter.After(successor) {
-			err := r.sealer.reseal(k, func(k *store.SigningKey) { k.NotAfter, k.Retire = successor, successor.Add(tail) })
+		if k.PublishUntil.IsZero() || k.NotAfter.After(successor) {
+			err := r.sealer.reseal(k, func(k *store.SigningKey) { k.NotAfter, k.PublishUntil = successor, successor.Add(tail) })
 			if err != nil {
 				return nil, nil, err
 			}

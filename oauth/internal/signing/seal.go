@@ -126,7 +126,7 @@ func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 // different texts never give the same data.
 func (s *sealer) bound(record *store.SigningKey) []byte {
 	var data []byte
-	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {
+	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.PublishUntil} {
 		data = binary.BigEndian.AppendUint64(data, uint64(at.UnixMicro()))
 	}
 	for _, part := range []string{sealDomain, record.ID, record.Algorithm, s.issuer} {

@@ -54,7 +54,7 @@ func aead(t testing.TB, version int) cipher.AEAD {
 
 func bound(record *store.SigningKey) []byte {
 	var bound []byte
-	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {
+	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.PublishUntil} {
 		bound = binary.BigEndian.AppendUint64(bound, uint64(at.UnixMicro()))
 	}
 	for _, part := range []string{"latchkey signing key", record.ID, record.Algorithm, issuer} {

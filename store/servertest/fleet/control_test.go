@@ -50,7 +50,7 @@ func (h *host) control() http.Handler {
 			}
 		})
 	}
-	on("vouched", func(context.Context, order) (any, error) { return h.cached.Vouched(), nil })
+	on("vouched", func(context.Context, order) (any, error) { return h.cached.Usable(), nil })
 	on("clock", func(_ context.Context, o order) (any, error) { h.clock.Store(&o.Now); return true, nil })
 	on("prompt", func(context.Context, order) (any, error) {
 		select {

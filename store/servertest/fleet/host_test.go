@@ -182,13 +182,13 @@ type prompted struct {
 }
 
 // Watch implements store.Watch.
-func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var one sync.Mutex // one call at a time
 	var prompting sync.WaitGroup
 	defer prompting.Wait()
 	defer cancel()
-	tell := func(n store.Notice) {
+	tell := func(n store.Notification) {
 		one.Lock()
 		defer one.Unlock()
 		notice(n)
@@ -199,7 +199,7 @@ func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.No
 			case <-ctx.Done():
 				return
 			case <-p.prompts:
-				tell(store.Notice{Kind: store.NoticeSigningKeys})
+				tell(store.Notification{Kind: store.NotificationSigningKeys})
 			}
 		}
 	})

@@ -17,17 +17,17 @@ import (
 
 // stream is a Watch that runs until the test ends.
 type stream struct {
-	notices chan store.Notice
+	notices chan store.Notification
 	ended   chan error
 }
 
 func watch(t *testing.T, s store.Store) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &stream{make(chan store.Notice, 100_000), make(chan error, 1)}
+	w := &stream{make(chan store.Notification, 100_000), make(chan error, 1)}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
 	}()
 	t.Cleanup(cancel)
 	select {
@@ -46,18 +46,18 @@ func follow(t *testing.T, s store.Store) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	w := &stream{make(chan store.Notice, 100_000), make(chan error, 1)}
+	w := &stream{make(chan store.Notification, 100_000), make(chan error, 1)}
 	ready := make(chan struct{})
 	go func() {
 		first := func() { close(ready) }
 		for ctx.Err() == nil {
-			err := s.Watch.Watch(ctx, first, func(n store.Notice) { w.notices <- n })
+			err := s.Watch.Watch(ctx, first, func(n store.Notification) { w.notices <- n })
 			if !errors.Is(err, store.ErrUnavailable) {
 				w.ended <- err
 				return
 			}
 			first = func() {}
-			w.notices <- store.Notice{Kind: again}
+			w.notices <- store.Notification{Kind: again}
 		}
 	}()
 	<-ready
@@ -65,7 +65,7 @@ func follow(t *testing.T, s store.Store) *stream {
 }
 
 // again separates the notifications of two calls of Watch.
-const again store.NoticeKind = 255
+const again store.NotificationKind = 255
 
 // through reads the notifications of follow up to a number, and fails on a gap. Changes
 // between two calls show in the number with which the next call begins.
@@ -80,10 +80,10 @@ func (w *stream) through(t *testing.T, head int) {
 			case next.Kind == again:
 				begins = true
 			case begins:
-				require.Equal(t, store.NoticeHeartbeat, next.Kind)
+				require.Equal(t, store.NotificationHeartbeat, next.Kind)
 				require.GreaterOrEqual(t, next.Sequence, last)
 				last, begins = next.Sequence, false
-			case next.Kind == store.NoticeHeartbeat:
+			case next.Kind == store.NotificationHeartbeat:
 				require.Equal(t, last, next.Sequence)
 			default:
 				require.Equal(t, last+1, next.Sequence)
@@ -97,14 +97,14 @@ func (w *stream) through(t *testing.T, head int) {
 }
 
 // changes returns the next n changes, and fails on a gap.
-func (w *stream) changes(t *testing.T, n int) (all []store.Notice) {
+func (w *stream) changes(t *testing.T, n int) (all []store.Notification) {
 	t.Helper()
 	deadline := time.After(patience)
 	last := (<-w.notices).Sequence
 	for len(all) < n {
 		select {
 		case next := <-w.notices:
-			if next.Kind == store.NoticeHeartbeat {
+			if next.Kind == store.NotificationHeartbeat {
 				require.Equal(t, last, next.Sequence)
 				continue
 			}

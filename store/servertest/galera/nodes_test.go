@@ -133,7 +133,7 @@ func answers(t *testing.T, s store.Store, h harm) {
 			return s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Now: noon})
 		},
 		"watch": func(ctx context.Context) error {
-			return s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) {})
+			return s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notification) {})
 		},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -263,7 +263,7 @@ func TestThawedNode(t *testing.T) {
 		disabled := k
 		disabled.Disabled = true
 		change := event("disable-" + k.ID)
-		change.EndTokens = true
+		change.RevokeTokens = true
 		require.NoError(t, stores[0].Keys.Update(ctx, disabled, change))
 		in, err := stores[0].Settings.Instance(ctx)
 		require.NoError(t, err)
@@ -285,7 +285,7 @@ func TestThawedNode(t *testing.T) {
 			},
 			"create": func() error {
 				c := event("none")
-				c.If = []store.Precondition{{Key: k.ID, Version: 1}}
+				c.Preconditions = []store.Precondition{{Key: k.ID, Version: 1}}
 				err := s.Keys.Create(ctx, key("team-a", "none"), store.NoLimit, c)
 				if errors.Is(err, store.ErrConflict) {
 					return nil

@@ -185,7 +185,7 @@ func fill(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	require.NoError(t, s.Keys.Delete(ctx, "team-a", "purged", 0, noon, store.Change{Now: noon}))
 	require.NoError(t, s.Events.Append(ctx, store.Event{ID: "event-1", Time: noon, Action: "made", Workspace: "team-a"}))
-	require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "1", Fingerprint: "f"}))
+	require.NoError(t, s.HostLists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "1", Fingerprint: "f"}))
 	require.NoError(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "looked-up", Day: noon, Logins: 1}}))
 }
 
@@ -196,7 +196,7 @@ func useAll(ctx context.Context, s store.Store) []error {
 	updated.Name, updated.Version = "renamed", 1
 	id := store.OnceID{Space: "test", ID: "1", Expires: later}
 	change := store.Change{
-		Now: noon, Once: &store.OnceID{Space: "test", ID: "2", Expires: later}, If: []store.Precondition{{Key: "looked-up", Version: 1}},
+		Now: noon, Once: &store.OnceID{Space: "test", ID: "2", Expires: later}, Preconditions: []store.Precondition{{Key: "looked-up", Version: 1}},
 		Events: []store.Event{{ID: "event-2", Time: later, Action: "made", Workspace: "team-a"}},
 	}
 	count := store.Count{Workspace: "team-a", Key: "looked-up", Day: noon, Logins: 1}
@@ -214,7 +214,7 @@ func useAll(ctx context.Context, s store.Store) []error {
 		only(s.Settings.Workspace(ctx, "team-a")),
 		s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Updated: noon}, store.Change{Now: noon}),
 		s.Settings.DeleteWorkspace(ctx, "team-b", noon, store.Change{Now: noon}),
-		s.Upkeep.Touch(ctx, []store.Use{{Key: "looked-up", Secret: "s1", At: noon}}),
+		s.Upkeep.RecordUses(ctx, []store.Use{{Key: "looked-up", Secret: "s1", At: noon}}),
 		s.Upkeep.Rehash(ctx, "looked-up", "s1", "hmac-sha256$1$digest-of-looked-up", "new"),
 		only(s.Upkeep.Purge(ctx, later)),
 		only(s.Upkeep.Clock(ctx)),
@@ -224,19 +224,19 @@ func useAll(ctx context.Context, s store.Store) []error {
 		s.Epochs.Revoke(ctx, "token-1", later, noon),
 		s.OnceIDs.Spend(ctx, id, noon),
 		only(s.OnceIDs.Find(ctx, "test", "1", noon)),
-		s.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "2", Fingerprint: "f"}),
-		only(s.Lists.Entries(ctx)),
-		s.Lists.Forget(ctx, store.Peppers, "1"),
+		s.HostLists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "2", Fingerprint: "f"}),
+		only(s.HostLists.Entries(ctx)),
+		s.HostLists.Forget(ctx, store.Peppers, "1"),
 		only(s.SigningKeys.Ring(ctx)),
 		s.SigningKeys.SetRing(ctx, store.Ring{}),
 		s.Usage.Add(ctx, []store.Count{count}),
-		only(s.Usage.Days(ctx, "team-a", "looked-up", noon.AddDate(0, 0, -1), later)),
+		only(s.Usage.ByDay(ctx, "team-a", "looked-up", noon.AddDate(0, 0, -1), later)),
 		only(s.Usage.Prune(ctx, later)),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rounds := 0
-	return append(errs, s.Watch.Watch(ctx, func() {}, func(store.Notice) {
+	return append(errs, s.Watch.Watch(ctx, func() {}, func(store.Notification) {
 		if rounds++; rounds == 2 {
 			cancel() // the first heartbeat comes when the stream begins, the next at the end of a round
 		}

@@ -35,7 +35,7 @@ func fillForCalls(t *testing.T, s store.Store) {
 	require.NoError(t, s.Events.Append(ctx, store.Event{ID: "old", Time: noon.AddDate(-1, 0, 0), Workspace: "team-a"}))
 	require.NoError(t, s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "spent", Expires: noon.Add(time.Hour)}, noon))
 	require.NoError(t, s.Epochs.Revoke(ctx, "revoked", noon.Add(time.Hour), noon))
-	require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "listed", Fingerprint: "f"}))
+	require.NoError(t, s.HostLists.Record(ctx, store.ListEntry{List: store.Signers, Name: "listed", Fingerprint: "f"}))
 	var counts []store.Count
 	for i := range 100 { // in all parts
 		counts = append(counts, store.Count{Workspace: "team-a", Key: fmt.Sprint("key-", i), Day: noon.AddDate(-1, 0, 0), Logins: 1})
@@ -116,7 +116,7 @@ var readCalls = []oneCall{
 	}},
 	{name: "signing keys", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.SigningKeys.Ring(ctx); return err }},
 	{name: "list entries", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		entries, err := s.Lists.Entries(ctx)
+		entries, err := s.HostLists.Entries(ctx)
 		return some(len(entries), err)
 	}},
 	{name: "clock", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.Upkeep.Clock(ctx); return err }},
@@ -129,31 +129,31 @@ var changeCalls = []oneCall{
 	}},
 	{name: "create with event, one-time id and preconditions", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-2"), 100, store.Change{
-			Now:    noon,
-			Once:   &store.OnceID{Space: "test", ID: "request-1", Value: "new-2", Expires: noon.Add(time.Hour)},
-			Events: []store.Event{{ID: "event-1", Time: noon, Workspace: "team-a", Key: "new-2"}, {ID: "event-2", Time: noon, Workspace: "team-b"}},
-			If:     []store.Precondition{{Key: "key-b", Version: 1}, {Workspace: "team-c"}, {}},
+			Now:           noon,
+			Once:          &store.OnceID{Space: "test", ID: "request-1", Value: "new-2", Expires: noon.Add(time.Hour)},
+			Events:        []store.Event{{ID: "event-1", Time: noon, Workspace: "team-a", Key: "new-2"}, {ID: "event-2", Time: noon, Workspace: "team-b"}},
+			Preconditions: []store.Precondition{{Key: "key-b", Version: 1}, {Workspace: "team-c"}, {}},
 		})
 	}},
 	{name: "update", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		k := newKey("team-a", "updated")
 		k.Version, k.Name = 1, "renamed"
-		return s.Keys.Update(ctx, k, store.Change{Now: noon, EndTokens: true})
+		return s.Keys.Update(ctx, k, store.Change{Now: noon, RevokeTokens: true})
 	}},
 	{name: "delete", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Delete(ctx, "team-a", "deleted", 1, noon, store.Change{Now: noon})
 	}},
 	{name: "record uses", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Touch(ctx, []store.Use{{Key: "used", Secret: "s1", At: noon}, {Key: "key-1", Secret: "s1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "used", Secret: "s1", At: noon}, {Key: "key-1", Secret: "s1", At: noon}})
 	}},
 	{name: "replace a digest", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.Rehash(ctx, "hashed", "s1", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
 	}},
 	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, EndTokens: true})
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, RevokeTokens: true})
 	}},
 	{name: "settings of a workspace", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Suspended: true}, store.Change{Now: noon, EndTokens: true})
+		return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Suspended: true}, store.Change{Now: noon, RevokeTokens: true})
 	}},
 	{name: "delete a workspace", trips: 2, do: func(ctx context.Context, s store.Store) error {
 		return s.Settings.DeleteWorkspace(ctx, "team-b", noon, store.Change{Now: noon})
@@ -171,10 +171,10 @@ var changeCalls = []oneCall{
 		return s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "request-2", Expires: noon.Add(time.Hour)}, noon)
 	}},
 	{name: "record list entries", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "new", Fingerprint: "f"})
+		return s.HostLists.Record(ctx, store.ListEntry{List: store.Signers, Name: "new", Fingerprint: "f"})
 	}},
 	{name: "forget a list entry", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
-		return s.Lists.Forget(ctx, store.Signers, "listed")
+		return s.HostLists.Forget(ctx, store.Signers, "listed")
 	}},
 	{name: "signing keys", trips: 1, do: func(ctx context.Context, s store.Store) error { return s.SigningKeys.SetRing(ctx, store.Ring{}) }},
 	{name: "usage", trips: 1, do: func(ctx context.Context, s store.Store) error {
@@ -213,7 +213,7 @@ var refusedCalls = []oneCall{
 		return s.Keys.Create(ctx, newKey("team-a", "new-3"), 1, store.Change{Now: noon})
 	}},
 	{name: "create with an outdated precondition", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		return s.Keys.Create(ctx, newKey("team-a", "new-3"), store.NoLimit, store.Change{Now: noon, If: []store.Precondition{{Key: "key-1", Version: 7}}})
+		return s.Keys.Create(ctx, newKey("team-a", "new-3"), store.NoLimit, store.Change{Now: noon, Preconditions: []store.Precondition{{Key: "key-1", Version: 7}}})
 	}},
 	{name: "update another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		k := newKey("team-a", "key-1")
@@ -230,7 +230,7 @@ var refusedCalls = []oneCall{
 		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: 7}}, store.Change{Now: noon})
 	}},
 	{name: "an entry of another key", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		return s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "listed", Fingerprint: "other"})
+		return s.HostLists.Record(ctx, store.ListEntry{List: store.Signers, Name: "listed", Fingerprint: "other"})
 	}},
 	{name: "signing keys of another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.SigningKeys.SetRing(ctx, store.Ring{Version: 7})
@@ -240,6 +240,6 @@ var refusedCalls = []oneCall{
 	}},
 	// Calls that write nothing.
 	{name: "record a use of a missing key", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Touch(ctx, []store.Use{{Key: "unknown", Secret: "s1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "unknown", Secret: "s1", At: noon}})
 	}},
 }

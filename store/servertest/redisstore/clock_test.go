@@ -23,7 +23,7 @@ func TestClock(t *testing.T) {
 	require.NoError(t, err)
 	now, err := s.Upkeep.Clock(ctx)
 	require.NoError(t, err)
-	require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{EndTokens: true}))
+	require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{RevokeTokens: true}))
 	in, err := s.Settings.Instance(ctx)
 	require.NoError(t, err)
 	after, err := client.Time(ctx).Result()
@@ -41,19 +41,19 @@ func TestEpochsAfterAClockSetBack(t *testing.T) {
 		raise             func(ctx context.Context, s store.Store, version int64) error
 	}{
 		{"the instance", "settings", "i", func(ctx context.Context, s store.Store, version int64) error {
-			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{Now: noon, EndTokens: true})
+			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{Now: noon, RevokeTokens: true})
 		}},
 		{"a workspace", "settings", "wteam-a", func(ctx context.Context, s store.Store, version int64) error {
-			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Version: version}, store.Change{Now: noon, EndTokens: true})
+			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Version: version}, store.Change{Now: noon, RevokeTokens: true})
 		}},
 		{"a key", "keys", "key-1", func(ctx context.Context, s store.Store, version int64) error {
 			k := newKey("team-a", "key-1")
 			k.Version = version + 1
-			return s.Keys.Update(ctx, k, store.Change{Now: noon, EndTokens: true})
+			return s.Keys.Update(ctx, k, store.Change{Now: noon, RevokeTokens: true})
 		}},
 		{"a deleted workspace", "settings", "wteam-a", func(ctx context.Context, s store.Store, version int64) error {
 			if version == 0 {
-				return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{Now: noon, EndTokens: true})
+				return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{Now: noon, RevokeTokens: true})
 			}
 			return s.Settings.DeleteWorkspace(ctx, "team-a", noon, store.Change{Now: noon})
 		}},

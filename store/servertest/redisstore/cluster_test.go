@@ -117,7 +117,7 @@ func refusingMaster(t *testing.T, client *redis.ClusterClient) {
 		"workspace": func() error { _, err := s.Settings.Workspace(ctx, "team-a"); return err },
 		"events":    func() error { _, err := s.Events.List(ctx, store.EventQuery{}); return err },
 		"ring":      func() error { _, err := s.SigningKeys.Ring(ctx); return err },
-		"lists":     func() error { _, err := s.Lists.Entries(ctx); return err },
+		"lists":     func() error { _, err := s.HostLists.Entries(ctx); return err },
 		"one-time id": func() error {
 			if _, err := s.OnceIDs.Find(ctx, "space", "id", noon); !errors.Is(err, store.ErrNotFound) {
 				return err

@@ -75,7 +75,7 @@ func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (ac
 	} else {
 		require.NoError(t, err)
 	}
-	n, gap := w.until(t, func(n store.Notice) bool { return n.Kind != store.NoticeHeartbeat })
+	n, gap := w.until(t, func(n store.Notification) bool { return n.Kind != store.NotificationHeartbeat })
 	require.False(t, gap)
 	require.Equal(t, want, n.Key, "a notification of the change that was made, and no other")
 	page, err = s.Keys.List(ctx, store.KeyQuery{})

@@ -53,13 +53,13 @@ func TestDamagedRecords(t *testing.T) {
 		{"the version of the signing keys", "ring", "version", spoilt,
 			func(ctx context.Context, s store.Store) error { _, err := s.SigningKeys.Ring(ctx); return err }},
 		{"an entry of a list", "lists", "signers listed", func(string) string { return "f soon" },
-			func(ctx context.Context, s store.Store) error { _, err := s.Lists.Entries(ctx); return err }},
+			func(ctx context.Context, s store.Store) error { _, err := s.HostLists.Entries(ctx); return err }},
 		{"a one-time id", "once:test spent", "", func(string) string { return "soon" }, func(ctx context.Context, s store.Store) error {
 			_, err := s.OnceIDs.Find(ctx, "test", "spent", noon)
 			return err
 		}},
 		{"the stream", "stream", "", spoilt, func(ctx context.Context, s store.Store) error {
-			return s.Watch.Watch(ctx, func() {}, func(store.Notice) {})
+			return s.Watch.Watch(ctx, func() {}, func(store.Notification) {})
 		}},
 	} {
 		t.Run(try.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ func withoutRetries(t *testing.T, o redis.Options) *redis.Client {
 
 // Errors of a real server are described. The test in the driver's package has more of
 // them, with the texts of several versions.
-func TestErrorsInWords(t *testing.T) {
+func TestErrorTexts(t *testing.T) {
 	t.Parallel()
 	set := func(name, value string) func(*testing.T, *redis.Client) {
 		return func(t *testing.T, server *redis.Client) {

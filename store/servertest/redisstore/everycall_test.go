@@ -97,7 +97,7 @@ var everyCall = []chore{
 			k := c.key(n)
 			k.Workspace = "crowd"
 			return c.s.Keys.Create(ctx, k, 2*c.keys, store.Change{
-				Events: []store.Event{c.event(-n)}, Now: noon, If: []store.Precondition{{Workspace: k.Workspace}, {}},
+				Events: []store.Event{c.event(-n)}, Now: noon, Preconditions: []store.Precondition{{Workspace: k.Workspace}, {}},
 				Once: &store.OnceID{Space: "create", ID: k.ID, Value: k.ID, Expires: noon.Add(time.Hour)},
 			})
 		})
@@ -115,7 +115,7 @@ var everyCall = []chore{
 			k := c.key(n)
 			k.Name, k.Secrets = "renamed-"+k.Name, append(k.Secrets, store.Secret{ID: "second", Created: noon, Digest: "d"})
 			err := c.s.Upkeep.Rehash(ctx, k.ID, k.Secrets[0].ID, k.Secrets[0].Digest, "hmac-sha256$2$"+k.ID)
-			return errors.Join(err, c.s.Keys.Update(ctx, k, store.Change{Now: noon, EndTokens: true}))
+			return errors.Join(err, c.s.Keys.Update(ctx, k, store.Change{Now: noon, RevokeTokens: true}))
 		})
 	}},
 	{"list keys", func(ctx context.Context, _ *testing.T, c *stock) error {
@@ -144,7 +144,7 @@ var everyCall = []chore{
 			k := c.key(n)
 			uses[n] = store.Use{Key: k.ID, Secret: k.Secrets[0].ID, At: noon}
 		}
-		return c.s.Upkeep.Touch(ctx, uses)
+		return c.s.Upkeep.RecordUses(ctx, uses)
 	}},
 	{"append events", func(ctx context.Context, _ *testing.T, c *stock) error {
 		var events []store.Event
@@ -177,10 +177,10 @@ var everyCall = []chore{
 			id := store.OnceID{Space: "form", ID: entry.Name, Expires: noon.Add(time.Hour)}
 			_, _, limited := c.s.Limiter.Advance(ctx, "client", noon, time.Nanosecond, time.Hour)
 			return errors.Join(limited,
-				c.s.Settings.SetWorkspace(ctx, store.Workspace{ID: "crowd", Version: version}, store.Change{EndTokens: true}),
+				c.s.Settings.SetWorkspace(ctx, store.Workspace{ID: "crowd", Version: version}, store.Change{RevokeTokens: true}),
 				c.s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{}),
-				c.s.Lists.Record(ctx, entry),
-				c.s.Lists.Forget(ctx, entry.List, entry.Name),
+				c.s.HostLists.Record(ctx, entry),
+				c.s.HostLists.Forget(ctx, entry.List, entry.Name),
 				c.s.SigningKeys.SetRing(ctx, store.Ring{Version: version, Keys: []store.SigningKey{{ID: "k", Sealed: make([]byte, 200)}}}),
 				c.s.OnceIDs.Spend(ctx, id, noon),
 			)
@@ -207,7 +207,7 @@ var everyCall = []chore{
 			c.client.Del(ctx, lost.Val())
 		}
 		watching, stop := context.WithCancel(ctx)
-		if err := c.s.Watch.Watch(watching, stop, func(store.Notice) {}); !errors.Is(err, context.Canceled) {
+		if err := c.s.Watch.Watch(watching, stop, func(store.Notification) {}); !errors.Is(err, context.Canceled) {
 			return err
 		}
 		return lost.Err()

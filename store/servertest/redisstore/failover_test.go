@@ -106,7 +106,7 @@ func TestClusterFailover(t *testing.T) {
 			require.Eventually(t, func() bool {
 				ctx, cancel := context.WithTimeout(ctx, patience)
 				defer cancel()
-				return s.Watch.Watch(ctx, func() {}, func(store.Notice) { cancel() }) != nil && errors.Is(ctx.Err(), context.Canceled)
+				return s.Watch.Watch(ctx, func() {}, func(store.Notification) { cancel() }) != nil && errors.Is(ctx.Err(), context.Canceled)
 			}, patience, 10*time.Millisecond, "new streams work")
 		})
 	}

@@ -73,7 +73,7 @@ func near(t *testing.T, want, got time.Duration) {
 }
 
 // B29: processes whose clocks differ share one limit, which uses the server's clock.
-func TestLimitsGoByTheServersClock(t *testing.T) {
+func TestLimitsUseTheServersClock(t *testing.T) {
 	ctx := context.Background()
 	const window, step = time.Hour, 15 * time.Minute
 	l := newLimited(t)

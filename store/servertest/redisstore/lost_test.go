@@ -99,12 +99,12 @@ var lostChanges = []lostChange{
 	}},
 	{"record", false, false, func(t *testing.T, through, direct store.Store, id string, _ store.Change) (func() error, func() int) {
 		return func() error {
-			return through.Lists.Record(t.Context(), store.ListEntry{List: store.Signers, Name: id, Fingerprint: "f"})
+			return through.HostLists.Record(t.Context(), store.ListEntry{List: store.Signers, Name: id, Fingerprint: "f"})
 		}, func() int { return entriesOf(t, direct, id) }
 	}},
 	{"forget", false, false, func(t *testing.T, through, direct store.Store, id string, _ store.Change) (func() error, func() int) {
-		require.NoError(t, direct.Lists.Record(t.Context(), store.ListEntry{List: store.Peppers, Name: id, Fingerprint: "f"}))
-		return func() error { return through.Lists.Forget(t.Context(), store.Peppers, id) },
+		require.NoError(t, direct.HostLists.Record(t.Context(), store.ListEntry{List: store.Peppers, Name: id, Fingerprint: "f"}))
+		return func() error { return through.HostLists.Forget(t.Context(), store.Peppers, id) },
 			func() int { return 1 - entriesOf(t, direct, id) }
 	}},
 	{"append", false, false, func(t *testing.T, through, direct store.Store, id string, _ store.Change) (func() error, func() int) {
@@ -115,7 +115,7 @@ var lostChanges = []lostChange{
 		return func() error {
 				return through.Usage.Add(t.Context(), []store.Count{{Workspace: id, Key: id, Day: noon, Logins: 1}})
 			}, func() int {
-				days, err := direct.Usage.Days(t.Context(), id, id, noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+				days, err := direct.Usage.ByDay(t.Context(), id, id, noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
 				require.NoError(t, err)
 				if len(days) == 0 {
 					return 0
@@ -198,20 +198,20 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 }
 
 // upTo creates a key, and returns the notifications before that of the key.
-func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notices []store.Notice) {
+func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notices []store.Notification) {
 	t.Helper()
 	create(t, s, "last", key)
 	return w.before(t, key)
 }
 
 // before returns the notifications before that of a key, and checks that none is lost.
-func (w *watcher) before(t *testing.T, key string) (notices []store.Notice) {
+func (w *watcher) before(t *testing.T, key string) (notices []store.Notification) {
 	t.Helper()
-	_, gap := w.until(t, func(n store.Notice) bool {
+	_, gap := w.until(t, func(n store.Notification) bool {
 		if aboutKey(key)(n) {
 			return true
 		}
-		if n.Kind != store.NoticeHeartbeat {
+		if n.Kind != store.NotificationHeartbeat {
 			notices = append(notices, n)
 		}
 		return false
@@ -243,7 +243,7 @@ func eventsOf(t *testing.T, s store.Store, key string) []store.Event {
 
 func entriesOf(t *testing.T, s store.Store, name string) int {
 	t.Helper()
-	entries, err := s.Lists.Entries(t.Context())
+	entries, err := s.HostLists.Entries(t.Context())
 	require.NoError(t, err)
 	n := 0
 	for _, e := range entries {

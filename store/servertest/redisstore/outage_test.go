@@ -151,7 +151,7 @@ func TestUnreachableCluster(t *testing.T) {
 	for _, c := range slices.Concat(readCalls, refusedCalls, changeCalls) {
 		require.ErrorIs(t, c.do(t.Context(), s), store.ErrUnavailable, c.name)
 	}
-	require.ErrorIs(t, s.Watch.Watch(t.Context(), func() { t.Error("ready") }, func(n store.Notice) { t.Error(n) }), store.ErrUnavailable)
+	require.ErrorIs(t, s.Watch.Watch(t.Context(), func() { t.Error("ready") }, func(n store.Notification) { t.Error(n) }), store.ErrUnavailable)
 }
 
 func TestDeadlineIsReported(t *testing.T) {

@@ -68,12 +68,12 @@ var calls = []struct {
 		return r.s.Keys.Create(b.Context(), *k, 1_000_000, store.Change{
 			Events: []store.Event{{ID: k.ID, Time: noon, Actor: k.CreatedBy, Action: "key.create", Workspace: k.Workspace, Key: k.ID}},
 			Once:   &store.OnceID{Space: "create", ID: k.ID, Value: k.ID, Expires: noon.Add(time.Hour)}, Now: noon,
-			If: []store.Precondition{{Workspace: k.Workspace}, {}},
+			Preconditions: []store.Precondition{{Workspace: k.Workspace}, {}},
 		})
 	}},
 	{"update", true, func(r *rate, b *testing.B, k *store.Key) error {
 		k.Disabled = true
-		return r.s.Keys.Update(b.Context(), *k, store.Change{Now: noon, EndTokens: true})
+		return r.s.Keys.Update(b.Context(), *k, store.Change{Now: noon, RevokeTokens: true})
 	}},
 	{"delete", true, func(r *rate, b *testing.B, k *store.Key) error {
 		return r.s.Keys.Delete(b.Context(), k.Workspace, k.ID, 0, noon, store.Change{Now: noon})

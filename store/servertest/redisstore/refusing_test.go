@@ -98,13 +98,13 @@ func TestServersThatRefuseWrites(t *testing.T) {
 			}
 			if try.streams {
 				for range 5 {
-					require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+					require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
 				}
 				listen(t, s).next(t)
 			} else {
 				refused("the stream", w.silent(t))
 				heard := func() { require.True(t, try.answers, "a new stream must not begin") }
-				refused("another stream", s.Watch.Watch(ctx, heard, func(store.Notice) { heard() }))
+				refused("another stream", s.Watch.Watch(ctx, heard, func(store.Notification) { heard() }))
 			}
 			for _, c := range changeCalls {
 				if try.whenFull && c.whenFull {

@@ -67,23 +67,23 @@ func TestManyLostRevocations(t *testing.T) {
 	for i := range many {
 		require.NoError(t, one.Epochs.Revoke(ctx, tokenOf(i).TokenID, noon.Add(time.Hour), noon))
 	}
-	_, gap := other.until(t, func(n store.Notice) bool { return n.Token == tokenOf(many-1).TokenID })
+	_, gap := other.until(t, func(n store.Notification) bool { return n.Token == tokenOf(many-1).TokenID })
 	require.False(t, gap)
 
 	w := listen(t, one)
 	for range 5 {
-		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
-		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost")
+		require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
+		require.Equal(t, store.NotificationHeartbeat, other.next(t).Kind, "nothing was lost")
 	}
 	t.Run("B07 all revocations lost", func(t *testing.T) {
 		for i := range many {
 			require.NoError(t, client.Del(ctx, record(prefix, "revoked:"+tokenOf(i).TokenID)).Err())
 		}
 		w := listen(t, one)
-		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+		require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
 		notices, heartbeats := map[string]bool{}, 0
-		_, gap := other.until(t, func(n store.Notice) bool {
-			if notices[n.Token] = true; n.Kind == store.NoticeHeartbeat {
+		_, gap := other.until(t, func(n store.Notification) bool {
+			if notices[n.Token] = true; n.Kind == store.NotificationHeartbeat {
 				heartbeats++
 			}
 			return len(notices) == many+1 || heartbeats == 100 // one is not about a token

@@ -67,27 +67,27 @@ func TestPausedReplica(t *testing.T) {
 	id := store.OnceID{Space: "test", ID: "request-1", Value: "team-a", Expires: noon.Add(time.Hour)}
 	for _, change := range []struct {
 		name   string
-		notice store.NoticeKind // that of a heartbeat if the change sends none
+		notice store.NotificationKind // that of a heartbeat if the change sends none
 		make   func() error
 		made   func() bool
 	}{
-		{"create", store.NoticeKey, func() error {
+		{"create", store.NotificationKey, func() error {
 			return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 		}, func() bool { _, err := s.Keys.Lookup(ctx, "key-1"); return err == nil }},
-		{"delete", store.NoticeKey, func() error { return s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, store.Change{Now: noon}) },
+		{"delete", store.NotificationKey, func() error { return s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, store.Change{Now: noon}) },
 			func() bool { w, err := s.Settings.Workspace(ctx, "team-a"); return err == nil && w.Keys == 0 }},
-		{"revoke", store.NoticeToken, func() error { return s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon) },
+		{"revoke", store.NotificationToken, func() error { return s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon) },
 			func() bool {
 				n, err := client.Exists(ctx, record("latchkey", "revoked:token-1")).Result()
 				return err == nil && n == 1
 			}},
-		{"spend", store.NoticeHeartbeat, func() error { return s.OnceIDs.Spend(ctx, id, noon) },
+		{"spend", store.NotificationHeartbeat, func() error { return s.OnceIDs.Spend(ctx, id, noon) },
 			func() bool { _, err := s.OnceIDs.Find(ctx, "test", "request-1", noon); return err == nil }},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			require.ErrorIs(t, change.make(), store.ErrUnavailable)
 			require.True(t, change.made())
-			_, gap := w.until(t, func(n store.Notice) bool { return n.Kind == change.notice })
+			_, gap := w.until(t, func(n store.Notification) bool { return n.Kind == change.notice })
 			require.False(t, gap)
 		})
 	}

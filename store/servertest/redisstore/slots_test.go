@@ -102,7 +102,7 @@ func (m migration) run(client *redis.ClusterClient, nodes []*servers.Process, pr
 // of two masters late or in another order. A missing one shows as a gap.
 func (m migration) announced(w *watcher, keys []string, last string) {
 	seen := make(map[string]bool)
-	_, gap := w.until(m.T, func(n store.Notice) bool { seen[n.Key] = true; return n.Key == last })
+	_, gap := w.until(m.T, func(n store.Notification) bool { seen[n.Key] = true; return n.Key == last })
 	m.Logf("%d keys, notifications of %d, a gap: %t", len(keys), len(seen), gap)
 	if !gap {
 		for _, key := range keys {
@@ -125,7 +125,7 @@ func (m migration) move(client *redis.ClusterClient, nodes []*servers.Process, k
 				m.Keys.Create(m.Context(), newKey("team-1", "during-"+key), store.NoLimit, store.Change{Now: noon}))
 		}()
 	}, func(moved int) {
-		_, err := m.Usage.Days(m.Context(), "team-1", "key-1", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+		_, err := m.Usage.ByDay(m.Context(), "team-1", "key-1", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
 		require.NoError(m, err)
 		if sent := m.hook.sent.Load(); moved < 2 {
 			require.Eventually(m, func() bool { return m.hook.sent.Load() > sent+3 }, patience, time.Millisecond)
@@ -154,7 +154,7 @@ func (m migration) count(ctx context.Context) error {
 func (m migration) counted(times int) {
 	m.Helper()
 	for i := range counters {
-		days, err := m.Usage.Days(m.Context(), "team-1", fmt.Sprint("key-", i), noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+		days, err := m.Usage.ByDay(m.Context(), "team-1", fmt.Sprint("key-", i), noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
 		require.NoError(m, err)
 		require.Len(m, days, 1)
 		require.EqualValues(m, times, days[0].Logins)

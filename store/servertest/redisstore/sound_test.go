@@ -37,7 +37,7 @@ func TestEveryKindOfKey(t *testing.T) {
 	require.NoError(t, s.Events.Append(ctx, store.Event{ID: "event-1", Time: noon, Workspace: "team-a"}))
 	require.NoError(t, s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon))
 	require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{}))
-	require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "signer"}))
+	require.NoError(t, s.HostLists.Record(ctx, store.ListEntry{List: store.Signers, Name: "signer"}))
 	require.NoError(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-2", Day: noon, Logins: 1}}))
 	_, moved, err := s.Limiter.Advance(ctx, "login", noon, time.Second, time.Minute)
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ var vanishings = []vanishing{
 		return s.Keys.Delete(ctx, "victims-"+n, "victim-"+n, 0, noon, c)
 	}},
 	{"settings", 0, func(ctx context.Context, s store.Store, _ string, c store.Change) error {
-		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: c.If[0].Version}}, c)
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: c.Preconditions[0].Version}}, c)
 	}},
 	// It removes the keys with two scripts.
 	{"delete a workspace", 201, func(ctx context.Context, s store.Store, n string, c store.Change) error {
@@ -140,9 +140,9 @@ func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), 
 	require.NoError(v, err)
 	// The change has all that a change can have.
 	change := store.Change{
-		Now: noon, EndTokens: true, Once: &store.OnceID{ID: n, Expires: noon.Add(time.Hour)},
-		Events: []store.Event{{ID: n, Time: noon, Workspace: "team-a", Key: n}},
-		If:     []store.Precondition{{Version: in.Version}, {Workspace: "team-a"}, {Key: "actor", Version: 1}},
+		Now: noon, RevokeTokens: true, Once: &store.OnceID{ID: n, Expires: noon.Add(time.Hour)},
+		Events:        []store.Event{{ID: n, Time: noon, Workspace: "team-a", Key: n}},
+		Preconditions: []store.Precondition{{Version: in.Version}, {Workspace: "team-a"}, {Key: "actor", Version: 1}},
 	}
 	client := connections.dial(addr)
 	defer client.Close()
@@ -187,7 +187,7 @@ func (v vanished) othersProceed(n string, change store.Change, unmade bool) {
 			if err != nil {
 				return err
 			}
-			return s.Keys.Update(ctx, found.Key, store.Change{EndTokens: true})
+			return s.Keys.Update(ctx, found.Key, store.Change{RevokeTokens: true})
 		}
 	}
 	calls := []struct {

@@ -17,7 +17,7 @@ const patience = 20 * time.Second
 
 // watcher reads a store's notifications.
 type watcher struct {
-	notices chan store.Notice
+	notices chan store.Notification
 	ended   chan error
 	last    uint64 // the sequence number of the last notification that was read
 	cancel  context.CancelFunc
@@ -26,10 +26,10 @@ type watcher struct {
 func listen(t *testing.T, s store.Store) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watcher{notices: make(chan store.Notice, 10_000), ended: make(chan error, 1), cancel: cancel}
+	w := &watcher{notices: make(chan store.Notification, 10_000), ended: make(chan error, 1), cancel: cancel}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
 	}()
 	t.Cleanup(cancel)
 	select {
@@ -43,7 +43,7 @@ func listen(t *testing.T, s store.Store) *watcher {
 	return w
 }
 
-func (w *watcher) next(t *testing.T) store.Notice {
+func (w *watcher) next(t *testing.T) store.Notification {
 	t.Helper()
 	select {
 	case n := <-w.notices:
@@ -53,17 +53,17 @@ func (w *watcher) next(t *testing.T) store.Notice {
 	case <-time.After(patience):
 		t.Fatal("no notification")
 	}
-	return store.Notice{}
+	return store.Notification{}
 }
 
 // until reads notifications while their numbers have no gap, and returns the first that
 // is wanted or shows a gap.
-func (w *watcher) until(t *testing.T, wanted func(store.Notice) bool) (n store.Notice, gap bool) {
+func (w *watcher) until(t *testing.T, wanted func(store.Notification) bool) (n store.Notification, gap bool) {
 	t.Helper()
 	for {
 		n := w.next(t)
 		gap := n.Sequence != w.last+1
-		if n.Kind == store.NoticeHeartbeat {
+		if n.Kind == store.NotificationHeartbeat {
 			gap = n.Sequence != w.last
 		}
 		w.last = n.Sequence
@@ -98,8 +98,8 @@ func (w *watcher) silent(t *testing.T) error {
 	}
 }
 
-func aboutKey(id string) func(store.Notice) bool {
-	return func(n store.Notice) bool { return n.Kind == store.NoticeKey && n.Key == id }
+func aboutKey(id string) func(store.Notification) bool {
+	return func(n store.Notification) bool { return n.Kind == store.NotificationKey && n.Key == id }
 }
 
 // proxied returns a store whose connections go through a proxy, and the same store
@@ -208,40 +208,40 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 	for _, write := range []struct {
 		name   string
 		do     func(ctx context.Context, s store.Store) error
-		notice store.Notice
+		notice store.Notification
 	}{
 		{"create", func(ctx context.Context, s store.Store) error {
 			once := store.OnceID{Space: "test", ID: "request-1", Value: "key-2", Expires: noon.Add(time.Hour)}
 			return s.Keys.Create(ctx, newKey("team-a", "key-2"), 2, store.Change{
 				Now: noon, Once: &once, Events: []store.Event{{ID: "event-1", Time: noon, Workspace: "team-a", Key: "key-2"}},
 			})
-		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-2"}},
+		}, store.Notification{Kind: store.NotificationKey, Workspace: "team-a", Key: "key-2"}},
 		{"update", func(ctx context.Context, s store.Store) error {
 			k := newKey("team-a", "key-1")
 			k.Version, k.Disabled = 1, true
-			return s.Keys.Update(ctx, k, store.Change{Now: noon, EndTokens: true})
-		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
+			return s.Keys.Update(ctx, k, store.Change{Now: noon, RevokeTokens: true})
+		}, store.Notification{Kind: store.NotificationKey, Workspace: "team-a", Key: "key-1"}},
 		{"delete", func(ctx context.Context, s store.Store) error {
 			return s.Keys.Delete(ctx, "team-a", "key-1", 1, noon, store.Change{Now: noon})
-		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
+		}, store.Notification{Kind: store.NotificationKey, Workspace: "team-a", Key: "key-1"}},
 		{"replace a digest", func(ctx context.Context, s store.Store) error {
 			return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("", "key-1").Secrets[0].Digest, "hmac-sha256$2$other")
-		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
+		}, store.Notification{Kind: store.NotificationKey, Workspace: "team-a", Key: "key-1"}},
 		{"settings of the instance", func(ctx context.Context, s store.Store) error {
 			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon})
-		}, store.Notice{Kind: store.NoticeInstance}},
+		}, store.Notification{Kind: store.NotificationInstance}},
 		{"settings of a workspace", func(ctx context.Context, s store.Store) error {
 			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Suspended: true}, store.Change{Now: noon})
-		}, store.Notice{Kind: store.NoticeWorkspace, Workspace: "team-a"}},
+		}, store.Notification{Kind: store.NotificationWorkspace, Workspace: "team-a"}},
 		{"delete a workspace", func(ctx context.Context, s store.Store) error {
 			return s.Settings.DeleteWorkspace(ctx, "team-a", noon, store.Change{Now: noon})
-		}, store.Notice{Kind: store.NoticeWorkspace, Workspace: "team-a"}},
+		}, store.Notification{Kind: store.NotificationWorkspace, Workspace: "team-a"}},
 		{"revoke", func(ctx context.Context, s store.Store) error {
 			return s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon)
-		}, store.Notice{Kind: store.NoticeToken, Token: "token-1"}},
+		}, store.Notification{Kind: store.NotificationToken, Token: "token-1"}},
 		{"signing keys", func(ctx context.Context, s store.Store) error {
 			return s.SigningKeys.SetRing(ctx, store.Ring{})
-		}, store.Notice{Kind: store.NoticeSigningKeys}},
+		}, store.Notification{Kind: store.NotificationSigningKeys}},
 	} {
 		t.Run(write.name, func(t *testing.T) {
 			t.Parallel()
@@ -262,7 +262,7 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 // round trips. It returns whether the change was made, how many round trips the writer had
 // left, and the writer's error. If heard is true, the server receives the writer's last
 // request.
-func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Context, store.Store) error, want store.Notice) (made bool, left int64, err error) {
+func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Context, store.Store) error, want store.Notification) (made bool, left int64, err error) {
 	t.Helper()
 	ctx, client := context.Background(), sharedClient(t)
 	prefix := newPrefix(t, client)
@@ -290,7 +290,7 @@ func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Contex
 	} else {
 		require.Empty(t, notices)
 	}
-	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+	require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
 	return made, h.left.Load(), err
 }
 
@@ -310,11 +310,11 @@ func TestWatchInAnotherDatabase(t *testing.T) {
 		create(t, there, "team-a", id)
 	}
 	for range 3 {
-		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+		require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
 	}
 	own := listen(t, there)
 	create(t, there, "team-a", "key-4")
-	n, gap := own.until(t, func(n store.Notice) bool { return n.Kind == store.NoticeKey })
+	n, gap := own.until(t, func(n store.Notification) bool { return n.Kind == store.NotificationKey })
 	require.False(t, gap)
 	require.Equal(t, "key-4", n.Key)
 }

@@ -111,7 +111,7 @@ func TestCached(t *testing.T) {
 			memory := memstore.New()
 			there := newLogins(t, memory, memory, some)
 			here := newLogins(t, c.Store(), below, some)
-			require.Eventually(t, c.Vouched, time.Minute, time.Millisecond)
+			require.Eventually(t, c.Usable, time.Minute, time.Millisecond)
 			best, err := duel(turns(), there.once, here.once)
 			require.NoError(t, err)
 			floor, cached := best[0], best[1]

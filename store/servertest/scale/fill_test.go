@@ -38,7 +38,7 @@ func keyOf(number int) store.Key {
 	created := createdAt(number)
 	return store.Key{
 		ID: idOf(number), Workspace: workspaceOf(number), Name: fmt.Sprintf("deployment-%09d", number),
-		Permissions: permissions, Asked: permissions,
+		Permissions: permissions, RequestedPermissions: permissions,
 		Secrets: []store.Secret{{
 			ID: hex.EncodeToString(sum[16:24]), Hint: "Ab1x", Generated: true, Created: created,
 			Digest: "hmac-sha256$1$" + base64.RawURLEncoding.EncodeToString(sum[:]),

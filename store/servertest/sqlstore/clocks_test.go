@@ -21,7 +21,7 @@ func wrongClocks() []time.Time {
 }
 
 // B29: replicas whose clocks differ share one limit.
-func TestLimitsGoByTheServersClock(t *testing.T) {
+func TestLimitsUseTheServersClock(t *testing.T) {
 	ctx := context.Background()
 	const window, step = time.Hour, 15 * time.Minute
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -111,7 +111,7 @@ func TestLimitsAreExact(t *testing.T) {
 }
 
 // B29: a replica whose clock is wrong removes nothing that others need.
-func TestSweepsGoByTheServersClock(t *testing.T) {
+func TestSweepsUseTheServersClock(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		db := e.connect(t)
@@ -205,7 +205,7 @@ const (
 
 // B29: a revocation outlives its token by the clock of the replica that issued and
 // revoked it, however wrong that clock is.
-func TestRevocationsOutliveWrongClocks(t *testing.T) {
+func TestRevocationsSurviveWrongClocks(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		db := e.connect(t)

@@ -56,11 +56,11 @@ func TestPreconditionOfDeletingAMissingKey(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
 		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{}))
-		c := store.Change{If: []store.Precondition{{Workspace: "team-a", Version: 1}}}
+		c := store.Change{Preconditions: []store.Precondition{{Workspace: "team-a", Version: 1}}}
 		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrNotFound)
-		c.If[0].Version = 0
+		c.Preconditions[0].Version = 0
 		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict)
-		c.If = []store.Precondition{{Key: "none"}}
+		c.Preconditions = []store.Precondition{{Key: "none"}}
 		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict, "a missing key has no version")
 	})
 }

@@ -36,7 +36,7 @@ func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 		require.NoError(t, s.Settings.DeleteWorkspace(soon, "team-a", noon, event("3")))
 		_, err = s.Keys.Lookup(ctx, "key-b")
 		require.NoError(t, err)
-		page, err := s.Keys.List(ctx, store.KeyQuery{MadeBy: "person-1"})
+		page, err := s.Keys.List(ctx, store.KeyQuery{CreatorID: "person-1"})
 		require.NoError(t, err)
 		require.Len(t, page.Keys, 1)
 	})

@@ -123,7 +123,7 @@ func TestFailover(t *testing.T) {
 				},
 				"find":       func() error { _, err := s.OnceIDs.Find(ctx, "", "kept", noon); return err },
 				"limit read": func() error { _, _, err := s.Limiter.Advance(ctx, "kept", noon, 0, 2*time.Hour); return err },
-				"watch":      func() error { return s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) {}) },
+				"watch":      func() error { return s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notification) {}) },
 			}
 			for what, call := range calls {
 				proxy.Retarget(p.standby)

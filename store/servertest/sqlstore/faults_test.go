@@ -39,7 +39,7 @@ func TestOutageErrorsRevealNothing(t *testing.T) {
 			for what, err := range map[string]error{
 				"migrate": d.Migrate(ctx), "look-up": lookup,
 				"create": s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, event("event-1")),
-				"watch":  s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) {}),
+				"watch":  s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notification) {}),
 				"spend":  s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon}, noon),
 			} {
 				require.ErrorIs(t, err, store.ErrUnavailable, what)

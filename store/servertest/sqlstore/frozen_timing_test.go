@@ -77,4 +77,4 @@ func TestTimingVanishedProcesses(t *testing.T) {
 	}
 }
 
-var restsOnSettings = store.Change{If: []store.Precondition{{}}}
+var restsOnSettings = store.Change{Preconditions: []store.Precondition{{}}}

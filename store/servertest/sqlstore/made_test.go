@@ -46,7 +46,7 @@ func TestPlansForKeysOfACreator(t *testing.T) {
 			run(t, db, "INSERT INTO latchkey_workspaces (id, held) SELECT "+bytes("n")+", 500 FROM "+series[e.dialect])
 			run(t, db, map[sqlstore.Dialect]string{sqlstore.MySQL: "ANALYZE TABLE latchkey_keys, latchkey_makers, latchkey_workspaces", sqlstore.SQLite: "ANALYZE"}[e.dialect])
 			for _, q := range []store.KeyQuery{
-				{MadeBy: "p7"}, {MadeBy: "p0"}, {MadeBy: "p0", Descending: true}, {MadeBy: "p0", After: &store.KeyCursor{ID: "p4"}}, {MadeBy: "p7", Sort: store.ByName},
+				{CreatorID: "p7"}, {CreatorID: "p0"}, {CreatorID: "p0", Descending: true}, {CreatorID: "p0", After: &store.KeyCursor{ID: "p4"}}, {CreatorID: "p7", Sort: store.ByName},
 			} {
 				p.noted()
 				page, err := s.Keys.List(ctx, q)

@@ -81,14 +81,14 @@ func TestTextsAreExact(t *testing.T) {
 			k := key("team-"+text, text)
 			k.Name, k.CreatedBy.ID = text, text
 			require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
-			require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.SecretPrefixes, Name: text, Fingerprint: text}))
+			require.NoError(t, s.HostLists.Record(ctx, store.ListEntry{List: store.SecretPrefixes, Name: text, Fingerprint: text}))
 		}
 		for _, text := range texts {
 			found, err := s.Keys.Lookup(ctx, text)
 			require.NoError(t, err)
 			require.Equal(t, text, found.Key.Name)
 			require.Equal(t, 1, found.Workspace.Keys)
-			page, err := s.Keys.List(ctx, store.KeyQuery{MadeBy: text})
+			page, err := s.Keys.List(ctx, store.KeyQuery{CreatorID: text})
 			require.NoError(t, err)
 			require.Len(t, page.Keys, 1)
 		}
@@ -124,7 +124,7 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			refused(s.Settings.DeleteWorkspace(ctx, bad, noon, store.Change{}))
 			refused(s.Events.Append(ctx, store.Event{ID: "event-1", Time: noon, Note: bad}))
 			refused(s.Epochs.Revoke(ctx, bad, noon, noon))
-			refused(s.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: bad}))
+			refused(s.HostLists.Record(ctx, store.ListEntry{List: store.Peppers, Name: bad}))
 			refused(s.Usage.Add(ctx, []store.Count{{Workspace: bad, Key: "key-1", Day: noon, Logins: 1}}))
 			refused(s.OnceIDs.Spend(ctx, store.OnceID{Space: "form", ID: "1", Value: bad, Expires: noon.Add(time.Hour)}, noon))
 
@@ -135,13 +135,13 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: bad, Key: "key-1", TokenID: bad})
 			require.ErrorIs(t, err, store.ErrNotFound)
 			require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", bad, 0, noon, store.Change{}), store.ErrNotFound)
-			require.ErrorIs(t, s.Lists.Forget(ctx, store.Peppers, bad), store.ErrNotFound)
+			require.ErrorIs(t, s.HostLists.Forget(ctx, store.Peppers, bad), store.ErrNotFound)
 			require.ErrorIs(t, s.Upkeep.Rehash(ctx, bad, "s1", "a", "b"), store.ErrNotFound)
-			require.NoError(t, s.Upkeep.Touch(ctx, []store.Use{{Key: bad, Secret: "s1", At: noon}}))
+			require.NoError(t, s.Upkeep.RecordUses(ctx, []store.Use{{Key: bad, Secret: "s1", At: noon}}))
 			w, err := s.Settings.Workspace(ctx, bad)
 			require.NoError(t, err)
 			require.Equal(t, store.Workspace{ID: bad}, w)
-			for _, q := range []store.KeyQuery{{Workspace: bad}, {Text: bad}, {MadeBy: bad}, {CreatedBy: store.ActorRef{ID: bad}}, {Permission: bad}} {
+			for _, q := range []store.KeyQuery{{Workspace: bad}, {Text: bad}, {CreatorID: bad}, {CreatedBy: store.ActorRef{ID: bad}}, {Permission: bad}} {
 				page, err := s.Keys.List(ctx, q)
 				require.NoError(t, err)
 				require.Empty(t, page.Keys)
@@ -149,9 +149,9 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			events, err := s.Events.List(ctx, store.EventQuery{Key: bad})
 			require.NoError(t, err)
 			require.Empty(t, events.Events)
-			c := store.Change{If: []store.Precondition{{Key: bad, Version: 1}}}
+			c := store.Change{Preconditions: []store.Precondition{{Key: bad, Version: 1}}}
 			require.ErrorIs(t, s.Keys.Create(ctx, key("team-a", "key-3"), store.NoLimit, c), store.ErrConflict)
-			c.If = []store.Precondition{{Workspace: bad}}
+			c.Preconditions = []store.Precondition{{Workspace: bad}}
 			require.NoError(t, s.Keys.Update(ctx, keyAt(t, s, "key-1"), c))
 		}
 	})

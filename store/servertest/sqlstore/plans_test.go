@@ -113,7 +113,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 		{name: "change, preconditions", wants: `FROM latchkey_stripes`, do: func(t *testing.T) {
 			c := event("changed again")
 			c.Once = &store.OnceID{Space: "space", ID: "changed", Expires: noon.Add(time.Hour)}
-			c.If = []store.Precondition{{}, {Workspace: "team-1"}, {Key: keyID, Version: 1}}
+			c.Preconditions = []store.Precondition{{}, {Workspace: "team-1"}, {Key: keyID, Version: 1}}
 			changed := made
 			changed.Version, changed.Secrets = 2, slices.Clone(made.Secrets)
 			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "owner", ID: "person-2"}
@@ -141,11 +141,11 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			ends(err)(t)
 		}},
 		{name: "lists", wants: `latchkey_lists WHERE list`, do: func(t *testing.T) {
-			ends(st.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "7"}))(t)
-			ends(st.Lists.Forget(ctx, store.Peppers, "7"))(t)
+			ends(st.HostLists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "7"}))(t)
+			ends(st.HostLists.Forget(ctx, store.Peppers, "7"))(t)
 		}},
 		{name: "days of a key", wants: `FROM latchkey_days`, do: func(t *testing.T) {
-			_, err := st.Usage.Days(ctx, "team-1", keyID, time.Unix(0, 0), time.Unix(86400, 0))
+			_, err := st.Usage.ByDay(ctx, "team-1", keyID, time.Unix(0, 0), time.Unix(86400, 0))
 			ends(err)(t)
 		}},
 		{name: "notices", wants: `LEFT JOIN latchkey_notices`, args: []any{int64(999_990)}, do: func(t *testing.T) {
@@ -202,12 +202,12 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 		}
 	}
 	for _, maker := range []string{"person-1", "person-7"} { // of 50 keys, and of 50,000
-		keys("made by "+maker, false, store.KeyQuery{MadeBy: maker})
-		keys("made by "+maker+", behind a cursor", false, store.KeyQuery{MadeBy: maker, After: after})
-		keys("made by "+maker+", descending", false, store.KeyQuery{MadeBy: maker, Descending: true})
-		keys("made by "+maker+" in a workspace", false, store.KeyQuery{MadeBy: maker, Workspace: "team-1"})
+		keys("made by "+maker, false, store.KeyQuery{CreatorID: maker})
+		keys("made by "+maker+", behind a cursor", false, store.KeyQuery{CreatorID: maker, After: after})
+		keys("made by "+maker+", descending", false, store.KeyQuery{CreatorID: maker, Descending: true})
+		keys("made by "+maker+" in a workspace", false, store.KeyQuery{CreatorID: maker, Workspace: "team-1"})
 	}
-	keys("made by person-1, by name", false, store.KeyQuery{MadeBy: "person-1", Sort: store.ByName})
+	keys("made by person-1, by name", false, store.KeyQuery{CreatorID: "person-1", Sort: store.ByName})
 	keys("with a creator", false, store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}})
 	soon := store.KeyQuery{NotAfterFrom: start, NotAfterTo: start.Add(time.Hour)}
 	keys("expiring soon", false, soon)

@@ -77,7 +77,7 @@ func workPooled(t *testing.T, source string) []error {
 		if err != nil {
 			return err
 		}
-		if err := s.Keys.Update(ctx, found.Key, store.Change{EndTokens: true}); err != nil {
+		if err := s.Keys.Update(ctx, found.Key, store.Change{RevokeTokens: true}); err != nil {
 			return err
 		}
 		if _, _, err := s.Limiter.Advance(ctx, "login", noon, time.Second, time.Hour); err != nil {

@@ -159,7 +159,7 @@ func raceLogins(t *testing.T, stores []store.Store) {
 	for version := range int64(rotations) {
 		k := key("team-a", "key-1")
 		k.Version, k.Secrets[0].ID = version+1, fmt.Sprint("s", version+2)
-		require.NoError(t, stores[2].Keys.Update(ctx, k, store.Change{EndTokens: true}))
+		require.NoError(t, stores[2].Keys.Update(ctx, k, store.Change{RevokeTokens: true}))
 	}
 	close(rotated)
 	readers.Wait()
@@ -206,9 +206,9 @@ func everyKind(t *testing.T, stores []store.Store) {
 		require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{}))
 	}
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	notices := make(chan store.Notice, 1000)
+	notices := make(chan store.Notification, 1000)
 	go func() {
-		ended <- stores[0].Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { notices <- n })
+		ended <- stores[0].Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { notices <- n })
 	}()
 	<-ready
 	first := <-notices
@@ -240,14 +240,14 @@ func everyKind(t *testing.T, stores []store.Store) {
 	require.Equal(t, want, events(t, stores[1]))
 	for n := 1; n <= len(want); {
 		got := <-notices
-		if got.Kind == store.NoticeHeartbeat {
+		if got.Kind == store.NotificationHeartbeat {
 			continue
 		}
 		require.Equal(t, first.Sequence+uint64(n), got.Sequence)
 		n++
 	}
 	for got := range notices {
-		if require.Equal(t, store.NoticeHeartbeat, got.Kind, "a notification for each change, and no other"); got.Sequence == first.Sequence+uint64(len(want)) {
+		if require.Equal(t, store.NotificationHeartbeat, got.Kind, "a notification for each change, and no other"); got.Sequence == first.Sequence+uint64(len(want)) {
 			break
 		}
 	}

@@ -112,7 +112,7 @@ func TestSessionSettings(t *testing.T) {
 			found, err := s.Keys.Lookup(ctx, "key-1")
 			require.NoError(t, err)
 			found.Key.Disabled = true
-			require.NoError(t, plain.Keys.Update(ctx, found.Key, store.Change{EndTokens: true}))
+			require.NoError(t, plain.Keys.Update(ctx, found.Key, store.Change{RevokeTokens: true}))
 			found, err = s.Keys.Lookup(ctx, "key-1")
 			require.NoError(t, err)
 			require.True(t, found.Key.Disabled)
@@ -211,14 +211,16 @@ func TestEachConnectionIsChecked(t *testing.T) {
 				"ring":      func() error { _, err := s.SigningKeys.Ring(ctx); return err },
 				"limit":     func() error { _, _, err := s.Limiter.Advance(ctx, "id", noon, 1, time.Hour); return err },
 				"spend":     func() error { return s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon}, noon.Add(-time.Hour)) },
-				"use":       func() error { return s.Upkeep.Touch(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}) },
+				"use":       func() error { return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}) },
 				"purge":     func() error { _, err := s.Upkeep.Purge(ctx, noon); return err },
 				"the clock": func() error { _, err := s.Upkeep.Clock(ctx); return err },
 				"epochs": func() error {
 					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1"})
 					return err
 				},
-				"watch": func() error { return s.Watch.Watch(ctx, func() {}, func(store.Notice) { t.Error("a notification") }) },
+				"watch": func() error {
+					return s.Watch.Watch(ctx, func() {}, func(store.Notification) { t.Error("a notification") })
+				},
 			} {
 				err := call()
 				require.ErrorIs(t, err, store.ErrUnavailable, what)

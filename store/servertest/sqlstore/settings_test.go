@@ -40,7 +40,7 @@ func TestNamesInJSON(t *testing.T) {
 		"SELECT secrets FROM latchkey_keys": `[{"ID":"s1","Hint":"Ab1x","Digest":"hmac-sha256$1$c2VjcmV0","Prefix":"","CreatedBy":{"Kind":"","ID":""},
 			"Generated":true,"Created":"2026-03-01T12:00:00Z","NotAfter":"0001-01-01T00:00:00Z","LastUsed":"0001-01-01T00:00:00Z"}]`,
 		"SELECT content FROM latchkey_ring": `[{"ID":"k1","Algorithm":"","Sealed":"eA==","SealKey":0,"SealFingerprint":"","Created":"0001-01-01T00:00:00Z",
-			"NotBefore":"0001-01-01T00:00:00Z","NotAfter":"0001-01-01T00:00:00Z","Retire":"0001-01-01T00:00:00Z"}]`,
+			"NotBefore":"0001-01-01T00:00:00Z","NotAfter":"0001-01-01T00:00:00Z","PublishUntil":"0001-01-01T00:00:00Z"}]`,
 	} {
 		var text string
 		require.NoError(t, db.QueryRowContext(ctx, query).Scan(&text))

@@ -36,7 +36,7 @@ var tripTable = []trips{
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
 		},
 		do: func(s store.Store, n int, c store.Change) error {
-			c.EndTokens = true
+			c.RevokeTokens = true
 			return s.Keys.Update(context.Background(), key("team-a", fmt.Sprint("key-", n)), c)
 		},
 	},
@@ -152,9 +152,9 @@ func changeWith(t *testing.T, s store.Store, n int, once, preconditions, setting
 	if preconditions {
 		in, err := s.Settings.Instance(context.Background())
 		require.NoError(t, err)
-		c.If = []store.Precondition{{Workspace: "team-a"}, {Key: "actor", Version: 1}}
+		c.Preconditions = []store.Precondition{{Workspace: "team-a"}, {Key: "actor", Version: 1}}
 		if !settings {
-			c.If = append(c.If, store.Precondition{Version: in.Version})
+			c.Preconditions = append(c.Preconditions, store.Precondition{Version: in.Version})
 		}
 	}
 	return c

@@ -48,7 +48,7 @@ var vanishings = []vanishing{
 func restingChange(n int, settings int64) store.Change {
 	c := event(fmt.Sprint("frozen event ", n))
 	c.Once = &store.OnceID{ID: fmt.Sprint("frozen ", n), Expires: noon.Add(time.Hour)}
-	c.If = []store.Precondition{{Version: settings}, {Workspace: "team-a"}, {Key: "actor", Version: 1}}
+	c.Preconditions = []store.Precondition{{Version: settings}, {Workspace: "team-a"}, {Key: "actor", Version: 1}}
 	return c
 }
 
@@ -144,7 +144,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 			return err
 		}
 		found.Key.Disabled = true
-		return s.Keys.Update(ctx, found.Key, store.Change{EndTokens: true})
+		return s.Keys.Update(ctx, found.Key, store.Change{RevokeTokens: true})
 	}
 	took := make([]time.Duration, 5)
 	var all sync.WaitGroup

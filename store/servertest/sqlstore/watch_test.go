@@ -21,7 +21,7 @@ import (
 
 // stream is a Watch that runs until the test ends.
 type stream struct {
-	notices chan store.Notice
+	notices chan store.Notification
 	ended   chan error
 	cancel  context.CancelFunc
 }
@@ -29,10 +29,10 @@ type stream struct {
 func watch(t *testing.T, s store.Store) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &stream{make(chan store.Notice, 10_000), make(chan error, 1), cancel}
+	w := &stream{make(chan store.Notification, 10_000), make(chan error, 1), cancel}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
 	}()
 	t.Cleanup(cancel)
 	select {
@@ -46,7 +46,7 @@ func watch(t *testing.T, s store.Store) *stream {
 }
 
 // until returns the first notification for which ok is true.
-func (w *stream) until(t *testing.T, ok func(store.Notice) bool) store.Notice {
+func (w *stream) until(t *testing.T, ok func(store.Notification) bool) store.Notification {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
@@ -74,8 +74,8 @@ func (w *stream) end(t *testing.T) error {
 	}
 }
 
-func isChange(n store.Notice) bool    { return n.Kind != store.NoticeHeartbeat }
-func isHeartbeat(n store.Notice) bool { return n.Kind == store.NoticeHeartbeat }
+func isChange(n store.Notification) bool    { return n.Kind != store.NotificationHeartbeat }
+func isHeartbeat(n store.Notification) bool { return n.Kind == store.NotificationHeartbeat }
 
 // raise makes n changes.
 func raise(t *testing.T, s store.Store, n int) {
@@ -105,11 +105,11 @@ func TestWatchReportsLoss(t *testing.T) {
 		db := e.connect(t)
 		s := e.tables(t, db, sqlstore.Config{}).Store()
 		t.Run("a removed notification shows as a gap", func(t *testing.T) {
-			hold, at := make(chan struct{}), make(chan store.Notice, 100)
+			hold, at := make(chan struct{}), make(chan store.Notification, 100)
 			ctx, cancel := context.WithCancel(ctx)
 			ended := make(chan error, 1)
 			go func() {
-				ended <- s.Watch.Watch(ctx, func() {}, func(n store.Notice) { at <- n; <-hold })
+				ended <- s.Watch.Watch(ctx, func() {}, func(n store.Notification) { at <- n; <-hold })
 			}()
 			require.Zero(t, (<-at).Sequence)
 			raise(t, s, 5)
@@ -129,7 +129,7 @@ func TestWatchReportsLoss(t *testing.T) {
 			require.Equal(t, uint64(7), w.until(t, isHeartbeat).Sequence)
 			_, err = db.ExecContext(ctx, "UPDATE latchkey_feed SET seq = 8")
 			require.NoError(t, err)
-			w.until(t, func(n store.Notice) bool { return isHeartbeat(n) && n.Sequence == 8 })
+			w.until(t, func(n store.Notification) bool { return isHeartbeat(n) && n.Sequence == 8 })
 		})
 		t.Run("the stream ends if its numbers go backwards", func(t *testing.T) {
 			wipe(t, db)
@@ -313,7 +313,7 @@ func TestWatchDoesNotBeginOnAFrozenConnection(t *testing.T) {
 				ctx, cancel := context.WithCancel(context.Background())
 				t.Cleanup(cancel)
 				go func() {
-					w.ended <- s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) { t.Error("a notification") })
+					w.ended <- s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notification) { t.Error("a notification") })
 				}()
 				require.ErrorIs(t, w.end(t), store.ErrUnavailable, connections)
 			}

@@ -36,7 +36,7 @@ var outruns = []outrun{
 				return err
 			}
 			found.Key.Disabled = true
-			return s.Keys.Update(context.Background(), found.Key, store.Change{EndTokens: true})
+			return s.Keys.Update(context.Background(), found.Key, store.Change{RevokeTokens: true})
 		},
 	},
 	{
@@ -64,7 +64,7 @@ var outruns = []outrun{
 				return err
 			}
 			in.KeysOff = true
-			return s.Settings.SetInstance(context.Background(), in, store.Change{EndTokens: true})
+			return s.Settings.SetInstance(context.Background(), in, store.Change{RevokeTokens: true})
 		},
 	},
 	{
@@ -82,7 +82,7 @@ var outruns = []outrun{
 // Creators through three Databases create keys until they read that they may not. The
 // change that ends them is made meanwhile. Once it has returned, no key is created any
 // more.
-func TestNothingOutrunsWhatItRestsOn(t *testing.T) {
+func TestPreconditionsHoldAtTheWrite(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		stores, db := replicas(t, e, 3)
 		rounds := 3
@@ -134,7 +134,7 @@ func createUntilEnded(s store.Store, o outrun, creator int, made, lost *atomic.I
 		}
 		k := key(fmt.Sprint("team-", creator%4), fmt.Sprintf("key-%d-%d", creator, n))
 		k.CreatedBy = store.ActorRef{Kind: "key", ID: "actor"}
-		err = s.Keys.Create(context.Background(), k, store.NoLimit, store.Change{If: []store.Precondition{p}})
+		err = s.Keys.Create(context.Background(), k, store.NoLimit, store.Change{Preconditions: []store.Precondition{p}})
 		switch {
 		case err == nil:
 			made.Add(1)
@@ -169,7 +169,7 @@ func TestPreconditionsAreWritten(t *testing.T) {
 			count(t, db, "SELECT locks FROM latchkey_keys WHERE id = 'actor'"),
 		}
 	}
-	c := store.Change{If: []store.Precondition{{}, {Workspace: "team-b"}, {Key: "actor", Version: 1}}}
+	c := store.Change{Preconditions: []store.Precondition{{}, {Workspace: "team-b"}, {Key: "actor", Version: 1}}}
 	k := key("team-a", "key-1")
 	require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, c))
 	before := locks()
