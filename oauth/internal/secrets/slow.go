@@ -46,7 +46,7 @@ const (
 	pbkdf2SHA512 = "$pbkdf2-sha512$"
 )
 
-// Slow reports whether a secret matches a slow digest.
+// SlowVerifier reports whether a secret matches a slow digest.
 type SlowVerifier func(secret string) (bool, error)
 
 // ParseSlow parses a bcrypt, argon2id or PBKDF2 string within the bounds. It
