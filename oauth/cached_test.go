@@ -143,12 +143,12 @@ func TestCachedRecordsThatAreBehind(t *testing.T) {
 type lateWatch struct{}
 
 // Watch implements store.Watch.
-func (lateWatch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (lateWatch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ready()
 	beat := time.NewTicker(store.HeartbeatEvery)
 	defer beat.Stop()
 	for {
-		notice(store.Notification{})
+		notify(store.Notification{})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

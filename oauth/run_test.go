@@ -117,7 +117,7 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("8414-08 signing keys rotate", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			// No notice comes, and a day is enough: a month has 13 million heartbeats,
+			// No notification comes, and a day is enough: a month has 13 million heartbeats,
 			// and TestRotation sees that it is the default.
 			const every = 24 * time.Hour
 			srv, _, login, stop := running(t, func(st *store.Store, cfg *oauth.Config) { st.Watch, cfg.RotateEvery = nil, every })

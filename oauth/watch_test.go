@@ -53,7 +53,7 @@ func (m *mortal) opened() int {
 }
 
 // Watch implements store.Watch.
-func (m *mortal) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (m *mortal) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.mu.Lock()
@@ -64,7 +64,7 @@ func (m *mortal) Watch(ctx context.Context, ready func(), notice func(store.Noti
 	if dead {
 		return store.ErrUnavailable
 	}
-	return m.from.Watch(ctx, ready, notice)
+	return m.from.Watch(ctx, ready, notify)
 }
 
 func TestWatch(t *testing.T) {

@@ -180,7 +180,7 @@ type Keys interface {
 
 // Upkeep maintains key records apart from the changes that an actor makes. It
 // changes no version, writes no event and raises no epoch. Only Rehash sends a
-// notice.
+// notification.
 type Upkeep interface {
 	// RecordUses sets the LastUsed of keys and secrets. It skips a use of a key or
 	// secret that does not exist any more. A time older than the stored one changes

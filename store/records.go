@@ -143,9 +143,9 @@ type HostLists interface {
 
 // Notification is a notification of a change.
 type Notification struct {
-	// Sequence rises by one with each notice of a stream, so a gap means that a
-	// notice was lost. A heartbeat has the number of the last change, even if the
-	// notice of that change was lost. So the loss of the last notice shows, too.
+	// Sequence rises by one with each notification of a stream, so a gap means that a
+	// notification was lost. A heartbeat has the number of the last change, even if the
+	// notification of that change was lost. So the loss of the last notification shows, too.
 	Sequence uint64
 	Kind     NotificationKind
 	// Workspace and Key name what changed; either may be empty.
@@ -155,14 +155,14 @@ type Notification struct {
 	Token string
 }
 
-// HeartbeatEvery is the longest pause in a stream of notices, in real time, while
+// HeartbeatEvery is the longest pause in a stream of notifications, in real time, while
 // its driver reaches the data.
 const HeartbeatEvery = 200 * time.Millisecond
 
 // NotificationKind is what changed.
 type NotificationKind uint8
 
-// The kinds of notice.
+// The kinds of notification.
 const (
 	NotificationHeartbeat NotificationKind = iota
 	NotificationKey
@@ -172,12 +172,12 @@ const (
 	NotificationToken
 )
 
-// Watch streams notices of the changes made by any process.
+// Watch streams notifications of the changes made by any process.
 type Watch interface {
-	// Watch calls ready once it listens. It then calls notice for each change that
+	// Watch calls ready once it listens. It then calls notify for each change that
 	// is committed after that, one call at a time, until ctx ends or the stream
-	// breaks, and returns the reason. The first notice after ready is a heartbeat,
+	// breaks, and returns the reason. The first notification after ready is a heartbeat,
 	// so that a gap shows from the start; further heartbeats come as HeartbeatEvery
-	// says. When notice is called, the change can be read.
-	Watch(ctx context.Context, ready func(), notice func(Notification)) error
+	// says. When notify is called, the change can be read.
+	Watch(ctx context.Context, ready func(), notify func(Notification)) error
 }

@@ -35,10 +35,10 @@ func epochsOf(t *testing.T, st store.Store) store.EpochState {
 // changes are all changes of cached records, each with a check that it is visible. The
 // store has key-1 and key-3, but no key-2.
 var changes = []struct {
-	name    string
-	notices int
-	change  func(t *testing.T, st store.Store)
-	see     func(t *testing.T, st store.Store)
+	name          string
+	notifications int
+	change        func(t *testing.T, st store.Store)
+	see           func(t *testing.T, st store.Store)
 }{
 	{"Create", 1, func(t *testing.T, st store.Store) {
 		create(t, st, newKey("team-a", "key-2"))

@@ -18,8 +18,8 @@ func isChange(call string) bool {
 	return !slices.Contains([]string{"Keys.Lookup", "Epochs.Read", "Settings.Instance", "Settings.Workspace"}, call)
 }
 
-// withoutNotices returns a cache of key-1 whose stream delivers nothing.
-func withoutNotices(t *testing.T) (store.Store, *storetest.Tap) {
+// withoutNotifications returns a cache of key-1 whose stream delivers nothing.
+func withoutNotifications(t *testing.T) (store.Store, *storetest.Tap) {
 	t.Helper()
 	tapped, below, tap := newTap()
 	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-3"))
@@ -47,7 +47,7 @@ func warmAll(t *testing.T, st store.Store) {
 func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 	for _, tc := range changes {
 		t.Run(tc.name, func(t *testing.T) {
-			st, _ := withoutNotices(t)
+			st, _ := withoutNotifications(t)
 			tc.change(t, st)
 			tc.see(t, st)
 		})
@@ -55,7 +55,7 @@ func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 			continue // last uses may be outdated
 		}
 		t.Run(tc.name+", written but not returned yet", func(t *testing.T) {
-			st, tap := withoutNotices(t)
+			st, tap := withoutNotifications(t)
 			done := 0
 			tap.After(func(call string, err error) error {
 				if isChange(call) {
@@ -68,7 +68,7 @@ func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 			require.Equal(t, 1, done)
 		})
 		t.Run(tc.name+", the old record read before the write", func(t *testing.T) {
-			st, tap := withoutNotices(t)
+			st, tap := withoutNotifications(t)
 			tap.Before(func(_ context.Context, call string) error {
 				if isChange(call) {
 					warmAll(t, st)
@@ -82,19 +82,19 @@ func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 }
 
 // The other cache gets a change only through its stream.
-func TestChangesElsewhereAreSeenAfterTheirNotice(t *testing.T) {
+func TestChangesElsewhereAreSeenAfterTheirNotification(t *testing.T) {
 	for _, tc := range changes {
 		if tc.name == "RecordUses" {
-			continue // uses send no notice
+			continue // uses send no notification
 		}
 		t.Run(tc.name, func(t *testing.T) {
 			below := memstore.New()
 			create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-3"))
 			st, other := cached(t, below, patient), cached(t, below, patient)
 			warmAll(t, st)
-			notices := listen(t, st)
+			notifications := listen(t, st)
 			tc.change(t, other)
-			notices.await(tc.notices)
+			notifications.await(tc.notifications)
 			tc.see(t, st)
 		})
 	}
@@ -103,7 +103,7 @@ func TestChangesElsewhereAreSeenAfterTheirNotice(t *testing.T) {
 // A record is read again after a change that failed, since it may have been written. Here
 // it was written, and the answer was lost.
 func TestAFailedChangeIsReadAgain(t *testing.T) {
-	st, tap := withoutNotices(t)
+	st, tap := withoutNotifications(t)
 	tap.After(func(call string, err error) error {
 		if call == "Keys.Update" {
 			require.NoError(t, err)
@@ -120,9 +120,9 @@ func TestAFailedChangeIsReadAgain(t *testing.T) {
 	require.True(t, found.Key.Disabled)
 }
 
-// A database that ignores case may return another key than the one asked for. Its notices
+// A database that ignores case may return another key than the one asked for. Its notifications
 // name the key that it returned. So the record must not be cached under the id that was
-// asked for: no notice would invalidate it.
+// asked for: no notification would invalidate it.
 func TestAnotherKeyThanAskedForIsNotCached(t *testing.T) {
 	below := memstore.New()
 	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
@@ -134,9 +134,9 @@ func TestAnotherKeyThanAskedForIsNotCached(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "key-1", found.Key.ID)
 	}
-	notices := listen(t, st)
+	notifications := listen(t, st)
 	update(t, below, "key-1", disable)
-	notices.await(1)
+	notifications.await(1)
 	_, err := st.Reads().Lookup(background, "key-2") // caches the workspace again
 	require.NoError(t, err)
 	found, err := st.Reads().Lookup(background, "KEY-1")

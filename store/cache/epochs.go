@@ -79,7 +79,7 @@ func compact(t token) token {
 }
 
 // check reads the store for a token with a higher epoch than the cached one. Either a
-// notice has not come yet, or a restored backup set the epochs back. All such tokens of
+// notification has not come yet, or a restored backup set the epochs back. All such tokens of
 // a key share one read at a time. If it finds higher epochs than the cached ones, the
 // token's own state is read again. If not, check returns the cached state, by which the
 // caller refuses the token.

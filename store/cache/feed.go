@@ -9,7 +9,7 @@ import (
 )
 
 // feed decides whether the cache can be used. A generation begins when a stream is known
-// to be complete, and ends when it may not be. So all notices about a record that was
+// to be complete, and ends when it may not be. So all notifications about a record that was
 // read in the present generation have come, up to the last heartbeat.
 type feed struct {
 	half     time.Duration // half of Config.Bound: the longest silence
@@ -21,7 +21,7 @@ type feed struct {
 	leader *stream // the stream that the generation relies on, and whose numbers are checked
 }
 
-// heartbeat records when the last notice of any kind came. It is immutable.
+// heartbeat records when the last notification of any kind came. It is immutable.
 type heartbeat struct {
 	at         time.Time
 	generation uint64
@@ -29,8 +29,8 @@ type heartbeat struct {
 
 // stream is one call of Watch.
 type stream struct {
-	sequence uint64 // of the last notice, while the stream is the leader
-	// behind is how late its notices may be because their receiver is slow.
+	sequence uint64 // of the last notification, while the stream is the leader
+	// behind is how late its notifications may be because their receiver is slow.
 	behind   time.Duration
 	returned time.Time
 }
@@ -44,8 +44,8 @@ func (f *feed) generation(now time.Time) (uint64, bool) {
 	return b.generation, true
 }
 
-// receive records a notice, after the caller has invalidated what it is about. It
-// reports whether notices were lost.
+// receive records a notification, after the caller has invalidated what it is about. It
+// reports whether notifications were lost.
 func (f *feed) receive(s *stream, n store.Notification, now time.Time) (lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,8 +58,8 @@ func (f *feed) receive(s *stream, n store.Notification, now time.Time) (lost boo
 			want = s.sequence
 		}
 		lost = n.Sequence != want
-		// After a silence more notices may wait in a buffer, so what was read before
-		// this notice is not used any more.
+		// After a silence more notifications may wait in a buffer, so what was read before
+		// this notification is not used any more.
 		if lost || !usable {
 			f.count++
 		}
@@ -75,7 +75,7 @@ func (f *feed) receive(s *stream, n store.Notification, now time.Time) (lost boo
 }
 
 // closeStream records the end of a stream. If it was the leader, the cache is not used
-// until a notice comes on another stream.
+// until a notification comes on another stream.
 func (f *feed) closeStream(s *stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,7 +85,7 @@ func (f *feed) closeStream(s *stream) {
 	}
 }
 
-// invalidate ends the generation. The next notice begins another.
+// invalidate ends the generation. The next notification begins another.
 func (f *feed) invalidate() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,8 +97,8 @@ func (f *feed) end() {
 	f.last.Store(nil)
 }
 
-// delay records how long the receiver took for a notice that came at the given time, and
-// returns how late the next ones may be. Notices accumulate while the receiver takes
+// delay records how long the receiver took for a notification that came at the given time, and
+// returns how late the next ones may be. Notifications accumulate while the receiver takes
 // longer for them than the pauses between them.
 func (s *stream) delay(came, now time.Time) time.Duration {
 	if idle := came.Sub(s.returned); !s.returned.IsZero() {

@@ -143,13 +143,13 @@ type faultyStream struct {
 	from store.Watch
 
 	mu      sync.Mutex
-	drop    func(store.Notification) bool               // reports which notices are lost
-	replace func(store.Notification) store.Notification // replaces the notice of a change
+	drop    func(store.Notification) bool               // reports which notifications are lost
+	replace func(store.Notification) store.Notification // replaces the notification of a change
 	back    uint64                                      // subtracted from the numbers of changes
-	frozen  bool                                        // all notices are lost, and the stream stays open
+	frozen  bool                                        // all notifications are lost, and the stream stays open
 	cut     chan error                                  // ends one stream with this error
 	opened  int
-	silent  int // all notices are lost on this many streams, from the first
+	silent  int // all notifications are lost on this many streams, from the first
 }
 
 func newFaultyStream(from store.Watch) *faultyStream {
@@ -162,7 +162,7 @@ func (l *faultyStream) set(change func(*faultyStream)) {
 	change(l)
 }
 
-// dropOne loses the next notice that matches.
+// dropOne loses the next notification that matches.
 func (l *faultyStream) dropOne(matches func(store.Notification) bool) {
 	l.set(func(l *faultyStream) {
 		done := false
@@ -177,7 +177,7 @@ func (l *faultyStream) dropOne(matches func(store.Notification) bool) {
 }
 
 // Watch implements store.Watch.
-func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (l *faultyStream) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -200,7 +200,7 @@ func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(stor
 		}
 		l.mu.Unlock()
 		if !lost {
-			notice(n)
+			notify(n)
 		}
 	})
 	if cause := context.Cause(ctx); cause != nil {
@@ -209,10 +209,10 @@ func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(stor
 	return err
 }
 
-// listener receives the notices of a cached store, each after the cache.
+// listener receives the notifications of a cached store, each after the cache.
 type listener struct {
-	t       testing.TB
-	notices chan store.Notification
+	t             testing.TB
+	notifications chan store.Notification
 }
 
 func listen(t testing.TB, st store.Store) *listener {
@@ -224,7 +224,7 @@ func listen(t testing.TB, st store.Store) *listener {
 	watching.Go(func() {
 		_ = st.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) {
 			if n.Kind != store.NotificationHeartbeat {
-				e.notices <- n
+				e.notifications <- n
 			}
 		})
 	})
@@ -233,14 +233,14 @@ func listen(t testing.TB, st store.Store) *listener {
 	return e
 }
 
-// await waits for the given number of notices.
+// await waits for the given number of notifications.
 func (e *listener) await(count int) {
 	e.t.Helper()
 	for range count {
 		select {
-		case <-e.notices:
+		case <-e.notifications:
 		case <-time.After(patience):
-			e.t.Fatal("no notice came")
+			e.t.Fatal("no notification came")
 		}
 	}
 }

@@ -197,7 +197,7 @@ func TestSharedReads(t *testing.T) {
 }
 
 // TestStaleReads checks that a record that was read before a change is neither shared with
-// callers after it nor cached. The change is made here, or elsewhere and its notice has
+// callers after it nor cached. The change is made here, or elsewhere and its notification has
 // come.
 func TestStaleReads(t *testing.T) {
 	change := store.Change{Now: noon}
@@ -354,7 +354,7 @@ func TestStaleMiss(t *testing.T) {
 
 // TestHammer changes a key through one cache while it is read through that one and
 // another. No reader sees an older version after a newer one, or an outdated version after
-// the change returned or its notice came.
+// the change returned or its notification came.
 func TestHammer(t *testing.T) {
 	rounds, readers := 40, 4
 	if os.Getenv("LATCHKEY_SOAK") == "1" {
@@ -364,7 +364,7 @@ func TestHammer(t *testing.T) {
 	tapped := tap.Over(below)
 	create(t, below, newKey("team-a", "key-1"))
 	st, other := cached(t, tapped, patient), cached(t, tapped, patient)
-	notices := listen(t, other)
+	notifications := listen(t, other)
 	for round := range rounds {
 		var reading sync.WaitGroup
 		done := make(chan struct{})
@@ -397,8 +397,8 @@ func TestHammer(t *testing.T) {
 			require.Equal(t, want.Key.Epoch, state.Key, "B07 round %d, %s", round, where)
 		}
 		check("where it was changed", st)
-		notices.await(1)
-		check("elsewhere, after the notice", other)
+		notifications.await(1)
+		check("elsewhere, after the notification", other)
 		close(done)
 		reading.Wait()
 	}

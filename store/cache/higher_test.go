@@ -31,11 +31,11 @@ func (h *harness) read(ref store.TokenRef) (store.EpochState, int) {
 	return s, h.tap.Take()["Epochs.Read"]
 }
 
-// freeze loses all notices from now on.
+// freeze loses all notifications from now on.
 func (h *harness) freeze() { h.faultyStream.set(func(l *faultyStream) { l.frozen = true }) }
 
 // A token was issued by another process, right after a change that raised an epoch, and
-// arrives here before the notice.
+// arrives here before the notification.
 func TestHigherEpochs(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -218,8 +218,8 @@ func TestRestoredBackup(t *testing.T) {
 	})
 }
 
-// If the store fails right after a notice, reads return an outage, not an empty record.
-func TestAFailureAfterANotice(t *testing.T) {
+// If the store fails right after a notification, reads return an outage, not an empty record.
+func TestAFailureAfterANotification(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(h *harness)

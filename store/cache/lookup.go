@@ -62,7 +62,7 @@ func (c *Cache) lookUp(ctx context.Context, id, workspace string, at stamp, now 
 	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName {
 		c.missing.put(strings.Clone(id), &entry[struct{}]{stamp: missing, read: now})
 	}
-	// A database may ignore case and return "a" for "A". Its notices are about "a".
+	// A database may ignore case and return "a" for "A". Its notifications are about "a".
 	if err != nil || found.Key.ID != id {
 		return found, err
 	}

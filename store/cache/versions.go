@@ -32,8 +32,8 @@ func (s *stripes) raise(hash uint64) { s[hash%uint64(len(s))].Add(1) }
 // of the records that were read.
 type stamp [5]uint64
 
-// invalidate invalidates what the notice is about. A notice of an unknown kind, which a
-// newer driver may send, or without a name can be about anything.
+// invalidate invalidates what the notification is about. A notification of an unknown
+// kind, which a newer driver may send, or without a name can be about anything.
 func (c *Cache) invalidate(n store.Notification) {
 	switch {
 	case n.Kind == store.NotificationHeartbeat, n.Kind == store.NotificationSigningKeys:

@@ -69,7 +69,7 @@ func (h *harness) disabled() bool {
 	return found.Key.Disabled
 }
 
-func isKeyNotice(n store.Notification) bool { return n.Kind == store.NotificationKey }
+func isKeyNotification(n store.Notification) bool { return n.Kind == store.NotificationKey }
 
 func TestUsable(t *testing.T) {
 	t.Run("usable as long as heartbeats come", func(t *testing.T) {
@@ -85,24 +85,24 @@ func TestUsable(t *testing.T) {
 			require.True(t, h.inMemory())
 		})
 	})
-	t.Run("a notice is lost, and the next one shows it", func(t *testing.T) {
+	t.Run("a notification is lost, and the next one shows it", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
-			h.faultyStream.dropOne(isKeyNotice)
+			h.faultyStream.dropOne(isKeyNotification)
 			update(t, h.below, "key-1", disable)
 			synctest.Wait()
-			require.False(t, h.disabled(), "the notice was lost")
+			require.False(t, h.disabled(), "the notification was lost")
 			update(t, h.below, "key-2", disable)
 			synctest.Wait()
 			require.True(t, h.disabled())
-			require.Contains(t, h.log.String(), "notices of changes were lost")
+			require.Contains(t, h.log.String(), "notifications of changes were lost")
 			require.True(t, h.cache.Usable(), "the cache is usable for records read from now on")
 			warm(h.T, h.st)
 			require.True(t, h.inMemory())
 		})
 	})
-	t.Run("the last notice is lost, and a heartbeat shows it", func(t *testing.T) {
+	t.Run("the last notification is lost, and a heartbeat shows it", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
-			h.faultyStream.dropOne(isKeyNotice)
+			h.faultyStream.dropOne(isKeyNotification)
 			update(t, h.below, "key-1", disable)
 			pass(store.HeartbeatEvery)
 			require.True(t, h.disabled())
@@ -142,7 +142,7 @@ func TestUsable(t *testing.T) {
 			h.faultyStream.set(func(l *faultyStream) { l.frozen = false })
 			pass(store.HeartbeatEvery)
 			require.True(t, h.cache.Usable())
-			require.False(t, h.inMemory(), "its notice may still be in a buffer")
+			require.False(t, h.inMemory(), "its notification may still be in a buffer")
 			require.True(t, h.inMemory())
 		})
 	})
@@ -157,14 +157,14 @@ func TestUsable(t *testing.T) {
 			require.Contains(t, h.log.String(), "no heartbeat came")
 		})
 	})
-	t.Run("a stream without a first notice is opened back", func(t *testing.T) {
+	t.Run("a stream without a first notification is opened back", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			opened := func() (n int) { h.faultyStream.set(func(l *faultyStream) { n = l.opened }); return n }
 			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(1200 * time.Millisecond)
 			require.Equal(t, 2, opened())
 			pass(29 * time.Second)
-			require.Equal(t, 2, opened(), "the first notice may take 30 seconds")
+			require.Equal(t, 2, opened(), "the first notification may take 30 seconds")
 			pass(2 * time.Second)
 			require.Equal(t, 3, opened())
 		})
@@ -194,7 +194,7 @@ func TestUsable(t *testing.T) {
 			require.False(t, h.inMemory())
 		})
 	})
-	t.Run("a notice of an unknown kind or without a name", func(t *testing.T) {
+	t.Run("a notification of an unknown kind or without a name", func(t *testing.T) {
 		for _, n := range []store.Notification{
 			{Kind: 99}, {Kind: store.NotificationKey, Workspace: "team-a"}, {Kind: store.NotificationWorkspace}, {Kind: store.NotificationToken},
 		} {
@@ -223,7 +223,7 @@ func TestUsable(t *testing.T) {
 			require.Equal(t, map[string]int{"Keys.Lookup": 1, "Epochs.Read": 1}, h.tap.Take())
 		})
 	})
-	t.Run("a key created elsewhere is found after its notice", func(t *testing.T) {
+	t.Run("a key created elsewhere is found after its notification", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			_, err := h.st.Reads().Lookup(background, "key-3")
 			require.ErrorIs(t, err, store.ErrNotFound)
@@ -303,7 +303,7 @@ func TestWatchers(t *testing.T) {
 			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notification) {}) }()
 			pass(700 * time.Millisecond)
 			require.True(t, h.cache.Usable())
-			require.True(t, h.disabled(), "the notice came on neither stream")
+			require.True(t, h.disabled(), "the notification came on neither stream")
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
 		})

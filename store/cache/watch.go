@@ -9,23 +9,23 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// watch implements store.Watch. The cache gets each notice before the caller.
+// watch implements store.Watch. The cache gets each notification before the caller.
 type watch struct{ cache *Cache }
 
-// connecting is how long the first notice of a stream may take.
+// connecting is how long the first notification of a stream may take.
 const connecting = 30 * time.Second
 
 var (
 	errSilent = fmt.Errorf("no heartbeat came on the stream of changes: %w", store.ErrUnavailable)
-	errSlow   = fmt.Errorf("the watcher handles notices more slowly than they come: %w", store.ErrUnavailable)
+	errSlow   = fmt.Errorf("the watcher handles notifications more slowly than they come: %w", store.ErrUnavailable)
 )
 
 // Watch implements store.Watch. It returns an error if nothing comes on the stream for
 // longer than Config.Bound, as on a half-open connection.
 //
-// notice should return at once. If it takes so long that the next notices may be late by
+// notify should return at once. If it takes so long that the next notifications may be late by
 // a quarter of the bound, Watch returns an error, too.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (w *watch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	c := w.cache
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -40,10 +40,10 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notif
 			return
 		}
 		if c.feed.receive(s, n, came) {
-			c.cfg.Logger.WarnContext(ctx, "notices of changes were lost; cached records are read again", "sequence", n.Sequence)
+			c.cfg.Logger.WarnContext(ctx, "notifications of changes were lost; cached records are read again", "sequence", n.Sequence)
 		}
 		silence.Reset(c.cfg.Bound)
-		notice(n)
+		notify(n)
 		if s.delay(came, c.now()) > c.cfg.Bound/4 {
 			c.feed.closeStream(s)
 			cancel(errSlow)

@@ -14,7 +14,7 @@ type keyTable struct{ db *database }
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
 	db := t.db
-	return db.change(ctx, "create key", c, keyNotice(k.Workspace, k.ID), func() error {
+	return db.change(ctx, "create key", c, keyNotification(k.Workspace, k.ID), func() error {
 		record := db.record(k.Workspace)
 		_, deleted := db.tombstones[k.ID]
 		switch {
@@ -36,7 +36,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	})
 }
 
-func keyNotice(workspace, id string) store.Notification {
+func keyNotification(workspace, id string) store.Notification {
 	return store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
 }
 
@@ -56,7 +56,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, er
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	db := t.db
-	return db.change(ctx, "update key", c, keyNotice(k.Workspace, k.ID), func() error {
+	return db.change(ctx, "update key", c, keyNotification(k.Workspace, k.ID), func() error {
 		old, err := db.find(k.Workspace, k.ID)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	db := t.db
-	return db.change(ctx, "delete key", c, keyNotice(workspace, id), func() error {
+	return db.change(ctx, "delete key", c, keyNotification(workspace, id), func() error {
 		k, err := db.find(workspace, id)
 		if err != nil {
 			return err

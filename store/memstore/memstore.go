@@ -69,7 +69,7 @@ type database struct {
 	ring       store.Ring
 	lists      map[listKey]store.ListEntry
 	usage      map[usageKey][]store.Count
-	sequence   uint64 // of the last notice
+	sequence   uint64 // of the last notification
 	watchers   map[chan store.Notification]struct{}
 }
 
@@ -91,7 +91,7 @@ func (db *database) read(ctx context.Context, operation string, do func() error)
 
 // change checks the one-time id and the preconditions of c, calls do, and then writes the
 // events and the one-time id of c. If do returns an error it must have written nothing.
-// The notice is sent unless it is a heartbeat.
+// The notification is sent unless it is a heartbeat.
 func (db *database) change(ctx context.Context, operation string, c store.Change, n store.Notification, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return fail(operation, err)

@@ -51,7 +51,7 @@ func (s *settings) Workspace(ctx context.Context, id string) (w store.Workspace,
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
 	db := s.db
-	return db.change(ctx, "save workspace settings", c, workspaceNotice(w.ID), func() error {
+	return db.change(ctx, "save workspace settings", c, workspaceNotification(w.ID), func() error {
 		old := db.record(w.ID)
 		switch {
 		case old.Deleted:
@@ -70,7 +70,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	})
 }
 
-func workspaceNotice(id string) store.Notification {
+func workspaceNotification(id string) store.Notification {
 	return store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
 }
 
@@ -78,7 +78,7 @@ func workspaceNotice(id string) store.Notification {
 // workspace are removed, which takes some microseconds for each key.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	db := s.db
-	return db.change(ctx, "delete workspace", c, workspaceNotice(id), func() error {
+	return db.change(ctx, "delete workspace", c, workspaceNotification(id), func() error {
 		if db.record(id).Deleted {
 			return store.ErrNotFound
 		}

@@ -49,7 +49,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 			return store.ErrConflict
 		}
 		s.Digest = to
-		u.db.send(keyNotice(k.Workspace, keyID))
+		u.db.send(keyNotification(k.Workspace, keyID))
 		return nil
 	})
 }

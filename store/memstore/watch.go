@@ -8,20 +8,20 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// backlog is how many notices may wait for one watcher.
+// backlog is how many notifications may wait for one watcher.
 const backlog = 1024
 
-// send sends a notice to all watchers. It never waits for one: the stream of a watcher that
-// is too far behind ends with an error.
+// send sends a notification to all watchers. It never waits for one: the stream of a
+// watcher that is too far behind ends with an error.
 func (db *database) send(n store.Notification) {
 	db.sequence++
 	n.Sequence = db.sequence
-	for notices := range db.watchers {
+	for notifications := range db.watchers {
 		select {
-		case notices <- n:
+		case notifications <- n:
 		default:
-			delete(db.watchers, notices)
-			close(notices)
+			delete(db.watchers, notifications)
+			close(notifications)
 		}
 	}
 }
@@ -29,12 +29,12 @@ func (db *database) send(n store.Notification) {
 // watch implements store.Watch.
 type watch struct{ db *database }
 
-// Watch implements store.Watch. A watcher that is more than 1,024 notices behind gets those
-// 1,024, and then store.ErrUnavailable.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
-	db, notices, last := w.db, make(chan store.Notification, backlog), uint64(0)
+// Watch implements store.Watch. A watcher that is more than 1,024 notifications behind
+// gets those 1,024, and then store.ErrUnavailable.
+func (w *watch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
+	db, notifications, last := w.db, make(chan store.Notification, backlog), uint64(0)
 	err := db.write(ctx, "watch", func() error {
-		db.watchers[notices] = struct{}{}
+		db.watchers[notifications] = struct{}{}
 		last = db.sequence
 		return nil
 	})
@@ -44,24 +44,24 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notif
 	defer func() {
 		db.mu.Lock()
 		defer db.mu.Unlock()
-		delete(db.watchers, notices)
+		delete(db.watchers, notifications)
 	}()
 	ready()
-	notice(store.Notification{Sequence: last})
+	notify(store.Notification{Sequence: last})
 	heartbeat := time.NewTicker(store.HeartbeatEvery)
 	defer heartbeat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return fail("watch", ctx.Err())
-		case n, open := <-notices:
+		case n, open := <-notifications:
 			if !open {
-				return fail("watch", fmt.Errorf("the watcher is more than %d notices behind, so its stream ended: %w", backlog, store.ErrUnavailable))
+				return fail("watch", fmt.Errorf("the watcher is more than %d notifications behind, so its stream ended: %w", backlog, store.ErrUnavailable))
 			}
 			last = n.Sequence
-			notice(n)
+			notify(n)
 		case <-heartbeat.C:
-			notice(store.Notification{Sequence: last})
+			notify(store.Notification{Sequence: last})
 		}
 	}
 }

@@ -11,12 +11,12 @@ import (
 
 // change is a script that begins with change.lua, with its arguments.
 type change struct {
-	script    *script
-	workspace string // the workspace whose sorted sets the script changes, or ""
-	with      store.Change
-	notice    *store.Notification
-	args      []any
-	extra     []string // further Redis keys
+	script       *script
+	workspace    string // the workspace whose sorted sets the script changes, or ""
+	with         store.Change
+	notification *store.Notification
+	args         []any
+	extra        []string // further Redis keys
 }
 
 // apply executes a change, and waits until as many replicas have it as the configuration
@@ -96,13 +96,13 @@ func (db *Driver) call(c change) *call {
 	if id := c.with.Once; id != nil {
 		once, value, life = l.once(id.Space, id.ID), sortable(id.Expires)+" "+escape(id.Value), timeToLive(id.Expires, c.with.Now)
 	}
-	notice := "" // or the text that change.lua publishes after the number
-	if n := c.notice; n != nil {
+	notification := "" // or the text that change.lua publishes after the number
+	if n := c.notification; n != nil {
 		kind := int(n.Kind)
-		notice = encode(&kind, &n.Workspace, &n.Key, &n.Token)
+		notification = encode(&kind, &n.Workspace, &n.Key, &n.Token)
 	}
 	keys := l.changeKeys(c.workspace, request, once)
-	args := []any{l.channel(), notice, request, sortable(c.with.Now), value, life, len(c.with.Preconditions)}
+	args := []any{l.channel(), notification, request, sortable(c.with.Now), value, life, len(c.with.Preconditions)}
 	for _, p := range c.with.Preconditions {
 		kind, name := "settings", settingsField(p.Workspace)
 		if p.Key != "" {

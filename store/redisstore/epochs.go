@@ -57,7 +57,7 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 
 func (e *epochs) revoking(tokenID string, r revocation) change {
 	return change{
-		script: e.db.scripts.revoke, with: store.Change{Now: r.now}, notice: &store.Notification{Kind: store.NotificationToken, Token: tokenID},
+		script: e.db.scripts.revoke, with: store.Change{Now: r.now}, notification: &store.Notification{Kind: store.NotificationToken, Token: tokenID},
 		extra: []string{e.db.layout.revoked(tokenID)}, args: []any{sortable(r.until), timeToLive(r.until, r.now)},
 	}
 }

@@ -18,13 +18,13 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	}
 	head, rest := encodeKey(&k)
 	err := t.db.apply(ctx, change{
-		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
+		script: t.db.scripts.create, workspace: k.Workspace, with: c, notification: keyNotification(k.Workspace, k.ID),
 		args: []any{k.ID, escape(k.Workspace), limit, head, rest, sortable(k.Created) + k.ID, nameMember(k.Name, k.ID)},
 	})
 	return fail("create key", err)
 }
 
-func keyNotice(workspace, id string) *store.Notification {
+func keyNotification(workspace, id string) *store.Notification {
 	return &store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
 }
 
@@ -66,7 +66,7 @@ func (db *Driver) lookup(ctx context.Context, id, tokenID string) (found store.F
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	_, rest := encodeKey(&k)
 	err := t.db.apply(ctx, change{
-		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
+		script: t.db.scripts.update, workspace: k.Workspace, with: c, notification: keyNotification(k.Workspace, k.ID),
 		args: []any{k.ID, escape(k.Workspace), k.Version, c.RevokeTokens, rest, nameMember(k.Name, k.ID)},
 	})
 	return fail("update key", err)
@@ -75,7 +75,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := t.db.apply(ctx, change{
-		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
+		script: t.db.scripts.remove, workspace: workspace, with: c, notification: keyNotification(workspace, id),
 		args: []any{id, escape(workspace), version, sortable(at)},
 	})
 	return fail("delete key", err)

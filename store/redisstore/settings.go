@@ -46,7 +46,7 @@ func (db *Driver) settings(ctx context.Context, ids ...string) (in store.Instanc
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	err := s.db.apply(ctx, change{
-		script: s.db.scripts.settings, with: c, notice: &store.Notification{Kind: store.NotificationInstance},
+		script: s.db.scripts.settings, with: c, notification: &store.Notification{Kind: store.NotificationInstance},
 		args: []any{
 			settingsField(""), in.Version, c.RevokeTokens, encode(instanceFields(&in.Instance)[3:]...), encode(remindersFields(&in.Reminders)...),
 		},
@@ -73,13 +73,13 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 		return fail("save workspace settings", errNoWorkspace)
 	}
 	err := s.db.apply(ctx, change{
-		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
+		script: s.db.scripts.settings, with: c, notification: workspaceNotification(w.ID),
 		args: []any{settingsField(w.ID), w.Version, c.RevokeTokens, encode(workspaceFields(&w)[3:]...)},
 	})
 	return fail("save workspace settings", err)
 }
 
-func workspaceNotice(id string) *store.Notification {
+func workspaceNotification(id string) *store.Notification {
 	return &store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
 }
 
@@ -92,7 +92,7 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 	}
 	fresh := store.Workspace{Updated: at} // what is written if no settings were saved
 	err := s.db.apply(ctx, change{
-		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notice: workspaceNotice(id),
+		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notification: workspaceNotification(id),
 		args: []any{escape(id), sortable(at), encode(workspaceFields(&fresh)[3:]...)},
 	})
 	if err != nil {

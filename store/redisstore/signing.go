@@ -43,7 +43,7 @@ func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
 	body, err := json.Marshal(r.Keys)
 	if err == nil {
 		err = s.db.apply(ctx, change{
-			script: s.db.scripts.ring, notice: &store.Notification{Kind: store.NotificationSigningKeys}, args: []any{r.Version, body},
+			script: s.db.scripts.ring, notification: &store.Notification{Kind: store.NotificationSigningKeys}, args: []any{r.Version, body},
 		})
 	}
 	return fail("save signing keys", err)

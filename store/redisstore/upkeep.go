@@ -32,7 +32,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 // Rehash implements store.Upkeep.
 func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
 	err := u.db.apply(ctx, change{
-		script: u.db.scripts.rehash, notice: keyNotice("", keyID), args: []any{keyID, escape(secretID), escape(from), escape(to)},
+		script: u.db.scripts.rehash, notification: keyNotification("", keyID), args: []any{keyID, escape(secretID), escape(from), escape(to)},
 	})
 	return fail("replace digest", err)
 }

@@ -37,22 +37,22 @@ const (
 // subscription breaks, if the server does not answer for 3 s, and on a failover. Redis
 // also ends it if the subscriber falls behind (client-output-buffer-limit pubsub). If ctx
 // ends while a server does not answer, Watch returns within 3 s.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (w *watch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	if err := ctx.Err(); err != nil {
 		return fail("watch", err)
 	}
-	err := w.watch(ctx, ready, notice)
+	err := w.watch(ctx, ready, notify)
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	return fail("watch", err)
 }
 
-func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (w *watch) watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	opening, stop := context.WithTimeout(ctx, silenceTimeout)
 	defer stop()
-	s := &stream{db: w.db, sub: w.db.client.Subscribe(opening, w.db.layout.channel()), notice: notice}
+	s := &stream{db: w.db, sub: w.db.client.Subscribe(opening, w.db.layout.channel()), notify: notify}
 	// A read of the client ends only by its deadline, so the end of ctx closes it.
 	context.AfterFunc(ctx, func() { _ = s.sub.Close() }) //nolint:errcheck // the subscription is not used any more
 	var pinging sync.WaitGroup
@@ -70,7 +70,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notif
 	if err := (&epochs{w.db}).restore(opening); err != nil {
 		return err
 	}
-	if s.last, err = w.db.lastNotice(opening); err != nil {
+	if s.last, err = w.db.lastNotification(opening); err != nil {
 		return err
 	}
 	w.db.checked.Do(func() {
@@ -97,8 +97,8 @@ type position struct {
 
 func (p *position) fields() []any { return []any{&p.n, &p.change} }
 
-// lastNotice returns the position of the last notification.
-func (db *Driver) lastNotice(ctx context.Context) (last position, err error) {
+// lastNotification returns the position of the last notification.
+func (db *Driver) lastNotification(ctx context.Context) (last position, err error) {
 	c := command("get", db.layout.stream())
 	if err := db.send(ctx, c); err != nil {
 		return position{}, err
@@ -111,7 +111,7 @@ func (db *Driver) lastNotice(ctx context.Context) (last position, err error) {
 type stream struct {
 	db     *Driver
 	sub    *redis.PubSub
-	notice func(store.Notification)
+	notify func(store.Notification)
 
 	last    position      // of the last notification that was delivered
 	seen    atomic.Uint64 // its number
@@ -139,7 +139,7 @@ func (s *stream) ping(ctx context.Context) error {
 func (s *stream) startRound(ctx context.Context, floor uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, silenceTimeout)
 	defer cancel()
-	last, err := s.db.lastNotice(ctx)
+	last, err := s.db.lastNotification(ctx)
 	switch {
 	case err != nil:
 		return 0, err
@@ -226,5 +226,5 @@ func (s *stream) handle(text string) error {
 func (s *stream) deliver(n store.Notification) {
 	s.seen.Store(s.last.n)
 	n.Sequence = s.last.n
-	s.notice(n)
+	s.notify(n)
 }

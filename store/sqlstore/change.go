@@ -46,7 +46,7 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notificat
 		if err := b.addEvents(c.Events); err != nil {
 			return err
 		}
-		b.addNotice(r, n)
+		b.addNotification(r, n)
 		return b.run(ctx, r)
 	})
 	if err != nil {
@@ -59,13 +59,13 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notificat
 	return nil
 }
 
-// addNotice adds a notification to the batch. Its number comes from the row of {p}feed,
+// addNotification adds a notification to the batch. Its number comes from the row of {p}feed,
 // which stays locked until the commit. So the numbers have no gaps and follow the order
 // of the commits. A change locks this row last. On PostgreSQL the notification is
 // written together with the COMMIT.
-func (b *batch) addNotice(r *runner, n store.Notification) {
+func (b *batch) addNotification(r *runner, n store.Notification) {
 	if b.d.dialect == PostgreSQL {
-		r.notice = &n
+		r.notification = &n
 		return
 	}
 	if b.d.dialect == MySQL {
@@ -79,10 +79,10 @@ func (b *batch) addNotice(r *runner, n store.Notification) {
 		int64(n.Kind), n.Workspace, n.Key, n.Token)
 }
 
-// writeNotice writes a notification in the transaction of its change.
-func (r *runner) writeNotice(ctx context.Context, n store.Notification) error {
+// writeNotification writes a notification in the transaction of its change.
+func (r *runner) writeNotification(ctx context.Context, n store.Notification) error {
 	b := &batch{d: r.d}
-	b.addNotice(r, n)
+	b.addNotification(r, n)
 	return b.run(ctx, r)
 }
 

@@ -53,7 +53,7 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 			if err != nil {
 				return err
 			}
-			return r.writeNotice(ctx, store.Notification{Kind: store.NotificationToken, Token: tokenID})
+			return r.writeNotification(ctx, store.Notification{Kind: store.NotificationToken, Token: tokenID})
 		})
 	}
 	if err != nil {

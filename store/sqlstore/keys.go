@@ -17,8 +17,8 @@ type keyTable struct{ d *Database }
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
 	err := checkKey(&k)
 	if err == nil {
-		notice := store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: k.ID}
-		err = t.d.change(ctx, c, notice, locks{workspace: k.Workspace, added: 1, insert: &k}, func(b *batch, h *lockedState) error {
+		notification := store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: k.ID}
+		err = t.d.change(ctx, c, notification, locks{workspace: k.Workspace, added: 1, insert: &k}, func(b *batch, h *lockedState) error {
 			w := h.workspaces[k.Workspace]
 			if w.deleted {
 				return store.ErrNotFound
@@ -119,8 +119,8 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	err := checkKey(&k)
 	if err == nil {
-		notice := store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: k.ID}
-		err = t.d.change(ctx, c, notice, locks{keyID: k.ID}, func(b *batch, h *lockedState) error {
+		notification := store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: k.ID}
+		err = t.d.change(ctx, c, notification, locks{keyID: k.ID}, func(b *batch, h *lockedState) error {
 			old, err := h.present(k.Workspace)
 			if err != nil {
 				return err
@@ -162,8 +162,8 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := checkWorkspace(workspace)
 	if err == nil {
-		notice := store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
-		err = t.d.change(ctx, c, notice, locks{workspace: workspace, added: -1, keyID: id}, func(b *batch, h *lockedState) error {
+		notification := store.Notification{Kind: store.NotificationKey, Workspace: workspace, Key: id}
+		err = t.d.change(ctx, c, notification, locks{workspace: workspace, added: -1, keyID: id}, func(b *batch, h *lockedState) error {
 			old, err := h.present(workspace)
 			if err != nil {
 				return err

@@ -103,8 +103,8 @@ func (s *settings) changeWorkspace(ctx context.Context, id string, c store.Chang
 	if err := checkWorkspace(id); err != nil {
 		return err
 	}
-	notice := store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
-	return s.d.change(ctx, c, notice, locks{workspace: id}, func(b *batch, h *lockedState) error {
+	notification := store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
+	return s.d.change(ctx, c, notification, locks{workspace: id}, func(b *batch, h *lockedState) error {
 		w := h.workspaces[id]
 		if w.deleted {
 			return store.ErrNotFound

@@ -61,5 +61,5 @@ func (r *runner) setRing(ctx context.Context, version int64, content string) err
 	if err != nil {
 		return err
 	}
-	return r.writeNotice(ctx, store.Notification{Kind: store.NotificationSigningKeys})
+	return r.writeNotification(ctx, store.Notification{Kind: store.NotificationSigningKeys})
 }

@@ -13,7 +13,7 @@ const skew = 600_000_000
 // sweeps counts the calls that add rows which expire. Every sweepEvery-th call removes
 // up to sweepAtOnce expired rows: more than were added since the last sweep, so that
 // they do not accumulate.
-type sweeps struct{ once, revoked, limits, notices atomic.Uint64 }
+type sweeps struct{ once, revoked, limits, notifications atomic.Uint64 }
 
 // sweepEvery is how many calls share one sweep.
 const sweepEvery = 256

@@ -18,8 +18,8 @@ import (
 type runner struct {
 	d    *Database
 	conn *sql.Conn
-	// notice, unless nil, is written together with the COMMIT. PostgreSQL only.
-	notice *store.Notification
+	// notification, unless nil, is written together with the COMMIT. PostgreSQL only.
+	notification *store.Notification
 	// release releases the lock of the row of {p}feed. MySQL only.
 	release func()
 }
@@ -159,11 +159,11 @@ func (d *Database) transaction(ctx context.Context, conn *sql.Conn, do func(r *r
 	return err
 }
 
-// commitNotice adds the notification of a change on PostgreSQL and commits, in one round
+// commitNotification adds the notification of a change on PostgreSQL and commits, in one round
 // trip. Several statements in one text cannot have arguments, so the text contains the
 // notification in hexadecimal digits. The row of {p}feed is locked only while the server
 // works, and not while it waits for the client.
-const commitNotice = `WITH n AS (SELECT convert_from(decode('%s', 'hex'), 'UTF8')::json AS n),
+const commitNotification = `WITH n AS (SELECT convert_from(decode('%s', 'hex'), 'UTF8')::json AS n),
 	f AS (UPDATE {p}feed SET seq = seq + 1 WHERE id = 1 RETURNING seq),
 	added AS (INSERT INTO {p}notices (seq, kind, workspace, key_id, token)
 		SELECT f.seq, (n->>'Kind')::smallint, n->>'Workspace', n->>'Key', n->>'Token' FROM f, n)
@@ -171,12 +171,12 @@ const commitNotice = `WITH n AS (SELECT convert_from(decode('%s', 'hex'), 'UTF8'
 
 func (r *runner) commit(ctx context.Context) error {
 	text := "COMMIT"
-	if r.notice != nil {
-		notice, err := json.Marshal(r.notice)
+	if r.notification != nil {
+		notification, err := json.Marshal(r.notification)
 		if err != nil {
 			return err
 		}
-		text = fmt.Sprintf(r.d.translate(commitNotice), hex.EncodeToString(notice))
+		text = fmt.Sprintf(r.d.translate(commitNotification), hex.EncodeToString(notification))
 	}
 	_, err := r.conn.ExecContext(ctx, text)
 	return err

@@ -106,7 +106,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		if _, err := r.exec(ctx, `UPDATE {p}keys SET secrets = ? WHERE id = ?`, secrets, keyID); err != nil {
 			return err
 		}
-		return r.writeNotice(ctx, store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: keyID})
+		return r.writeNotification(ctx, store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: keyID})
 	})
 	if err != nil {
 		return fail(ctx, "replace digest", err)

@@ -11,16 +11,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// maxNotices is how many notifications are kept. A stream that falls further behind
+// maxNotifications is how many notifications are kept. A stream that falls further behind
 // sees a gap.
-const maxNotices = 4096
+const maxNotifications = 4096
 
 // wakeWatchers wakes the streams of this process after a commit. Every sweepEvery-th
 // call also removes old notifications.
 func (d *Database) wakeWatchers(ctx context.Context) {
 	d.wakes.all()
-	if due(&d.sweeps.notices) {
-		_, _ = d.remove(ctx, `DELETE FROM {p}notices WHERE seq < (SELECT seq FROM {p}feed WHERE id = 1) - ?`, int64(maxNotices)) //nolint:errcheck // the next sweep removes them
+	if due(&d.sweeps.notifications) {
+		_, _ = d.remove(ctx, `DELETE FROM {p}notices WHERE seq < (SELECT seq FROM {p}feed WHERE id = 1) - ?`, int64(maxNotifications)) //nolint:errcheck // the next sweep removes them
 	}
 }
 
@@ -63,11 +63,11 @@ const pollTimeout = 2 * time.Second
 // a change through the same Database, and with Config.Listen at once after any change. A
 // read that finds nothing gives a heartbeat. The stream ends if a read fails, or if the
 // numbers go backwards, as after a restore.
-func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
-	return fail(ctx, "watch", w.watch(ctx, ready, notice))
+func (w *watch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
+	return fail(ctx, "watch", w.watch(ctx, ready, notify))
 }
 
-func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (w *watch) watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	wake := w.d.wakes.wait()
 	last, _, err := w.readSince(ctx, math.MaxInt64)
 	if err != nil {
@@ -81,7 +81,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notif
 		defer stop()
 	}
 	ready()
-	notice(heartbeat(last))
+	notify(heartbeat(last))
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
@@ -92,7 +92,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notif
 		case <-poll.C:
 		}
 		wake = w.d.wakes.wait()
-		if last, err = w.drain(ctx, last, notice); err != nil {
+		if last, err = w.drain(ctx, last, notify); err != nil {
 			return err
 		}
 	}
@@ -104,23 +104,23 @@ func heartbeat(head int64) store.Notification {
 
 // drain passes on all notifications after last. Numbers of notifications that were
 // removed show as a gap.
-func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notification)) (int64, error) {
+func (w *watch) drain(ctx context.Context, last int64, notify func(store.Notification)) (int64, error) {
 	for {
-		head, notices, err := w.readSince(ctx, last)
+		head, notifications, err := w.readSince(ctx, last)
 		if err != nil {
 			return last, err
 		}
 		if head < last {
 			return last, fmt.Errorf("%w: the numbers of notifications went backwards, as after a restore of the database", store.ErrUnavailable)
 		}
-		if len(notices) == 0 {
-			notice(heartbeat(head))
+		if len(notifications) == 0 {
+			notify(heartbeat(head))
 			return head, nil
 		}
-		for _, n := range notices {
-			notice(n)
+		for _, n := range notifications {
+			notify(n)
 		}
-		last = int64(notices[len(notices)-1].Sequence) //nolint:gosec // it was an int64
+		last = int64(notifications[len(notifications)-1].Sequence) //nolint:gosec // it was an int64
 		if last == head {
 			return last, nil
 		}
@@ -129,10 +129,10 @@ func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notific
 
 // readSince reads, in one query, the number of the last change and the notifications
 // after a number.
-func (w *watch) readSince(ctx context.Context, last int64) (head int64, notices []store.Notification, err error) {
+func (w *watch) readSince(ctx context.Context, last int64) (head int64, notifications []store.Notification, err error) {
 	bounded, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	notices, err = all(bounded, w.d, func(n *store.Notification) []any {
+	notifications, err = all(bounded, w.d, func(n *store.Notification) []any {
 		return []any{
 			primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NotificationKind]{&n.Kind},
 			orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token},
@@ -140,7 +140,7 @@ func (w *watch) readSince(ctx context.Context, last int64) (head int64, notices 
 	}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
 		FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
 	// Without new notifications there is one row with only the number of the last change.
-	return head, slices.DeleteFunc(notices, func(n store.Notification) bool { return n.Sequence == 0 }), err
+	return head, slices.DeleteFunc(notifications, func(n store.Notification) bool { return n.Sequence == 0 }), err
 }
 
 // listenAgain is the pause before a listener that broke is called again.

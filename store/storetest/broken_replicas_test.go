@@ -141,31 +141,31 @@ func replicaBreakages() []replicaBreakage {
 			return s
 		}, []string{"B07 the epoch of a change", "B07 raised epochs of settings", "B07 a revoked token"}},
 
-		{"gets notices of other replicas without the key", func(_ int, s store.Store) store.Store {
+		{"gets notifications of other replicas without the key", func(_ int, s store.Store) store.Store {
 			var mine sync.Map
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+			s.Watch = watch(func(ctx context.Context, ready func(), notify func(store.Notification)) error {
 				return next.Watch(ctx, ready, func(n store.Notification) {
 					if _, ok := mine.Load(n.Key); !ok {
 						n.Key = ""
 					}
-					notice(n)
+					notify(n)
 				})
 			})
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				mine.Store(k.ID, true)
 				return s.Keys.Create(ctx, k, limit, c)
 			}})
-		}, []string{"each replica gets the notices of the others", "sequence numbers over all replicas"}},
+		}, []string{"each replica gets the notifications of the others", "sequence numbers over all replicas"}},
 
-		{"numbers notices by itself", func(i int, s store.Store) store.Store {
+		{"numbers notifications by itself", func(i int, s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+			s.Watch = watch(func(ctx context.Context, ready func(), notify func(store.Notification)) error {
 				return next.Watch(ctx, ready, func(n store.Notification) {
 					if n.Kind != store.NotificationHeartbeat {
 						n.Sequence *= uint64(i + 1)
 					}
-					notice(n)
+					notify(n)
 				})
 			})
 			return s

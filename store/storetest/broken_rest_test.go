@@ -309,8 +309,8 @@ func otherBreakages() []breakage {
 
 		{"skips sequence numbers", func(s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
-				return next.Watch(ctx, ready, func(n store.Notification) { n.Sequence *= 2; notice(n) })
+			s.Watch = watch(func(ctx context.Context, ready func(), notify func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) { n.Sequence *= 2; notify(n) })
 			})
 			return s
 		}, []string{"Watch/sequence numbers rise by one"}},
@@ -321,22 +321,22 @@ func otherBreakages() []breakage {
 				return store.ErrUnavailable
 			})
 			return s
-		}, []string{"Watch/sends a notice for every change", "Watch/ends with its context"}},
+		}, []string{"Watch/sends a notification for every change", "Watch/ends with its context"}},
 
-		{"sends notices without the workspace", func(s store.Store) store.Store {
+		{"sends notifications without the workspace", func(s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
-				return next.Watch(ctx, ready, func(n store.Notification) { n.Workspace = ""; notice(n) })
+			s.Watch = watch(func(ctx context.Context, ready func(), notify func(store.Notification)) error {
+				return next.Watch(ctx, ready, func(n store.Notification) { n.Workspace = ""; notify(n) })
 			})
 			return s
-		}, []string{"Watch/sends a notice for every change", "Watch/a refused change sends no notice"}},
+		}, []string{"Watch/sends a notification for every change", "Watch/a refused change sends no notification"}},
 
 		{"watches without heartbeats", func(s store.Store) store.Store {
 			next := s.Watch
-			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notification)) error {
+			s.Watch = watch(func(ctx context.Context, ready func(), notify func(store.Notification)) error {
 				return next.Watch(ctx, ready, func(n store.Notification) {
 					if n.Kind != store.NotificationHeartbeat {
-						notice(n)
+						notify(n)
 					}
 				})
 			})

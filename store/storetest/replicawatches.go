@@ -11,8 +11,8 @@ func hasWatch(s store.Store) bool { return s.Watch != nil }
 func replicaWatches() []replicaRule {
 	return []replicaRule{
 		{
-			name:  "each replica gets the notices of the others",
-			why:   "A watcher of one replica gets a notice of each change by another, and can read the change by then.",
+			name:  "each replica gets the notifications of the others",
+			why:   "A watcher of one replica gets a notification of each change by another, and can read the change by then.",
 			needs: hasWatch,
 			run: func(t tester, r []store.Store) {
 				watchers := listenAll(t, r)
@@ -29,7 +29,7 @@ func replicaWatches() []replicaRule {
 		},
 		{
 			name:  "sequence numbers over all replicas",
-			why:   "Concurrent changes by all replicas leave no gap and no duplicate in any stream: the number of each notice is one higher than the one before, and heartbeats repeat the last one.",
+			why:   "Concurrent changes by all replicas leave no gap and no duplicate in any stream: the number of each notification is one higher than the one before, and heartbeats repeat the last one.",
 			needs: hasWatch,
 			run: func(t tester, r []store.Store) {
 				const creates = 30
@@ -49,23 +49,23 @@ func replicaWatches() []replicaRule {
 	}
 }
 
-// wantStream reads the given number of notices, each of another key.
-func wantStream(t tester, what string, w *watcher, notices int) {
+// wantStream reads the given number of notifications, each of another key.
+func wantStream(t tester, what string, w *watcher, notifications int) {
 	t.Helper()
 	noticed := map[string]bool{}
 	last := w.any(t, what)
-	equal(t, what+": kind of the first notice", last.Kind, store.NotificationHeartbeat)
-	for len(noticed) < notices && !t.Failed() {
+	equal(t, what+": kind of the first notification", last.Kind, store.NotificationHeartbeat)
+	for len(noticed) < notifications && !t.Failed() {
 		n := w.next(t, what)
 		equal(t, what+": sequence", n.Sequence, last.Sequence+1)
 		if noticed[n.Key] {
-			t.Errorf("%s gets two notices of %s", what, n.Key)
+			t.Errorf("%s gets two notifications of %s", what, n.Key)
 		}
 		noticed[n.Key], last = true, n
 	}
 	for range 2 {
 		heartbeat := w.any(t, what+": a heartbeat")
-		equal(t, what+": kind after the last notice", heartbeat.Kind, store.NotificationHeartbeat)
+		equal(t, what+": kind after the last notification", heartbeat.Kind, store.NotificationHeartbeat)
 		equal(t, what+": number of a heartbeat", heartbeat.Sequence, last.Sequence)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// patience is how long a test waits for a notice before it fails.
+// patience is how long a test waits for a notification before it fails.
 const patience = time.Minute
 
 func watchRules() []rule {
 	return []rule{
 		{
-			name: "sends a notice for every change",
-			why:  "A watcher gets a notice of each change that is committed after ready, with its kind and the names of what changed.",
+			name: "sends a notification for every change",
+			why:  "A watcher gets a notification of each change that is committed after ready, with its kind and the names of what changed.",
 			run: func(t tester, s store.Store) {
 				w := listen(t, s)
 				defer w.stop()
@@ -42,13 +42,13 @@ func watchRules() []rule {
 					must(t, "Revoke", s.Epochs.Revoke(background, "token-1", farAhead, noon))
 					n := w.next(t, "Revoke")
 					n.Sequence = 0
-					equal(t, "Revoke: notice", n, store.Notification{Kind: store.NotificationToken, Token: "token-1"})
+					equal(t, "Revoke: notification", n, store.Notification{Kind: store.NotificationToken, Token: "token-1"})
 				}
 			},
 		},
 		{
-			name: "a change is visible when its notice comes",
-			why:  "A notice comes after its change: a read after the notice returns the new record.",
+			name: "a change is visible when its notification comes",
+			why:  "A notification comes after its change: a read after the notification returns the new record.",
 			run: func(t tester, s store.Store) {
 				w := listen(t, s)
 				defer w.stop()
@@ -64,7 +64,7 @@ func watchRules() []rule {
 		},
 		{
 			name: "sequence numbers rise by one",
-			why:  "Sequence rises by one with each notice of a stream, so that a gap shows a loss; a heartbeat repeats the last one.",
+			why:  "Sequence rises by one with each notification of a stream, so that a gap shows a loss; a heartbeat repeats the last one.",
 			run: func(t tester, s store.Store) {
 				w := listen(t, s)
 				defer w.stop()
@@ -83,12 +83,12 @@ func watchRules() []rule {
 		},
 		{
 			name: "heartbeats repeat the last number",
-			why:  "The first notice is a heartbeat and others follow, each with the number of the last change: silence shows a broken stream, and a higher number than that of the last notice shows a loss.",
+			why:  "The first notification is a heartbeat and others follow, each with the number of the last change: silence shows a broken stream, and a higher number than that of the last notification shows a loss.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				w := listen(t, s)
 				defer w.stop()
-				first := w.any(t, "the first notice")
+				first := w.any(t, "the first notification")
 				equal(t, "its kind", first.Kind, store.NotificationHeartbeat)
 				create(t, s, newKey("team-a", "key-2"))
 				n := w.next(t, "Create")
@@ -101,8 +101,8 @@ func watchRules() []rule {
 			},
 		},
 		{
-			name: "a refused change sends no notice",
-			why:  "Only a committed change sends a notice.",
+			name: "a refused change sends no notification",
+			why:  "Only a committed change sends a notification.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				w := listen(t, s)
@@ -111,12 +111,12 @@ func watchRules() []rule {
 				_ = s.Keys.Update(background, newKey("team-b", "key-1"), store.Change{})
 				_ = s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: 7}}, store.Change{})
 				create(t, s, newKey("team-a", "key-2"))
-				w.expect(t, "the first notice", store.NotificationKey, "team-a", "key-2")
+				w.expect(t, "the first notification", store.NotificationKey, "team-a", "key-2")
 			},
 		},
 		{
-			name: "every watcher gets every notice",
-			why:  "Each stream gets every notice, whatever other watchers there are or were.",
+			name: "every watcher gets every notification",
+			why:  "Each stream gets every notification, whatever other watchers there are or were.",
 			run: func(t tester, s store.Store) {
 				one, two, ended := listen(t, s), listen(t, s), listen(t, s)
 				defer one.stop()
@@ -146,21 +146,21 @@ func watchRules() []rule {
 	}
 }
 
-// watcher runs Watch and returns its notices one by one.
+// watcher runs Watch and returns its notifications one by one.
 type watcher struct {
-	notices chan store.Notification
-	ended   chan error
-	cancel  context.CancelFunc
+	notifications chan store.Notification
+	ended         chan error
+	cancel        context.CancelFunc
 }
 
 // listen starts a watcher, and returns when its stream is ready.
 func listen(t tester, s store.Store) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(background)
-	w := &watcher{notices: make(chan store.Notification, 1000), ended: make(chan error, 1), cancel: cancel}
+	w := &watcher{notifications: make(chan store.Notification, 1000), ended: make(chan error, 1), cancel: cancel}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notifications <- n })
 	}()
 	select {
 	case <-ready:
@@ -184,7 +184,7 @@ func (w *watcher) stop() error {
 	}
 }
 
-// next returns the next notice that is not a heartbeat.
+// next returns the next notification that is not a heartbeat.
 func (w *watcher) next(t tester, what string) store.Notification {
 	t.Helper()
 	end := time.Now().Add(patience)
@@ -197,17 +197,17 @@ func (w *watcher) next(t tester, what string) store.Notification {
 	return store.Notification{}
 }
 
-// any returns the next notice of any kind.
+// any returns the next notification of any kind.
 func (w *watcher) any(t tester, what string) store.Notification {
 	t.Helper()
 	select {
-	case n := <-w.notices:
+	case n := <-w.notifications:
 		return n
 	case err := <-w.ended:
 		w.ended <- err
 		t.Fatalf("%s: the stream ended: %v", what, err)
 	case <-time.After(patience):
-		t.Fatalf("%s: no notice within %s", what, patience)
+		t.Fatalf("%s: no notification within %s", what, patience)
 	}
 	return store.Notification{}
 }
@@ -216,5 +216,5 @@ func (w *watcher) expect(t tester, what string, kind store.NotificationKind, wor
 	t.Helper()
 	n := w.next(t, what)
 	n.Sequence = 0
-	equal(t, what+": notice", n, store.Notification{Kind: kind, Workspace: workspace, Key: key})
+	equal(t, what+": notification", n, store.Notification{Kind: kind, Workspace: workspace, Key: key})
 }

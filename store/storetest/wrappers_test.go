@@ -197,10 +197,10 @@ func (w limiter) Advance(ctx context.Context, id string, now time.Time, by, wind
 	return w(ctx, id, now, by, window)
 }
 
-type watch func(ctx context.Context, ready func(), notice func(store.Notification)) error
+type watch func(ctx context.Context, ready func(), notify func(store.Notification)) error
 
-func (w watch) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
-	return w(ctx, ready, notice)
+func (w watch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
+	return w(ctx, ready, notify)
 }
 
 // current returns the stored key, or a zero key.

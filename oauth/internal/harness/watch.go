@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// DeafWatch drops all notices after Deafen was called.
+// DeafWatch drops all notifications after Deafen was called.
 type DeafWatch struct {
 	From store.Watch
 	mu   sync.Mutex
@@ -25,7 +25,7 @@ func (d *DeafWatch) Watch(ctx context.Context, ready func(), n func(store.Notifi
 	})
 }
 
-// Deafen makes Watch drop all further notices.
+// Deafen makes Watch drop all further notifications.
 func (d *DeafWatch) Deafen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

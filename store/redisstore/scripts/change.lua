@@ -1,13 +1,13 @@
 -- The beginning of every script that changes records, see change.go. All keys have one
 -- hash tag. After those named here come the logs of the workspaces that events belong to.
--- ARGV: the channel; the notice, or ''; a random id; the caller's clock; the
+-- ARGV: the channel; the notification, or ''; a random id; the caller's clock; the
 -- one-time id's value, or '', and how long to keep it; the number of preconditions,
 -- then of each 'key' or 'settings', the name and the version; the number of events,
 -- then of each its id, place, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
 local keys, created, names, settings, counts, deleting, tombstones, events, log, stream, ring, lists,
   receipt, once, byCreated, byName = unpack(KEYS)
-local channel, notice, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
+local channel, notification, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
 local at = 6
 
 local function take()
@@ -108,7 +108,7 @@ local function tombstone(id, record, when)
 end
 
 -- commit ends every change: it writes the events and the one-time id, publishes the
--- notice, and leaves the receipt. A notice names the change before it, so that a number
+-- notification, and leaves the receipt. A notification names the change before it, so that a number
 -- which a failover used twice shows. The stream is read here and not in commit: if it
 -- cannot be read, the script fails before anything is written, and Redis undoes nothing.
 local streamN, streamLast = string.match(redis.call('GET', stream) or '0 ', '^(%d+) (.*)$')
@@ -121,10 +121,10 @@ local function commit()
   end
   flush()
   if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', lifetime(onceLife)) end
-  if notice ~= '' then
+  if notification ~= '' then
     local last = following(streamN) .. ' ' .. request
     redis.call('SET', stream, last)
-    redis.call('PUBLISH', channel, streamLast .. ' ' .. last .. ' ' .. notice)
+    redis.call('PUBLISH', channel, streamLast .. ' ' .. last .. ' ' .. notification)
   end
   redis.call('SET', receipt, '1', 'PX', 60000)
   return 'ok'

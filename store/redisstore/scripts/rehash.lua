@@ -7,7 +7,7 @@ local _, last = string.find(secrets, '\n' .. secret .. ' ', 1, true)
 if not last then return 'missing' end
 local before, digest, rest = string.match(secrets, '^([^ ]* )([^ ]*)(.*)$', last + 1)
 if digest ~= from then return 'conflict' end
--- The caller does not know the workspace that the notice names.
-notice = string.gsub(notice, ' ', function() return ' ' .. workspace end, 1)
+-- The caller does not know the workspace that the notification names.
+notification = string.gsub(notification, ' ', function() return ' ' .. workspace end, 1)
 redis.call('HSET', keys, id, key .. string.sub(secrets, 1, last) .. before .. to .. rest)
 return commit()

@@ -182,7 +182,7 @@ type prompted struct {
 }
 
 // Watch implements store.Watch.
-func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.Notification)) error {
+func (p *prompted) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var one sync.Mutex // one call at a time
 	var prompting sync.WaitGroup
@@ -191,7 +191,7 @@ func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.No
 	tell := func(n store.Notification) {
 		one.Lock()
 		defer one.Unlock()
-		notice(n)
+		notify(n)
 	}
 	prompting.Go(func() {
 		for {

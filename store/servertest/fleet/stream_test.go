@@ -101,16 +101,16 @@ func TestStreamLost(t *testing.T) {
 			if soak() {
 				rounds = 50
 			}
-			t.Run("B07 one notification is dropped", func(t *testing.T) { h.at(t).droppedNotice(rounds) })
+			t.Run("B07 one notification is dropped", func(t *testing.T) { h.at(t).droppedNotification(rounds) })
 			t.Run("B07 the stream is half-open", func(t *testing.T) { h.at(t).frozenStream(rounds) })
 			t.Run("B07 everything is half-open", func(t *testing.T) { h.at(t).frozenStore(rounds) })
 		})
 	}
 }
 
-// droppedNotice drops the notification of one change. The connection stays open, and later
-// notifications arrive.
-func (h *hurtable) droppedNotice(rounds int) {
+// droppedNotification drops the notification of one change. The connection stays open,
+// and later notifications arrive.
+func (h *hurtable) droppedNotification(rounds int) {
 	const tries = 10 // on a busy machine a stream may break and open again by itself
 	for tried := 0; h.stream.Dropped() < rounds; tried++ {
 		require.Less(h, tried, tries*rounds, "notifications were dropped in only %d rounds", h.stream.Dropped())

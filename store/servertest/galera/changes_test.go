@@ -17,8 +17,8 @@ import (
 
 // stream is a Watch that runs until the test ends.
 type stream struct {
-	notices chan store.Notification
-	ended   chan error
+	notifications chan store.Notification
+	ended         chan error
 }
 
 func watch(t *testing.T, s store.Store) *stream {
@@ -27,7 +27,7 @@ func watch(t *testing.T, s store.Store) *stream {
 	w := &stream{make(chan store.Notification, 100_000), make(chan error, 1)}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notifications <- n })
 	}()
 	t.Cleanup(cancel)
 	select {
@@ -51,13 +51,13 @@ func follow(t *testing.T, s store.Store) *stream {
 	go func() {
 		first := func() { close(ready) }
 		for ctx.Err() == nil {
-			err := s.Watch.Watch(ctx, first, func(n store.Notification) { w.notices <- n })
+			err := s.Watch.Watch(ctx, first, func(n store.Notification) { w.notifications <- n })
 			if !errors.Is(err, store.ErrUnavailable) {
 				w.ended <- err
 				return
 			}
 			first = func() {}
-			w.notices <- store.Notification{Kind: again}
+			w.notifications <- store.Notification{Kind: again}
 		}
 	}()
 	<-ready
@@ -75,7 +75,7 @@ func (w *stream) through(t *testing.T, head int) {
 	last, begins := uint64(0), true
 	for last < uint64(head) {
 		select {
-		case next := <-w.notices:
+		case next := <-w.notifications:
 			switch {
 			case next.Kind == again:
 				begins = true
@@ -100,10 +100,10 @@ func (w *stream) through(t *testing.T, head int) {
 func (w *stream) changes(t *testing.T, n int) (all []store.Notification) {
 	t.Helper()
 	deadline := time.After(patience)
-	last := (<-w.notices).Sequence
+	last := (<-w.notifications).Sequence
 	for len(all) < n {
 		select {
-		case next := <-w.notices:
+		case next := <-w.notifications:
 			if next.Kind == store.NotificationHeartbeat {
 				require.Equal(t, last, next.Sequence)
 				continue

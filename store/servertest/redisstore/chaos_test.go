@@ -82,12 +82,12 @@ func runCrowd(t *testing.T, client redis.UniversalClient, prefix string, dial fu
 		writers.Wait()
 		ended <- errors.Join(err, s.Keys.Create(context.Background(), newKey("last", "the last"), store.NoLimit, store.Change{Now: noon}))
 	}()
-	notices := w.before(t, "the last")
+	notifications := w.before(t, "the last")
 	require.NoError(t, <-ended)
 	workspaces := inspect(t, client, prefix)
 	delete(workspaces, "last")
 	made := c.check(s, workspaces)
-	require.GreaterOrEqual(t, len(notices), made)
+	require.GreaterOrEqual(t, len(notifications), made)
 }
 
 func (c *crowd) done() int {

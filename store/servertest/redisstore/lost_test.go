@@ -186,11 +186,11 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 			_, err := direct.OnceIDs.Find(t.Context(), "with", id, noon)
 			require.Equal(t, n == 1, err == nil, "the one-time id is spent if and only if the change was made")
 		}
-		notices := w.upTo(t, direct, fmt.Sprint("after-", i))
+		notifications := w.upTo(t, direct, fmt.Sprint("after-", i))
 		if l.notifies {
-			require.Len(t, notices, n, "one notification")
+			require.Len(t, notifications, n, "one notification")
 		} else {
-			require.Empty(t, notices)
+			require.Empty(t, notifications)
 		}
 	}
 	require.GreaterOrEqual(t, dials.Load(), int64(5), "the connection was cut before the end of the answer")
@@ -198,26 +198,26 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 }
 
 // upTo creates a key, and returns the notifications before that of the key.
-func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notices []store.Notification) {
+func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notifications []store.Notification) {
 	t.Helper()
 	create(t, s, "last", key)
 	return w.before(t, key)
 }
 
 // before returns the notifications before that of a key, and checks that none is lost.
-func (w *watcher) before(t *testing.T, key string) (notices []store.Notification) {
+func (w *watcher) before(t *testing.T, key string) (notifications []store.Notification) {
 	t.Helper()
 	_, gap := w.until(t, func(n store.Notification) bool {
 		if aboutKey(key)(n) {
 			return true
 		}
 		if n.Kind != store.NotificationHeartbeat {
-			notices = append(notices, n)
+			notifications = append(notifications, n)
 		}
 		return false
 	})
 	require.False(t, gap)
-	return notices
+	return notifications
 }
 
 func keyOf(t *testing.T, s store.Store, id string) store.Key {

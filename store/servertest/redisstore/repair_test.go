@@ -81,14 +81,14 @@ func TestManyLostRevocations(t *testing.T) {
 		}
 		w := listen(t, one)
 		require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
-		notices, heartbeats := map[string]bool{}, 0
+		notifications, heartbeats := map[string]bool{}, 0
 		_, gap := other.until(t, func(n store.Notification) bool {
-			if notices[n.Token] = true; n.Kind == store.NotificationHeartbeat {
+			if notifications[n.Token] = true; n.Kind == store.NotificationHeartbeat {
 				heartbeats++
 			}
-			return len(notices) == many+1 || heartbeats == 100 // one is not about a token
+			return len(notifications) == many+1 || heartbeats == 100 // one is not about a token
 		})
-		require.Len(t, notices, many+1)
+		require.Len(t, notifications, many+1)
 		require.False(t, gap, "other processes are notified")
 		for _, i := range []int{0, many / 2, many - 1} {
 			state, err := one.Epochs.Read(ctx, tokenOf(i))

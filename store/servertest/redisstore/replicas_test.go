@@ -66,10 +66,10 @@ func TestPausedReplica(t *testing.T) {
 	ctx := t.Context()
 	id := store.OnceID{Space: "test", ID: "request-1", Value: "team-a", Expires: noon.Add(time.Hour)}
 	for _, change := range []struct {
-		name   string
-		notice store.NotificationKind // that of a heartbeat if the change sends none
-		make   func() error
-		made   func() bool
+		name         string
+		notification store.NotificationKind // that of a heartbeat if the change sends none
+		make         func() error
+		made         func() bool
 	}{
 		{"create", store.NotificationKey, func() error {
 			return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
@@ -87,7 +87,7 @@ func TestPausedReplica(t *testing.T) {
 		t.Run(change.name, func(t *testing.T) {
 			require.ErrorIs(t, change.make(), store.ErrUnavailable)
 			require.True(t, change.made())
-			_, gap := w.until(t, func(n store.Notification) bool { return n.Kind == change.notice })
+			_, gap := w.until(t, func(n store.Notification) bool { return n.Kind == change.notification })
 			require.False(t, gap)
 		})
 	}

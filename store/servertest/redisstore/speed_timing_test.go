@@ -63,7 +63,7 @@ func TestTimingWatch(t *testing.T) {
 		begun, last := time.Now(), time.Now()
 		for ended := false; !ended; {
 			select {
-			case <-w.notices:
+			case <-w.notifications:
 				last = time.Now()
 			case err := <-w.ended:
 				require.Error(t, err)

@@ -17,19 +17,19 @@ const patience = 20 * time.Second
 
 // watcher reads a store's notifications.
 type watcher struct {
-	notices chan store.Notification
-	ended   chan error
-	last    uint64 // the sequence number of the last notification that was read
-	cancel  context.CancelFunc
+	notifications chan store.Notification
+	ended         chan error
+	last          uint64 // the sequence number of the last notification that was read
+	cancel        context.CancelFunc
 }
 
 func listen(t *testing.T, s store.Store) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watcher{notices: make(chan store.Notification, 10_000), ended: make(chan error, 1), cancel: cancel}
+	w := &watcher{notifications: make(chan store.Notification, 10_000), ended: make(chan error, 1), cancel: cancel}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notifications <- n })
 	}()
 	t.Cleanup(cancel)
 	select {
@@ -46,7 +46,7 @@ func listen(t *testing.T, s store.Store) *watcher {
 func (w *watcher) next(t *testing.T) store.Notification {
 	t.Helper()
 	select {
-	case n := <-w.notices:
+	case n := <-w.notifications:
 		return n
 	case err := <-w.ended:
 		t.Fatal("Watch ended: ", err)
@@ -89,7 +89,7 @@ func (w *watcher) silent(t *testing.T) error {
 	t.Helper()
 	for {
 		select {
-		case <-w.notices:
+		case <-w.notifications:
 		case err := <-w.ended:
 			return err
 		case <-time.After(patience):
@@ -206,9 +206,9 @@ func TestWatchLosesNothing(t *testing.T) {
 func TestNotificationsOfDeadWriters(t *testing.T) {
 	t.Parallel()
 	for _, write := range []struct {
-		name   string
-		do     func(ctx context.Context, s store.Store) error
-		notice store.Notification
+		name         string
+		do           func(ctx context.Context, s store.Store) error
+		notification store.Notification
 	}{
 		{"create", func(ctx context.Context, s store.Store) error {
 			once := store.OnceID{Space: "test", ID: "request-1", Value: "key-2", Expires: noon.Add(time.Hour)}
@@ -248,7 +248,7 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 			var not, lost bool
 			for trips, finished := 0, false; !finished; trips++ {
 				for _, heard := range []bool{false, true} {
-					made, left, err := writerDiesAfter(t, trips, heard, write.do, write.notice)
+					made, left, err := writerDiesAfter(t, trips, heard, write.do, write.notification)
 					not, lost, finished = not || !made, lost || made && err != nil, left > 0
 				}
 			}
@@ -282,13 +282,13 @@ func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Contex
 	} else {
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	}
-	notices := w.upTo(t, s, "last") // skips heartbeats from before the change
+	notifications := w.upTo(t, s, "last") // skips heartbeats from before the change
 	if made {
-		require.Len(t, notices, 1)
-		want.Sequence = notices[0].Sequence
-		require.Equal(t, want, notices[0])
+		require.Len(t, notifications, 1)
+		want.Sequence = notifications[0].Sequence
+		require.Equal(t, want, notifications[0])
 	} else {
-		require.Empty(t, notices)
+		require.Empty(t, notifications)
 	}
 	require.Equal(t, store.NotificationHeartbeat, w.next(t).Kind)
 	return made, h.left.Load(), err

@@ -206,12 +206,12 @@ func everyKind(t *testing.T, stores []store.Store) {
 		require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{}))
 	}
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	notices := make(chan store.Notification, 1000)
+	notifications := make(chan store.Notification, 1000)
 	go func() {
-		ended <- stores[0].Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { notices <- n })
+		ended <- stores[0].Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { notifications <- n })
 	}()
 	<-ready
-	first := <-notices
+	first := <-notifications
 	errs := race(64, func(i int) error {
 		s, name := stores[i%3], fmt.Sprintf("change-%02d", i)
 		switch i % 6 {
@@ -239,14 +239,14 @@ func everyKind(t *testing.T, stores []store.Store) {
 	}
 	require.Equal(t, want, events(t, stores[1]))
 	for n := 1; n <= len(want); {
-		got := <-notices
+		got := <-notifications
 		if got.Kind == store.NotificationHeartbeat {
 			continue
 		}
 		require.Equal(t, first.Sequence+uint64(n), got.Sequence)
 		n++
 	}
-	for got := range notices {
+	for got := range notifications {
 		if require.Equal(t, store.NotificationHeartbeat, got.Kind, "a notification for each change, and no other"); got.Sequence == first.Sequence+uint64(len(want)) {
 			break
 		}

@@ -21,9 +21,9 @@ import (
 
 // stream is a Watch that runs until the test ends.
 type stream struct {
-	notices chan store.Notification
-	ended   chan error
-	cancel  context.CancelFunc
+	notifications chan store.Notification
+	ended         chan error
+	cancel        context.CancelFunc
 }
 
 func watch(t *testing.T, s store.Store) *stream {
@@ -32,7 +32,7 @@ func watch(t *testing.T, s store.Store) *stream {
 	w := &stream{make(chan store.Notification, 10_000), make(chan error, 1), cancel}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notices <- n })
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notification) { w.notifications <- n })
 	}()
 	t.Cleanup(cancel)
 	select {
@@ -51,7 +51,7 @@ func (w *stream) until(t *testing.T, ok func(store.Notification) bool) store.Not
 	deadline := time.After(patience)
 	for {
 		select {
-		case n := <-w.notices:
+		case n := <-w.notifications:
 			if ok(n) {
 				return n
 			}
@@ -143,13 +143,13 @@ func TestWatchReportsLoss(t *testing.T) {
 		t.Run("old notifications are removed, the latest are kept", func(t *testing.T) {
 			wipe(t, db)
 			raise(t, s, 20)
-			_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_feed SET seq = ", keptNotices))
+			_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_feed SET seq = ", keptNotifications))
 			require.NoError(t, err)
 			for range sweepEvery {
 				raise(t, s, 1)
 			}
 			require.Equal(t, sweepEvery, count(t, db, "SELECT COUNT(*) FROM latchkey_notices"))
-			require.Equal(t, keptNotices+1, count(t, db, "SELECT MIN(seq) FROM latchkey_notices"))
+			require.Equal(t, keptNotifications+1, count(t, db, "SELECT MIN(seq) FROM latchkey_notices"))
 		})
 	})
 }
