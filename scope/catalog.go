@@ -15,9 +15,9 @@ const (
 	// value.
 	Workspace Level = iota
 	// Admin permissions apply to every workspace. Only an organization admin may
-	// grant one. If the level of a permission is raised to Admin, keys that hold it
-	// already get tokens without it, until an organization admin grants it to them
-	// again. A guard with the new catalog ignores it in older tokens.
+	// grant one. If the level of a permission is raised to Admin, tokens are issued
+	// without it to the keys that already hold it, until an organization admin grants
+	// it to them again. A guard with the new catalog ignores it in older tokens.
 	Admin
 )
 
@@ -107,7 +107,7 @@ func (c *Catalog) checkNew(p Permission) error {
 	_, twice := c.byName[p.Name]
 	switch {
 	case strings.Contains(p.Name, "*"):
-		return errors.New("'*' is kept for wildcards")
+		return errors.New("'*' is reserved for wildcards: choose a name without it")
 	case p.Level > Admin:
 		return fmt.Errorf("%v is neither Workspace nor Admin: use one of these", p.Level)
 	case twice:
@@ -156,15 +156,15 @@ func (c *Catalog) Check(s Set) error {
 	return nil
 }
 
-// Expand replaces the wildcards in a set of permissions. In a member of pattern, '*'
-// can take the place of a whole segment between dots: "project.*" matches every
-// permission of two segments that starts with "project.", but not "project" or
-// "project.member.list". A wildcard matches an admin permission only if withAdmin is
-// true and the first segment of its member is "admin". An admin permission that is named
-// in full is in the result; the caller must check whether it may be granted. The result
-// does not change when permissions are added to a later catalog.
+// Expand returns the permissions that the names in pattern match. In a name, '*' can
+// take the place of a whole segment between dots: "project.*" matches every permission
+// of two segments that starts with "project.", but not "project" or
+// "project.member.list". A name with a wildcard matches an admin permission only if
+// withAdmin is true and the first segment of the name is "admin". An admin permission
+// that is named in full is in the result; the caller must check whether it may be
+// granted. The result does not change when permissions are added to a later catalog.
 //
-// If members match nothing, the error is one *UnknownError that names all of them.
+// If names match nothing, the error is one *UnknownError that lists all of them.
 func (c *Catalog) Expand(pattern Set, withAdmin bool) (Set, error) {
 	var names, unknown []string
 	for want := range pattern.All() {
@@ -174,8 +174,8 @@ func (c *Catalog) Expand(pattern Set, withAdmin bool) (Set, error) {
 		}
 		if strings.Contains(want, "*") {
 			for name := range c.all.All() {
-				open := !c.admin.Has(name) || withAdmin && strings.HasPrefix(want, "admin.")
-				if open && matches(want, name) {
+				allowed := !c.admin.Has(name) || withAdmin && strings.HasPrefix(want, "admin.")
+				if allowed && matches(want, name) {
 					names = append(names, name)
 					found = true
 				}

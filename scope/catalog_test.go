@@ -9,6 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
+// permissions returns permissions with the given names. One that begins with "admin." or
+// ends in ".purge" is an admin permission.
 func permissions(names ...string) []scope.Permission {
 	var list []scope.Permission
 	for _, name := range names {
@@ -42,7 +44,7 @@ func TestNewCatalog(t *testing.T) {
 		{"names that are not scope tokens", []scope.Group{{Title: "G", Permissions: permissions("", "a b", "ok", "é")}},
 			[]string{`group "G", permission 0 (""): position 0`, `permission 1 ("a b"): position 1`, `permission 3 ("é"): position 0`}},
 		{"B21 wildcards", []scope.Group{{Permissions: permissions("project.*", "*", "a*b")}},
-			[]string{`"project.*"`, `"*"`, `"a*b"`, "kept for wildcards"}},
+			[]string{`"project.*"`, `"*"`, `"a*b"`, "reserved for wildcards"}},
 		{"listed twice", []scope.Group{{Permissions: permissions("a", "a")}}, []string{`("a"): it is listed twice`}},
 		{"listed in two groups", []scope.Group{{Permissions: permissions("a")}, {Permissions: permissions("b", "a")}},
 			[]string{`("a"): it is listed twice`}},

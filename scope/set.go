@@ -69,12 +69,12 @@ func MustParse(text string) Set {
 	return s
 }
 
-// Of returns the set of the given permissions. The error names the index of the first
-// argument that is not a scope token.
+// Of returns the set of the given permissions. The error has the index of the first one
+// that is not a scope token.
 func Of(names ...string) (Set, error) {
 	for i, name := range names {
 		if err := CheckName(name); err != nil {
-			return Set{}, fmt.Errorf("scope: argument %d: %w", i, err)
+			return Set{}, fmt.Errorf("scope: permission %d, counted from 0: %w", i, err)
 		}
 	}
 	return build(slices.Clone(names)), nil

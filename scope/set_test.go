@@ -109,9 +109,9 @@ func TestOf(t *testing.T) {
 	}{
 		{name: "none", want: ""},
 		{name: "some", names: []string{"b", "a", "b"}, want: "a b"},
-		{name: "empty name", names: []string{"a", ""}, wrong: "argument 1: position 0: a permission may not be empty"},
-		{name: "6749-18 a space inside", names: []string{"a b"}, wrong: "argument 0: position 1: "},
-		{name: "the error names the first wrong one", names: []string{"a", "b\x00", "\xff"}, wrong: "argument 1: position 1: "},
+		{name: "empty name", names: []string{"a", ""}, wrong: "permission 1, counted from 0: position 0: a permission may not be empty"},
+		{name: "6749-18 a space inside", names: []string{"a b"}, wrong: "permission 0, counted from 0: position 1: "},
+		{name: "the error has the index of the first wrong one", names: []string{"a", "b\x00", "\xff"}, wrong: "permission 1, counted from 0: position 1: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := scope.Of(c.names...)
@@ -153,14 +153,14 @@ func TestCheckName(t *testing.T) {
 
 func TestSetOperations(t *testing.T) {
 	for _, c := range []struct {
-		name, a, b                string
-		union, intersect, minus   string
-		aContainsB, bContainsA, e bool
+		name, a, b                    string
+		union, intersect, minus       string
+		aContainsB, bContainsA, equal bool
 	}{
-		{name: "both empty", aContainsB: true, bContainsA: true, e: true},
+		{name: "both empty", aContainsB: true, bContainsA: true, equal: true},
 		{name: "one empty", a: "a b", union: "a b", minus: "a b", aContainsB: true},
 		{name: "other empty", b: "a b", union: "a b", bContainsA: true},
-		{name: "equal", a: "a b", b: "b a", union: "a b", intersect: "a b", aContainsB: true, bContainsA: true, e: true},
+		{name: "equal", a: "a b", b: "b a", union: "a b", intersect: "a b", aContainsB: true, bContainsA: true, equal: true},
 		{name: "part", a: "a b c", b: "b", union: "a b c", intersect: "b", minus: "a c", aContainsB: true},
 		{name: "first and last", a: "a b c", b: "a c", union: "a b c", intersect: "a c", minus: "b", aContainsB: true},
 		{name: "overlap", a: "a b c", b: "b c d", union: "a b c d", intersect: "b c", minus: "a"},
@@ -184,7 +184,7 @@ func TestSetOperations(t *testing.T) {
 					t.Errorf("%s: got %q, want %q", got.what, got.set, got.want)
 				}
 			}
-			if a.ContainsAll(b) != c.aContainsB || b.ContainsAll(a) != c.bContainsA || a.Equal(b) != c.e || b.Equal(a) != c.e {
+			if a.ContainsAll(b) != c.aContainsB || b.ContainsAll(a) != c.bContainsA || a.Equal(b) != c.equal || b.Equal(a) != c.equal {
 				t.Errorf("contains %v and %v, equal %v", a.ContainsAll(b), b.ContainsAll(a), a.Equal(b))
 			}
 			if a.String() != scope.MustParse(c.a).String() {
@@ -245,11 +245,11 @@ func TestSetJSON(t *testing.T) {
 		{name: "escapes", text: `"\u0061"`, want: `["a"]`},
 		{name: "characters that JSON may escape", text: `["<&>"]`, want: `["\u003c\u0026\u003e"]`},
 		{name: "null", text: `null`, wrong: "null"},
-		{name: "null inside", text: `["a",null]`, wrong: "argument 1: position 0: "},
+		{name: "null inside", text: `["a",null]`, wrong: "permission 1, counted from 0: position 0: "},
 		{name: "number", text: `7`, wrong: "cannot unmarshal"},
 		{name: "number inside", text: `["a",7]`, wrong: "cannot unmarshal"},
 		{name: "object", text: `{"a":true}`, wrong: "cannot unmarshal"},
-		{name: "6749-18 array with a space inside", text: `["a b"]`, wrong: "argument 0: position 1: "},
+		{name: "6749-18 array with a space inside", text: `["a b"]`, wrong: "permission 0, counted from 0: position 1: "},
 		{name: "6749-18 wire form with two spaces", text: `"a  b"`, wrong: "position 2: "},
 		{name: "6749-18 half a surrogate pair", text: `["\ud800"]`, wrong: "position 0: "},
 		{name: "B21 escaped Cyrillic letter", text: `["project.l\u0456st"]`, wrong: "position 9: "},

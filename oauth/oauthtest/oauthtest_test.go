@@ -140,7 +140,7 @@ func TestMisuse(t *testing.T) {
 		test func(t testing.TB)
 		want string
 	}{
-		{"New with a wildcard", func(t testing.TB) { oauthtest.New(t, "project.*") }, "kept for wildcards"},
+		{"New with a wildcard", func(t testing.TB) { oauthtest.New(t, "project.*") }, "reserved for wildcards"},
 		{"NewWith without permissions", func(t testing.TB) { oauthtest.NewWith(t, oauth.Config{}) }, "Config.Permissions is missing"},
 		{"NewWith a clock", func(t testing.TB) {
 			oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Now: time.Now})
