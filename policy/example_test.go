@@ -138,13 +138,13 @@ func ExampleStandingOf() {
 }
 
 func ExampleTokenFunc() {
-	noPurge := policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
+	noPurgeOnSunday := policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
 		if r.Now.Weekday() == time.Sunday {
 			r.Drop(scope.MustParse("project.purge"))
 		}
 		return nil
 	})
-	logIn(noPurge, "192.0.2.7", store.Rules{})
+	logIn(noPurgeOnSunday, "192.0.2.7", store.Rules{})
 	// Output:
 	// a token for project.list until 13:00:00
 }

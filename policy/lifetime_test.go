@@ -10,7 +10,7 @@ import (
 
 var never = time.Time{}
 
-// renamed is k under another name: a change that prolongs nothing.
+// renamed returns k under another name: a change that does not extend its life.
 func renamed(k store.Key) store.Key {
 	k = k.Clone()
 	k.Name = "renamed"

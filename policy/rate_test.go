@@ -146,11 +146,11 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("%d passed, want 25", passed.Load())
 		}
 	})
-	zero := policy.RateLimit(policy.RateLimitConfig{Limit: 1, Per: time.Hour, By: policy.ByAddress})
+	byAddress := policy.RateLimit(policy.RateLimitConfig{Limit: 1, Per: time.Hour, By: policy.ByAddress})
 	runKeyCases(t, []keyCase{
-		{name: "create", policy: zero, action: policy.ActionCreate, after: k},
-		{name: "update", policy: zero, action: policy.ActionUpdate, before: k, after: renamed(k)},
-		{name: "rotate", policy: zero, action: policy.ActionRotate, before: k, after: rotated(k)},
+		{name: "create", policy: byAddress, action: policy.ActionCreate, after: k},
+		{name: "update", policy: byAddress, action: policy.ActionUpdate, before: k, after: renamed(k)},
+		{name: "rotate", policy: byAddress, action: policy.ActionRotate, before: k, after: rotated(k)},
 	})
 }
 

@@ -21,8 +21,8 @@ const (
 )
 
 // KeyRequest is a key that is about to be stored. A policy reads the fields, and
-// changes what it may change through the methods. It belongs to one request and is
-// not safe for concurrent use.
+// narrows the key through the methods. A KeyRequest belongs to one request and is not
+// safe for concurrent use.
 type KeyRequest struct {
 	Action Action
 	// Now is the time of the request.
@@ -141,9 +141,8 @@ const (
 )
 
 // TokenRequest is the use of a live key whose secret was verified: a login, unless
-// Use says otherwise. A policy reads the fields, and changes what it may change
-// through the methods. It belongs to one request and is not safe for concurrent
-// use.
+// Use says otherwise. A policy reads the fields, and narrows the token through the
+// methods. A TokenRequest belongs to one request and is not safe for concurrent use.
 type TokenRequest struct {
 	// Use is what the key is used for.
 	Use Use

@@ -30,8 +30,8 @@ func anyTime(random *rand.Rand) time.Time {
 	return now.Add(time.Duration(random.IntN(4000)-2000) * time.Hour)
 }
 
-// lasts reports whether expiry a lets a key live longer than b.
-func lasts(a, b time.Time) bool {
+// expiresLater reports whether expiry a is later than expiry b.
+func expiresLater(a, b time.Time) bool {
 	return !b.IsZero() && (a.IsZero() || a.After(b))
 }
 
@@ -63,7 +63,7 @@ func TestKeyRequestOnlyNarrows(t *testing.T) {
 			if !asked.Permissions.ContainsAll(after.Permissions) {
 				t.Fatalf("%v became %v", asked.Permissions, after.Permissions)
 			}
-			if lasts(after.NotAfter, asked.NotAfter) {
+			if expiresLater(after.NotAfter, asked.NotAfter) {
 				t.Fatalf("expiry %v became %v", asked.NotAfter, after.NotAfter)
 			}
 			if after.NotAfterText != "" && !after.NotAfter.Equal(asked.NotAfter) {
@@ -96,7 +96,7 @@ func TestKeyRequestMethodsNeverWiden(t *testing.T) {
 				r.Drop(anySet(random))
 			}
 			next := r.Result()
-			if !last.Permissions.ContainsAll(next.Permissions) || lasts(next.NotAfter, last.NotAfter) {
+			if !last.Permissions.ContainsAll(next.Permissions) || expiresLater(next.NotAfter, last.NotAfter) {
 				t.Fatalf("%v until %v became %v until %v", last.Permissions, last.NotAfter, next.Permissions, next.NotAfter)
 			}
 			last = next
@@ -159,7 +159,7 @@ func TestShortenToForgetsTheDate(t *testing.T) {
 	}
 }
 
-func TestProlongs(t *testing.T) {
+func TestExtendsLife(t *testing.T) {
 	soon, later := now.Add(day), now.Add(2*day)
 	for _, c := range []struct {
 		name          string

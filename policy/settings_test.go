@@ -10,8 +10,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-func rules(r store.Rules) store.Instance     { return store.Instance{Rules: r} }
-func ownRules(r store.Rules) store.Workspace { return store.Workspace{ID: "team-a", Keys: 5, Rules: r} }
+func instanceWith(r store.Rules) store.Instance { return store.Instance{Rules: r} }
+func workspaceWith(r store.Rules) store.Workspace {
+	return store.Workspace{ID: "team-a", Keys: 5, Rules: r}
+}
 
 func TestSettingsState(t *testing.T) {
 	p := policy.Settings()
@@ -39,9 +41,9 @@ func TestSettingsState(t *testing.T) {
 				{name: "import", action: policy.ActionImport, after: k, rule: state.rule},
 				{name: "rotate", action: policy.ActionRotate, before: k, after: rotated(k), rule: state.rule},
 				{name: "enable", action: policy.ActionEnable, before: k, after: k, rule: state.rule},
-				{name: "update that prolongs", action: policy.ActionUpdate, before: k, after: longer, rule: state.rule},
+				{name: "update to a later expiry", action: policy.ActionUpdate, before: k, after: longer, rule: state.rule},
 				{name: "rename", action: policy.ActionUpdate, before: k, after: renamed(k), rule: rename},
-				{name: "update that shortens", action: policy.ActionUpdate, before: longer, after: k, rule: rename},
+				{name: "update to an earlier expiry", action: policy.ActionUpdate, before: longer, after: k, rule: rename},
 			}
 			for i := range cases {
 				cases[i].policy, cases[i].instance, cases[i].workspace = p, state.instance, state.workspace
@@ -76,41 +78,41 @@ func TestSettingsRules(t *testing.T) {
 	expiry := store.Rules{RequireExpiry: true}
 	runKeyCases(t, []keyCase{
 		{name: "create under the instance's limit", policy: p, action: policy.ActionCreate, after: old,
-			instance: rules(store.Rules{MaxKeys: 6}), workspace: ownRules(store.Rules{}), limit: 6},
+			instance: instanceWith(store.Rules{MaxKeys: 6}), workspace: workspaceWith(store.Rules{}), limit: 6},
 		{name: "create at the instance's limit", policy: p, action: policy.ActionCreate, after: old,
-			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{}), rule: "settings.max_keys", reason: "at most 5 keys"},
+			instance: instanceWith(store.Rules{MaxKeys: 5}), workspace: workspaceWith(store.Rules{}), rule: "settings.max_keys", reason: "at most 5 keys"},
 		{name: "create at the workspace's lower limit", policy: p, action: policy.ActionCreate, after: old,
-			instance: rules(store.Rules{MaxKeys: 50}), workspace: ownRules(store.Rules{MaxKeys: 5}), rule: "settings.max_keys"},
+			instance: instanceWith(store.Rules{MaxKeys: 50}), workspace: workspaceWith(store.Rules{MaxKeys: 5}), rule: "settings.max_keys"},
 		{name: "create under the workspace's higher limit", policy: p, action: policy.ActionCreate, after: old,
-			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: 50}), limit: 50},
+			instance: instanceWith(store.Rules{MaxKeys: 5}), workspace: workspaceWith(store.Rules{MaxKeys: 50}), limit: 50},
 		{name: "create in an unlimited workspace", policy: p, action: policy.ActionCreate, after: old,
-			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: store.Unlimited}), limit: store.NoLimit},
+			instance: instanceWith(store.Rules{MaxKeys: 5}), workspace: workspaceWith(store.Rules{MaxKeys: store.Unlimited}), limit: store.NoLimit},
 		{name: "an invalid negative limit allows none", policy: p, action: policy.ActionCreate, after: old,
-			workspace: ownRules(store.Rules{MaxKeys: -7}), rule: "settings.max_keys"},
+			workspace: workspaceWith(store.Rules{MaxKeys: -7}), rule: "settings.max_keys"},
 		{name: "rotate above a lowered limit", policy: p, action: policy.ActionRotate, before: old, after: rotated(old),
-			instance: rules(store.Rules{MaxKeys: 1}), workspace: ownRules(store.Rules{})},
+			instance: instanceWith(store.Rules{MaxKeys: 1}), workspace: workspaceWith(store.Rules{})},
 
 		{name: "create without the expiry the instance requires", policy: p, action: policy.ActionCreate, after: old,
-			instance: rules(expiry), rule: "settings.require_expiry"},
+			instance: instanceWith(expiry), rule: "settings.require_expiry"},
 		{name: "create without the expiry the workspace requires", policy: p, action: policy.ActionCreate, after: old,
-			workspace: ownRules(expiry), rule: "settings.require_expiry"},
-		{name: "create with the required expiry", policy: p, action: policy.ActionCreate, after: aged(0, year), instance: rules(expiry)},
+			workspace: workspaceWith(expiry), rule: "settings.require_expiry"},
+		{name: "create with the required expiry", policy: p, action: policy.ActionCreate, after: aged(0, year), instance: instanceWith(expiry)},
 		{name: "rotate without the required expiry", policy: p, action: policy.ActionRotate, before: old, after: rotated(old),
-			instance: rules(expiry), rule: "settings.require_expiry"},
-		{name: "rename without the required expiry", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old), instance: rules(expiry)},
+			instance: instanceWith(expiry), rule: "settings.require_expiry"},
+		{name: "rename without the required expiry", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old), instance: instanceWith(expiry)},
 
 		{name: "create beyond the instance's longest life", policy: p, action: policy.ActionCreate, after: aged(0, year),
-			instance: rules(quarter), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
-		{name: "a workspace cannot lengthen it", policy: p, action: policy.ActionCreate, after: aged(0, year), instance: rules(quarter),
-			workspace: ownRules(store.Rules{MaxLifetime: 900 * day}), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
-		{name: "a workspace can shorten it", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(60*day)), instance: rules(quarter),
-			workspace: ownRules(store.Rules{MaxLifetime: 30 * day}), rule: "settings.max_lifetime", reason: "2026-03-31T12:00:00Z"},
-		{name: "create within it", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(90*day)), instance: rules(quarter)},
-		{name: "rename of a key beyond it", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old), instance: rules(quarter)},
+			instance: instanceWith(quarter), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
+		{name: "a workspace cannot lengthen it", policy: p, action: policy.ActionCreate, after: aged(0, year), instance: instanceWith(quarter),
+			workspace: workspaceWith(store.Rules{MaxLifetime: 900 * day}), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
+		{name: "a workspace can shorten it", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(60*day)), instance: instanceWith(quarter),
+			workspace: workspaceWith(store.Rules{MaxLifetime: 30 * day}), rule: "settings.max_lifetime", reason: "2026-03-31T12:00:00Z"},
+		{name: "create within it", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(90*day)), instance: instanceWith(quarter)},
+		{name: "rename of a key beyond it", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old), instance: instanceWith(quarter)},
 		{name: "rename beyond an enforced one", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old),
-			instance: rules(store.Rules{MaxLifetime: 90 * day, EnforcedFrom: now.Add(-day)})},
+			instance: instanceWith(store.Rules{MaxLifetime: 90 * day, EnforcedFrom: now.Add(-day)})},
 		{name: "enable of a key beyond it", policy: p, action: policy.ActionEnable, before: old, after: old,
-			instance: rules(quarter), rule: "settings.max_lifetime"},
+			instance: instanceWith(quarter), rule: "settings.max_lifetime"},
 	})
 }
 
@@ -125,7 +127,7 @@ func TestStandingUnderRules(t *testing.T) {
 		instance store.Rules
 		own      store.Rules
 		expired  bool
-		until    time.Time
+		until    time.Time // the expiry; hour means none within the hour
 	}{
 		{name: "rules for keys stored from now on", key: aged(400*day, never),
 			instance: store.Rules{RequireExpiry: true, MaxLifetime: 90 * day}, until: hour},
@@ -158,7 +160,7 @@ func TestStandingUnderRules(t *testing.T) {
 		{name: "a number of keys above the limit", key: aged(0, never), instance: store.Rules{MaxKeys: 1}, until: hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := policy.StandingOf(&c.key, ownRules(c.own), rules(c.instance), now)
+			got := policy.StandingOf(&c.key, workspaceWith(c.own), instanceWith(c.instance), now)
 			if c.expired {
 				require.Equal(t, policy.StateExpired, got.State)
 				require.Contains(t, got.Text, "This API key has expired")
@@ -201,7 +203,7 @@ func TestEffectiveRules(t *testing.T) {
 		{name: "unlimited instance", instance: store.Rules{MaxKeys: store.Unlimited}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := policy.EffectiveRules(rules(c.instance), ownRules(c.own)); got != c.want {
+			if got := policy.EffectiveRules(instanceWith(c.instance), workspaceWith(c.own)); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

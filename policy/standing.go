@@ -39,8 +39,8 @@ type Standing struct {
 func (s Standing) Live() bool { return s.State == StateActive }
 
 // StandingOf decides whether a key is live under the settings of its workspace and of
-// the instance. It uses the settings as given: if they were never saved, a caller with
-// defaults must fill them in first. It does not ask the host about the workspace
+// the instance. It uses the settings as given: a caller that has defaults for settings
+// that were never saved must fill them in first. It does not ask the host about the workspace
 // (apikey.Config.Workspaces), and calls no policies.
 func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) Standing {
 	var s Standing

@@ -32,7 +32,7 @@ func TestStandingOf(t *testing.T) {
 		{"1 microsecond before its end", aged(0, now.Add(time.Microsecond)), store.Workspace{}, store.Instance{},
 			policy.Standing{State: policy.StateActive, Expires: now.Add(time.Microsecond)}},
 		{"at its end", aged(0, now), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.StateExpired, Text: expired, Expires: now}},
-		{"rules that are not enforced", old, store.Workspace{}, rules(store.Rules{RequireExpiry: true, MaxLifetime: day}), policy.Standing{State: policy.StateActive}},
+		{"rules that are not enforced", old, store.Workspace{}, instanceWith(store.Rules{RequireExpiry: true, MaxLifetime: day}), policy.Standing{State: policy.StateActive}},
 		{"older than the longest life ends with the enforcement", old, store.Workspace{}, enforced,
 			policy.Standing{State: policy.StateExpired, Text: ruled, Expires: now, ByRules: true}},
 		{"younger ends later", aged(30*day, never), store.Workspace{}, enforced,
