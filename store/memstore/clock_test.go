@@ -24,8 +24,9 @@ type caller struct {
 
 func (c caller) now() time.Time { return time.Now().Add(c.ahead) }
 
-// revoke revokes a token that expires at the given time, and spends an id until then.
-func (c caller) revoke(id string, until time.Time) {
+// addIDs revokes the token with the given id, and spends that id as a one-time id. Both
+// expire at until.
+func (c caller) addIDs(id string, until time.Time) {
 	c.t.Helper()
 	require.NoError(c.t, c.Epochs.Revoke(context.Background(), id, until, c.now()))
 	once := store.OnceID{Space: "jti", ID: id, Value: "first", Expires: until}
@@ -37,7 +38,7 @@ func (c caller) callOften() {
 	c.t.Helper()
 	for range 100 {
 		*c.calls++
-		c.revoke(fmt.Sprint("call ", *c.calls), c.now().Add(time.Minute))
+		c.addIDs(fmt.Sprint("call ", *c.calls), c.now().Add(time.Minute))
 	}
 }
 
@@ -58,7 +59,8 @@ func (c caller) requireHolds(id string) {
 	require.Equal(c.t, "first", found.Value)
 }
 
-func pass(d time.Duration) {
+// wait advances the bubble's clock.
+func wait(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // the bubble's clock
 }
 
@@ -81,11 +83,11 @@ func TestExpiredIDsAreRemoved(t *testing.T) {
 				_, c := callers(t, time.Duration(years)*365*24*time.Hour)
 				before := heap()
 				for i := range 30_000 {
-					c.revoke(strconv.Itoa(i), c.now().Add(time.Minute))
-					pass(time.Minute)
+					c.addIDs(strconv.Itoa(i), c.now().Add(time.Minute))
+					wait(time.Minute)
 				}
 				require.Less(t, heap()-before, int64(1_000_000))
-				c.revoke("last", c.now().Add(time.Minute))
+				c.addIDs("last", c.now().Add(time.Minute))
 				c.requireHolds("last")
 			})
 		})
@@ -99,49 +101,49 @@ func TestAWrongClockRemovesNothingOfOthers(t *testing.T) {
 			run  func(right, wrong caller)
 		}{
 			{"one call between others", func(right, wrong caller) {
-				right.revoke("before", right.now().Add(time.Hour))
+				right.addIDs("before", right.now().Add(time.Hour))
 				wrong.callOften()
-				right.revoke("after", right.now().Add(time.Hour))
+				right.addIDs("after", right.now().Add(time.Hour))
 				right.callOften()
 				right.requireHolds("before")
 				right.requireHolds("after")
 			}},
 			{"a first call", func(right, wrong caller) {
 				wrong.callOften()
-				right.revoke("after", right.now().Add(time.Hour))
+				right.addIDs("after", right.now().Add(time.Hour))
 				wrong.callOften()
 				right.requireHolds("after")
 			}},
 			{"a first call after a long silence", func(right, wrong caller) {
-				right.revoke("before", right.now().Add(90*24*time.Hour))
-				pass(60 * 24 * time.Hour)
+				right.addIDs("before", right.now().Add(90*24*time.Hour))
+				wait(60 * 24 * time.Hour)
 				wrong.callOften()
 				right.requireHolds("before")
 			}},
 			{"many calls over a long time", func(right, wrong caller) {
-				right.revoke("before", right.now().Add(20*24*time.Hour))
+				right.addIDs("before", right.now().Add(20*24*time.Hour))
 				for range 19 {
-					pass(23 * time.Hour)
+					wait(23 * time.Hour)
 					wrong.callOften()
 					right.requireHolds("before")
 					right.callOften()
 				}
 			}},
 			{"its revocation holds for the others", func(right, wrong caller) {
-				wrong.revoke("token", right.now().Add(5*time.Hour))
+				wrong.addIDs("token", right.now().Add(5*time.Hour))
 				right.requireHolds("token")
 				for range 9 {
-					pass(30 * time.Minute)
+					wait(30 * time.Minute)
 					wrong.callOften()
 					right.callOften()
 					right.requireHolds("token")
 				}
 			}},
 			{"an id that has expired by its clock stays for the others", func(right, wrong caller) {
-				wrong.revoke("token", right.now().Add(5*time.Minute))
+				wrong.addIDs("token", right.now().Add(5*time.Minute))
 				wrong.callOften()
 				right.requireHolds("token")
-				pass(5*time.Minute - time.Microsecond)
+				wait(5*time.Minute - time.Microsecond)
 				wrong.callOften()
 				right.requireHolds("token")
 			}},
@@ -160,11 +162,11 @@ func TestAWrongClockRemovesNothingOfOthers(t *testing.T) {
 func TestExpiredIDsStayForAMargin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, slow := callers(t, -10*time.Minute)
-		right.revoke("token", right.now().Add(time.Minute))
-		pass(11*time.Minute - time.Microsecond)
+		right.addIDs("token", right.now().Add(time.Minute))
+		wait(11*time.Minute - time.Microsecond)
 		right.callOften()
 		slow.requireHolds("token")
-		pass(time.Microsecond)
+		wait(time.Microsecond)
 		right.callOften()
 		require.False(t, right.revoked("token"))
 	})
@@ -176,10 +178,10 @@ func TestARevocationIsNotShortened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, wrong := callers(t, 365*24*time.Hour)
 		end := right.now().Add(30 * 24 * time.Hour)
-		right.revoke("token", end)
+		right.addIDs("token", end)
 		require.NoError(t, wrong.Epochs.Revoke(context.Background(), "token", end, wrong.now()))
 		for range 29 {
-			pass(24 * time.Hour)
+			wait(24 * time.Hour)
 			right.callOften()
 		}
 		require.True(t, right.revoked("token"))
@@ -192,13 +194,13 @@ func TestAnIDSpentAgainIsNotRemovedEarly(t *testing.T) {
 		c, _ := callers(t, 0)
 		ctx, start := context.Background(), c.now()
 		end := start.AddDate(1, 0, 0)
-		c.revoke("again", start.Add(time.Minute))
-		pass(time.Minute)
+		c.addIDs("again", start.Add(time.Minute))
+		wait(time.Minute)
 		require.NoError(t, c.OnceIDs.Spend(ctx, store.OnceID{Space: "jti", ID: "again", Value: "first", Expires: end}, c.now()))
 		require.NoError(t, c.Epochs.Revoke(ctx, "again", end, c.now()))
 		require.NoError(t, c.Epochs.Revoke(ctx, "again", start, c.now()), "the later end stays")
 		for range 3 {
-			pass(24 * time.Hour)
+			wait(24 * time.Hour)
 			c.callOften()
 		}
 		c.requireHolds("again")

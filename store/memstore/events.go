@@ -49,7 +49,7 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 // matching returns the first events that match q, at most the given number.
 func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) (events []store.Event, err error) {
 	log := func() index[store.Event] { return l.db.logs[q.Workspace] }
-	err = scan(ctx, l.db, log, newest(q), true, func(e *store.Event) bool {
+	err = scan(ctx, l.db, log, startAfter(q), true, func(e *store.Event) bool {
 		if q.Matches(e) {
 			copied := *e
 			copied.Fields = slices.Clone(e.Fields)
@@ -60,9 +60,9 @@ func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) 
 	return events, err
 }
 
-// newest returns the position after which a query begins: its cursor or q.To, whichever is
-// earlier, or nil. Events at q.To itself are excluded, since their ids are greater than "".
-func newest(q *store.EventQuery) *store.Event {
+// startAfter returns the position after which a query begins: its cursor or q.To, whichever
+// is earlier, or nil. Events at q.To itself are excluded, since their ids are greater than "".
+func startAfter(q *store.EventQuery) *store.Event {
 	switch {
 	case q.After != nil && (q.To.IsZero() || q.After.Time.Before(q.To)):
 		return &store.Event{Time: q.After.Time, ID: q.After.ID}

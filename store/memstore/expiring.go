@@ -34,10 +34,10 @@ func newExpiring(start time.Time) expiring {
 	}
 }
 
-// An id is kept for margin after its expiry, for callers whose clocks are behind. It is
-// also kept for as much longer as the clock of the caller that added it differs from the
-// process's clock, at most longestToken. So a revocation outlives its token, even if that
-// clock was wrong.
+// An id is kept for margin after its expiry, for callers whose clocks are behind. If the
+// clock of the caller that added it differs from the process's clock, it is kept longer by
+// that difference, at most longestToken. So a revocation outlives its token, even if the
+// caller's clock was wrong.
 const (
 	margin       = 10 * time.Minute
 	longestToken = 24 * time.Hour
@@ -49,10 +49,10 @@ const (
 // clock never removes an id too early.
 func (x *expiring) put(id store.OnceID, now time.Time) {
 	elapsed := time.Since(x.start) //nolint:forbidigo // monotonic
-	wrong := now.Sub(x.start.Add(elapsed)).Abs()
+	difference := now.Sub(x.start.Add(elapsed)).Abs()
 	left := max(id.Expires.UnixMicro()-now.UnixMicro(), 0)
 	id.Expires = toMicro(id.Expires)
-	e := &expiringID{id, left + (elapsed + margin + min(wrong, longestToken)).Microseconds()}
+	e := &expiringID{id, left + (elapsed + margin + min(difference, longestToken)).Microseconds()}
 	key := onceKey{id.Space, id.ID}
 	if old := x.entries[key]; old != nil {
 		x.ends.tree.Delete(old)

@@ -40,8 +40,8 @@ func (x index[E]) walk(after *E, descending bool, visit func(*E) bool) {
 // batch is how many records a list visits before it releases the lock to writers.
 const batch = 512
 
-// scan is like walk, for long lists. It releases the lock between batches, so records may
-// be added and removed as they may be between pages. lookUp returns the index; it is
+// scan is like walk, for long lists. It releases the lock between batches: as between two
+// pages, other calls may then add and remove records. lookUp returns the index; it is
 // called with the lock held.
 func scan[E any](ctx context.Context, db *database, lookUp func() index[E], after *E, descending bool, visit func(*E) bool) error {
 	for {

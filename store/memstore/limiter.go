@@ -12,8 +12,8 @@ import (
 )
 
 // NewLimiter returns a limiter within the process, for the given number of ids at a time;
-// fewer than 1,024 count as 1,024. It grows with the number of ids, to at most 64 bytes for
-// each entry, however many distinct ids there are. Ids are stored as 64-bit hashes with a
+// fewer than 1,024 count as 1,024. It takes at most 64 bytes for each of these entries,
+// however many distinct ids there are. Ids are stored as 64-bit hashes with a
 // random seed. Two ids with the same hash share their count, which never allows more. When
 // the limiter is full it removes an id whose arrival time has passed. If it finds none
 // among a few ids, it removes the one of them with the earliest arrival time, so an id that
@@ -26,8 +26,8 @@ func NewLimiter(entries int) store.Limiter {
 }
 
 // late is how far the time of a call may be behind that of other calls by the same clock:
-// it is read when a request begins, and requests overtake one another. A late call does not
-// give back what the others used. If the clock is set back by less than late, ids are
+// the time is read when a request begins, and requests overtake one another. A late call
+// does not give back what the others used. If the clock is set back by less than late, ids are
 // refused for that much longer.
 const late = time.Second
 
@@ -47,21 +47,21 @@ var (
 
 // Advance implements store.Limiter. A negative step and a time out of range are errors,
 // and change nothing.
-func (l *limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
+func (l *limiter) Advance(ctx context.Context, id string, now time.Time, step, window time.Duration) (ahead time.Duration, moved bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, false, fail("advance limiter", err)
 	}
-	if by < 0 {
+	if step < 0 {
 		return 0, false, fail("advance limiter", errStep)
 	}
 	if year := now.Year(); year < 1971 || year > 2261 {
 		return 0, false, fail("advance limiter", errTime)
 	}
-	ahead, moved = l.advance(maphash.String(l.seed, id), now.UnixNano(), by, window)
+	ahead, moved = l.advance(maphash.String(l.seed, id), now.UnixNano(), step, window)
 	return ahead, moved, nil
 }
 
-func (l *limiter) advance(hash uint64, now int64, by, window time.Duration) (ahead time.Duration, moved bool) {
+func (l *limiter) advance(hash uint64, now int64, step, window time.Duration) (ahead time.Duration, moved bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// Compare differences of times, which fit into an int64; a sum could overflow.
@@ -75,10 +75,10 @@ func (l *limiter) advance(hash uint64, now int64, by, window time.Duration) (ahe
 		}
 		ahead = max(0, min(ahead, most))
 	}
-	if by == 0 || by > window || ahead > window-by || now+int64(ahead) > math.MaxInt64-int64(by) {
+	if step == 0 || step > window || ahead > window-step || now+int64(ahead) > math.MaxInt64-int64(step) {
 		return ahead, false
 	}
-	ahead += by
+	ahead += step
 	if !known && len(l.arrivals) >= l.most {
 		l.evict(now)
 	}
@@ -86,8 +86,8 @@ func (l *limiter) advance(hash uint64, now int64, by, window time.Duration) (ahe
 	return ahead, true
 }
 
-// evict removes one of a few ids. Iteration over a map begins at a random id, but the order
-// after that is not random.
+// evict removes one of a few ids. Iteration over a map begins at a random id, so each call
+// considers others.
 func (l *limiter) evict(now int64) {
 	const few = 64
 	var first uint64

@@ -77,8 +77,8 @@ func TestMemoryOfAKey(t *testing.T) {
 	require.Equal(t, realisticKey(n/2).Name, found.Key.Name)
 }
 
-// The frequent calls: those of a login, and of the first request with a token.
-
+// TestAllocations counts the allocations of the frequent calls: those of a login, and of
+// the first request with a token.
 func TestAllocations(t *testing.T) {
 	s, _ := filled(t, 1000)
 	k, ctx := realisticKey(500), context.Background()

@@ -1,5 +1,5 @@
 // Package memstore stores everything in the memory of one process. It is the reference
-// driver of package store: it offers every field, and follows every rule of the contract
+// driver of package store: it offers every interface of the contract and follows every rule
 // exactly. Its records are lost when the process ends, and replicas do not share them.
 //
 // One read-write lock protects everything. Reads share it; a change holds it exclusively

@@ -129,13 +129,13 @@ func TestLookupIsOneMoment(t *testing.T) {
 			}
 		})
 	}
-	ends := store.Change{RevokeTokens: true}
+	revoking := store.Change{RevokeTokens: true}
 	for i := range int64(2000) {
-		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: k.Workspace, Version: i}, ends))
+		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: k.Workspace, Version: i}, revoking))
 		between, err := state()
 		require.NoError(t, err)
 		k.Version = i + 1
-		require.NoError(t, s.Keys.Update(ctx, k, ends))
+		require.NoError(t, s.Keys.Update(ctx, k, revoking))
 		after, err := state()
 		require.NoError(t, err)
 		states[between], states[after] = true, true

@@ -42,7 +42,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	})
 }
 
-// Days implements store.Usage.
+// ByDay implements store.Usage.
 func (u *usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) (counts []store.Count, err error) {
 	err = u.db.read(ctx, "read usage", func() error {
 		days := u.db.usage[usageKey{workspace, key}]

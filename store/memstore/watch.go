@@ -56,7 +56,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notify func(store.Notif
 			return fail("watch", ctx.Err())
 		case n, open := <-notifications:
 			if !open {
-				return fail("watch", fmt.Errorf("the watcher is more than %d notifications behind, so its stream ended: %w", backlog, store.ErrUnavailable))
+				return fail("watch", fmt.Errorf("the watcher is more than %d notifications behind, so its stream ended; call Watch again: %w", backlog, store.ErrUnavailable))
 			}
 			last = n.Sequence
 			notify(n)
