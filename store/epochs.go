@@ -41,8 +41,8 @@ type EpochState struct {
 // Each key, each workspace and the instance has an epoch. Drivers keep it in the
 // record. They raise it in the same write as a change that asks for it
 // (Change.RevokeTokens), to the larger of the old epoch plus one and the store's clock
-// in microseconds since 1970. So an epoch from before a restored backup never comes
-// back. A new key's epoch is the store's clock. The epoch of a workspace or of the
+// in microseconds since 1970. So after a backup is restored, no raised epoch equals one
+// from before. A new key's epoch is the store's clock. The epoch of a workspace or of the
 // instance is 0 until it is first raised.
 type Epochs interface {
 	// Read returns the state to compare a token with, all as of one moment.

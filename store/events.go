@@ -44,8 +44,8 @@ func (q *EventQuery) Matches(e *Event) bool {
 		!e.Time.Before(q.From) && (q.To.IsZero() || e.Time.Before(q.To))
 }
 
-// Page assembles one page. It calls read for the first events that match, newest
-// first, and at most the given number of them. It is for drivers.
+// Page assembles one page. It calls read, which returns the first events that match,
+// newest first, and no more than the given number. It is for drivers.
 func (q *EventQuery) Page(read func(most int) ([]Event, error)) (EventPage, error) {
 	limit, err := PageSize(q.Limit)
 	if err != nil {

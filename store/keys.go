@@ -172,9 +172,9 @@ type Keys interface {
 	// Update; with version 0 the key is deleted whatever its version is.
 	Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c Change) error
 
-	// List returns one page of keys (see KeyQuery) and their settings, which are
-	// read with the last key or later. A workspace without keys gives an empty page
-	// and no error.
+	// List returns one page of keys (see KeyQuery) and their settings. The settings
+	// are read together with the page's last key, or later. A workspace without keys
+	// gives an empty page and no error.
 	List(ctx context.Context, q KeyQuery) (KeyPage, error)
 }
 

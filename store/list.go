@@ -42,13 +42,12 @@ func PageSize(limit int) (int, error) {
 // KeyQuery selects and orders keys. A key must meet every condition that is set.
 // The zero value lists all keys of all workspaces by creation.
 //
-// Pages that follow each other by cursors show each key that existed throughout and
-// was not renamed exactly once and in order, even if other keys are created or
-// deleted meanwhile.
+// A key that exists while a caller follows the cursors, and is not renamed meanwhile,
+// is on exactly one of the pages, in order, even if other keys are created or deleted.
 //
 // ByLastUsed and ByExpiry are for one workspace of at most MaxSorted keys;
-// otherwise List returns an error that says so. They go by the values at the time
-// of each page.
+// otherwise List returns an error that says so. Each page is sorted by the values at
+// the time it is read.
 type KeyQuery struct {
 	// Workspace, unless empty, limits the list to one workspace.
 	Workspace string
@@ -126,8 +125,8 @@ func lower(text string) string {
 
 // Page assembles one page, for a driver that keeps keys ordered by creation and by
 // name, and matches them in Go. It calls read with a query in one of these two
-// orders; read returns the first keys that match, in order, and at most the given
-// number of them. Page does not set the settings of the keys; the driver does.
+// orders; read returns the first keys that match, in order, and no more than the given
+// number. Page does not fill in the settings of the keys; the driver does.
 func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPage, error) {
 	limit, err := PageSize(q.Limit)
 	if err != nil {

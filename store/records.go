@@ -25,7 +25,7 @@ type SigningKey struct {
 	Created         time.Time
 	NotBefore       time.Time // signs from this instant
 	NotAfter        time.Time // signs until this instant; zero means that it has no successor yet
-	PublishUntil    time.Time // is published until this instant; zero if NotAfter is
+	PublishUntil    time.Time // is published until this instant; zero if NotAfter is zero
 }
 
 // SigningKeys stores the ring.
@@ -74,7 +74,7 @@ type Count struct {
 type Usage interface {
 	// Add adds each count to the stored one.
 	Add(ctx context.Context, counts []Count) error
-	// Days returns a key's counts with from <= day < to, oldest first. Days without
+	// ByDay returns a key's counts with from <= day < to, oldest first. Days without
 	// counts are left out. Day is midnight UTC.
 	ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]Count, error)
 	// Prune removes days before the given time and returns how many.
@@ -84,10 +84,10 @@ type Usage interface {
 // Limiter counts attempts, for rate limits that hold across processes.
 type Limiter interface {
 	// Advance is the generic cell rate algorithm. It moves the theoretical arrival
-	// time of id (at least now) by the given step if the result is at most window
-	// ahead of now. It returns how far the arrival time is ahead of now after the
-	// call, and whether it moved. Atomic: of N concurrent calls at one instant
-	// exactly window/by move it, if by divides window. A step of 0 only reads. A
+	// time of id (at least now) by step if the result is at most window ahead of
+	// now. It returns how far the arrival time is ahead of now after the call, and
+	// whether it moved. Atomic: of N concurrent calls at one instant exactly
+	// window/step move it, if step divides window. A step of 0 only reads. A
 	// limiter may drop an arrival time that has passed.
 	//
 	// A limiter that several processes share uses its server's clock and ignores
@@ -100,7 +100,7 @@ type Limiter interface {
 	// that. If the excess is at most a second, the stored time is not lowered: a
 	// late call must not give back what others used. All calls with one id must
 	// pass the same window.
-	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error)
+	Advance(ctx context.Context, id string, now time.Time, step, window time.Duration) (ahead time.Duration, moved bool, err error)
 }
 
 // ListName names a list of keys that a host configures. Seal keys have no list
@@ -141,7 +141,7 @@ type HostLists interface {
 	Forget(ctx context.Context, list ListName, name string) error
 }
 
-// Notification is a notification of a change.
+// Notification says that a record changed, or, as a heartbeat, that the stream works.
 type Notification struct {
 	// Sequence rises by one with each notification of a stream, so a gap means that a
 	// notification was lost. A heartbeat has the number of the last change, even if the

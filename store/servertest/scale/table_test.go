@@ -80,7 +80,7 @@ func (tb *table) publish(t *testing.T) {
 	for _, task := range tasks {
 		head = append(head, task.name)
 	}
-	head = append(head, "most next to 1,000 keys")
+	head = append(head, "largest growth")
 	title := "| " + strings.Join(head, " | ") + " |\n" + strings.Repeat("|---", len(head)) + "|\n"
 	lines := make(map[string]string)
 	for _, r := range tb.rows {
