@@ -203,7 +203,7 @@ func (c *Cache) Run(ctx context.Context) {
 }
 
 // warnUnfollowed is called by each read that bypasses the cache. It warns once if the
-// stream was never open, but not shortly after the start.
+// stream was never open, but not within the first seconds after the start.
 func (c *Cache) warnUnfollowed(ctx context.Context, now time.Time) {
 	const patience = 10 * time.Second
 	if c.feed.followed.Load() || now.Sub(c.created) < patience || c.warned.Swap(true) {
@@ -218,7 +218,7 @@ func fail(operation string, err error) error {
 	return fmt.Errorf("cache: %s: %w", operation, err)
 }
 
-// errUnknown and errNoEpochs are variables, since they may be returned often.
+// errUnknown and errNoEpochs are made once, since they may be returned often.
 var (
 	errUnknown  = fail("look up key", store.ErrNotFound)
 	errNoEpochs = fail("read epochs", store.ErrNotFound)

@@ -42,8 +42,8 @@ func warmAll(t *testing.T, st store.Store) {
 }
 
 // A change through the cache is seen by every read that begins after it returned. Reads
-// that begin after it was written see it, too, unless the old record was read in
-// between.
+// that begin after it was written, but before it returns, see it, too, unless the old
+// record was cached again just before the write.
 func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 	for _, tc := range changes {
 		t.Run(tc.name, func(t *testing.T) {

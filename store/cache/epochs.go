@@ -84,10 +84,10 @@ func compact(t token) token {
 // token's own state is read again. If not, check returns the cached state, by which the
 // caller refuses the token.
 func (c *Cache) check(ctx context.Context, t token, cached *entry[state]) (store.EpochState, error) {
-	of := token{workspace: t.workspace, key: t.key}
+	ofKey := token{workspace: t.workspace, key: t.key}
 	for range 2 {
-		s, shared, err := c.checks.load(ctx, of, stamp{}, c.now(), func(ctx context.Context) (state, error) {
-			read, err := c.inner.Epochs.Read(ctx, of.ref())
+		s, shared, err := c.checks.load(ctx, ofKey, stamp{}, c.now(), func(ctx context.Context) (state, error) {
+			read, err := c.inner.Epochs.Read(ctx, ofKey.ref())
 			if errors.Is(err, store.ErrNotFound) {
 				return state{missing: true}, nil
 			}
@@ -112,20 +112,20 @@ func (c *Cache) check(ctx context.Context, t token, cached *entry[state]) (store
 // refresh invalidates the records whose epochs are higher in the store than in the
 // cache, unless they were invalidated since they were read, and reads the token's
 // epochs again.
-func (c *Cache) refresh(ctx context.Context, t token, cached *entry[state], by *state) (store.EpochState, error) {
+func (c *Cache) refresh(ctx context.Context, t token, cached *entry[state], stored *state) (store.EpochState, error) {
 	now := c.now()
 	generation, usable := c.feed.generation(now)
 	if !usable {
 		return c.inner.Epochs.Read(ctx, t.ref())
 	}
 	if c.stateStamp(generation, &t) == cached.stamp {
-		if by.Instance > cached.value.Instance {
+		if stored.Instance > cached.value.Instance {
 			c.invalidateInstance()
 		}
-		if by.Workspace > cached.value.Workspace {
+		if stored.Workspace > cached.value.Workspace {
 			c.invalidateWorkspace(t.workspace)
 		}
-		if by.missing || by.Key > cached.value.Key {
+		if stored.missing || stored.Key > cached.value.Key {
 			c.invalidateKey(t.workspace, t.key)
 		}
 	}

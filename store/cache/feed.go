@@ -37,11 +37,11 @@ type stream struct {
 
 // generation returns the present generation, and whether the cache can be used now.
 func (f *feed) generation(now time.Time) (uint64, bool) {
-	b := f.last.Load()
-	if b == nil || !within(b.at, now, f.half) {
+	last := f.last.Load()
+	if last == nil || !within(last.at, now, f.half) {
 		return 0, false
 	}
-	return b.generation, true
+	return last.generation, true
 }
 
 // receive records a notification, after the caller has invalidated what it is about. It

@@ -37,8 +37,8 @@ var reads = []read{
 	}},
 }
 
-// loading runs test with an empty cache.
-func loading(t *testing.T, test func(t *testing.T, st, below store.Store, tap *storetest.Tap)) {
+// withEmptyCache runs test with an empty cache over a store with key-1.
+func withEmptyCache(t *testing.T, test func(t *testing.T, st, below store.Store, tap *storetest.Tap)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		tapped, below, tap := newTap()
@@ -61,7 +61,7 @@ func TestOneReadAtATime(t *testing.T) {
 		{"Epochs", reads[1], nothing},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 				read := tc.read
 				tc.first(t, st)
 				synctest.Wait()
@@ -87,7 +87,7 @@ func TestOneReadAtATime(t *testing.T) {
 
 func TestSharedReads(t *testing.T) {
 	t.Run("each caller gets its own copy", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			_, release := holdOne(tap, "Keys.Lookup")
 			found := make(chan store.Found, 10)
 			for range 10 {
@@ -107,7 +107,7 @@ func TestSharedReads(t *testing.T) {
 	})
 	for _, read := range reads {
 		t.Run(read.name+": the first caller leaves, the others get the record", func(t *testing.T) {
-			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 				_, release := holdOne(tap, read.call)
 				ctx, cancel := context.WithCancel(background)
 				first, second := make(chan error, 1), make(chan error, 1)
@@ -123,8 +123,8 @@ func TestSharedReads(t *testing.T) {
 			})
 		})
 	}
-	t.Run("it is canceled when all callers have left", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+	t.Run("a read is canceled when all callers have left", func(t *testing.T) {
+		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			ended := make(chan error, 1)
 			tap.Before(func(ctx context.Context, _ string) error {
 				<-ctx.Done()
@@ -147,9 +147,9 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	t.Run("a canceled read is not shared", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			release := make(chan struct{})
-			tap.Before(func(ctx context.Context, _ string) error { // a driver that is slow to notice
+			tap.Before(func(ctx context.Context, _ string) error { // a driver that sees the cancellation late
 				<-release
 				return ctx.Err()
 			})
@@ -164,7 +164,7 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	t.Run("a failure is not cached", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			down(tap)
 			for range 2 {
 				_, err := st.Reads().Lookup(background, "key-1")
@@ -176,7 +176,7 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	t.Run("a read that hangs is not shared for ever", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			_, release := holdOne(tap, "Keys.Lookup")
 			defer close(release)
 			go func() { _, _ = st.Reads().Lookup(background, "key-1") }()
@@ -187,7 +187,7 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	t.Run("a panic of the driver is an outage", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			tap.Before(func(context.Context, string) error { panic("canary") })
 			_, err := st.Reads().Lookup(background, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable)
@@ -197,8 +197,8 @@ func TestSharedReads(t *testing.T) {
 }
 
 // TestStaleReads checks that a record that was read before a change is neither shared with
-// callers after it nor cached. The change is made here, or elsewhere and its notification has
-// come.
+// callers after it nor cached. The change is made through this cache, or in the store below
+// it, and then its notification has come.
 func TestStaleReads(t *testing.T) {
 	change := store.Change{Now: noon}
 	suspended := func(st store.Store) (bool, error) {
@@ -262,7 +262,7 @@ func TestStaleReads(t *testing.T) {
 	} {
 		for _, where := range []string{"here", "elsewhere", "elsewhere, and no read in between"} {
 			t.Run("B07 "+tc.read+", changed "+where, func(t *testing.T) {
-				loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
+				withEmptyCache(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
 					read := reads[slices.IndexFunc(reads, func(r read) bool { return r.name == tc.read })]
 					tc.first(t, st)
 					synctest.Wait()
@@ -313,7 +313,7 @@ func lookupSoon(st store.Store) (store.Found, error) {
 // The workspace of a cached key is known. Its settings are cached, even if the settings of
 // another workspace change while they are read.
 func TestChangesOfOtherWorkspaces(t *testing.T) {
-	loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+	withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 		withoutWorkspace(t, st)
 		synctest.Wait()
 		entered, release := holdOne(tap, "Keys.Lookup")
@@ -335,7 +335,7 @@ func TestChangesOfOtherWorkspaces(t *testing.T) {
 
 // An answer that there is no key is not used after the key was created.
 func TestStaleMiss(t *testing.T) {
-	loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
+	withEmptyCache(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
 		entered, release := holdOne(tap, "Keys.Lookup")
 		early := make(chan error, 1)
 		go func() {

@@ -12,12 +12,12 @@ import (
 // watch implements store.Watch. The cache gets each notification before the caller.
 type watch struct{ cache *Cache }
 
-// connecting is how long the first notification of a stream may take.
-const connecting = 30 * time.Second
+// firstWithin is how long the first notification of a stream may take.
+const firstWithin = 30 * time.Second
 
 var (
 	errSilent = fmt.Errorf("no heartbeat came on the stream of changes: %w", store.ErrUnavailable)
-	errSlow   = fmt.Errorf("the watcher handles notifications more slowly than they come: %w", store.ErrUnavailable)
+	errSlow   = fmt.Errorf("the watcher handles notifications more slowly than they come; return from notify at once: %w", store.ErrUnavailable)
 )
 
 // Watch implements store.Watch. It returns an error if nothing comes on the stream for
@@ -29,7 +29,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notify func(store.Notif
 	c := w.cache
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(connecting, func() { cancel(errSilent) })
+	silence := time.AfterFunc(firstWithin, func() { cancel(errSilent) })
 	defer silence.Stop()
 	s := &stream{}
 	defer c.feed.closeStream(s)

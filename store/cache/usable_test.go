@@ -78,7 +78,7 @@ func TestUsable(t *testing.T) {
 			require.True(t, h.inMemory())
 		})
 	})
-	t.Run("a record is read back after a minute, even so", func(t *testing.T) {
+	t.Run("a record is read again after a minute, even then", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			pass(time.Minute)
 			require.False(t, h.inMemory())
@@ -146,7 +146,7 @@ func TestUsable(t *testing.T) {
 			require.True(t, h.inMemory())
 		})
 	})
-	t.Run("a stream that stays silent is opened back", func(t *testing.T) {
+	t.Run("a stream that stays silent is opened again", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(1200 * time.Millisecond)
@@ -157,7 +157,7 @@ func TestUsable(t *testing.T) {
 			require.Contains(t, h.log.String(), "no heartbeat came")
 		})
 	})
-	t.Run("a stream without a first notification is opened back", func(t *testing.T) {
+	t.Run("a stream without a first notification is opened again", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			opened := func() (n int) { h.faultyStream.set(func(l *faultyStream) { n = l.opened }); return n }
 			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
@@ -169,7 +169,7 @@ func TestUsable(t *testing.T) {
 			require.Equal(t, 3, opened())
 		})
 	})
-	t.Run("a stream that breaks and is opened back", func(t *testing.T) {
+	t.Run("a stream that breaks and is opened again", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			h.faultyStream.cut <- errors.New("connection reset")
 			synctest.Wait()
@@ -206,7 +206,7 @@ func TestUsable(t *testing.T) {
 			})
 		}
 	})
-	t.Run("an unknown id is read back after a minute", func(t *testing.T) {
+	t.Run("an unknown id is read again after a minute", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
 			for range 5 {
 				_, err := h.st.Reads().Lookup(background, "unknown")
