@@ -28,11 +28,11 @@ func recordBreakages() []breakage {
 		}, []string{"Epochs/a change raises the key's epoch if RevokeTokens is set"}},
 
 		{"does not raise the epochs of settings", func(s store.Store) store.Store {
-			return withoutRaises(s, false)
+			return withRaises(s, false)
 		}, []string{"Epochs/settings raise their epochs if RevokeTokens is set", "Epochs/epochs follow the store's clock", "Epochs/each raise is higher"}},
 
 		{"raises the epochs of settings with every change", func(s store.Store) store.Store {
-			return withoutRaises(s, true)
+			return withRaises(s, true)
 		}, []string{"Epochs/settings raise their epochs if RevokeTokens is set"}},
 
 		{"counts epochs from 1", func(s store.Store) store.Store {
@@ -165,8 +165,8 @@ func recordBreakages() []breakage {
 	}
 }
 
-// withoutRaises raises the epochs of settings with every save, or with none.
-func withoutRaises(s store.Store, always bool) store.Store {
+// withRaises raises the epochs of settings with every save, or with none.
+func withRaises(s store.Store, always bool) store.Store {
 	next := s.Settings
 	s.Settings = settings{Settings: next,
 		setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
@@ -181,7 +181,7 @@ func withoutRaises(s store.Store, always bool) store.Store {
 	return s
 }
 
-// withoutPreconditions removes the ignored preconditions.
+// withoutPreconditions removes the preconditions for which ignored returns true.
 func withoutPreconditions(s store.Store, ignored func(store.Precondition) bool) store.Store {
 	less := func(c store.Change) store.Change {
 		c.Preconditions = slices.DeleteFunc(slices.Clone(c.Preconditions), ignored)

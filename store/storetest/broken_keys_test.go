@@ -269,23 +269,23 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"List/a workspace sees its own keys only", "Cursor/a cursor gives no access to another workspace"}},
 
-		{"ignores the makers of secrets", func(s store.Store) store.Store {
+		{"ignores the creators of secrets", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				if q.CreatorID != "" {
 					q.CreatedBy.ID, q.CreatorID = q.CreatorID, ""
 				}
 				return s.Keys.List(ctx, q)
 			}})
-		}, []string{"List/keys made by an actor"}},
+		}, []string{"List/keys of a creator"}},
 
-		{"matches a prefix of a maker's id", func(s store.Store) store.Store {
+		{"matches a prefix of a creator's id", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-				if q.CreatorID == "mak" {
-					q.CreatorID = "maker"
+				if q.CreatorID == "crea" {
+					q.CreatorID = "creator"
 				}
 				return s.Keys.List(ctx, q)
 			}})
-		}, []string{"List/keys made by an actor"}},
+		}, []string{"List/keys of a creator"}},
 
 		{"ignores a condition", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
@@ -294,7 +294,7 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"List/conditions"}},
 
-		{"loses the asked permissions", func(s store.Store) store.Store {
+		{"loses the requested permissions", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				k.RequestedPermissions = scope.Set{}
 				return s.Keys.Update(ctx, k, c)

@@ -103,7 +103,7 @@ func changeBreakages() []breakage {
 
 		{"raises the version with each use", func(s store.Store) store.Store {
 			next := s.Upkeep
-			s.Upkeep = upkeep{Upkeep: next, touch: func(ctx context.Context, uses []store.Use) error {
+			s.Upkeep = upkeep{Upkeep: next, recordUses: func(ctx context.Context, uses []store.Use) error {
 				for _, use := range uses {
 					if k := current(ctx, s, use.Key); k.ID != "" {
 						_ = s.Keys.Update(ctx, k, store.Change{})
@@ -112,7 +112,7 @@ func changeBreakages() []breakage {
 				return next.RecordUses(ctx, uses)
 			}}
 			return s
-		}, []string{"Upkeep/touch records a use", "Upkeep/upkeep does not conflict with a change"}},
+		}, []string{"Upkeep/RecordUses records a use", "Upkeep/upkeep does not conflict with a change"}},
 
 		{"rewrites any digest", func(s store.Store) store.Store {
 			next := s.Upkeep
@@ -239,7 +239,7 @@ func otherBreakages() []breakage {
 
 		{"shows usage to every workspace", func(s store.Store) store.Store {
 			next := s.Usage
-			s.Usage = usage{Usage: next, days: func(ctx context.Context, _, key string, from, to time.Time) ([]store.Count, error) {
+			s.Usage = usage{Usage: next, byDay: func(ctx context.Context, _, key string, from, to time.Time) ([]store.Count, error) {
 				return next.ByDay(ctx, "team-a", key, from, to)
 			}}
 			return s

@@ -47,7 +47,7 @@ var refusals = []struct {
 		return s.Keys.Create(background, newKey("team-a", "new"), 1, c)
 	}},
 	{"Create, workspace deleted", func(s store.Store, c store.Change) error {
-		return s.Keys.Create(background, newKey("gone", "new"), store.NoLimit, c)
+		return s.Keys.Create(background, newKey("deleted", "new"), store.NoLimit, c)
 	}},
 	{"Update, missing", func(s store.Store, c store.Change) error {
 		return s.Keys.Update(background, newKey("team-a", "none"), c)
@@ -76,10 +76,10 @@ var refusals = []struct {
 		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: 5}, c)
 	}},
 	{"SetWorkspace, deleted", func(s store.Store, c store.Change) error {
-		return s.Settings.SetWorkspace(background, store.Workspace{ID: "gone", Version: 1}, c)
+		return s.Settings.SetWorkspace(background, store.Workspace{ID: "deleted", Version: 1}, c)
 	}},
 	{"DeleteWorkspace, deleted", func(s store.Store, c store.Change) error {
-		return s.Settings.DeleteWorkspace(background, "gone", noon, c)
+		return s.Settings.DeleteWorkspace(background, "deleted", noon, c)
 	}},
 }
 
@@ -88,7 +88,7 @@ func prepare(t tester, s store.Store) {
 	t.Helper()
 	create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
 	remove(t, s, "team-a", "deleted")
-	deleteWorkspace(t, s, "gone")
+	deleteWorkspace(t, s, "deleted")
 }
 
 func changeRules() []rule {
@@ -159,7 +159,7 @@ func everything(t tester, s store.Store) []string {
 	t.Helper()
 	in := instance(t, s)
 	text := append(settingsText(in), fmt.Sprint("Epoch ", in.Epoch))
-	for _, id := range []string{"team-a", "team-b", "gone"} {
+	for _, id := range []string{"team-a", "team-b", "deleted"} {
 		w := workspace(t, s, id)
 		text = append(append(text, workspaceText(w)...), fmt.Sprint("Epoch ", w.Epoch))
 	}

@@ -190,7 +190,7 @@ func theRest(t tester, s store.Store) []string {
 	}
 	if s.Usage != nil {
 		days, err := s.Usage.ByDay(background, "team-a", "key-1", noon.AddDate(-1, 0, 0), farAhead)
-		must(t, "Days", err)
+		must(t, "ByDay", err)
 		text = append(text, countText(days)...)
 	}
 	if s.Limiter != nil {

@@ -192,7 +192,7 @@ func keepsInstants(t tester, s store.Store) {
 }
 
 func createOrder(t tester, s store.Store) {
-	must(t, "DeleteWorkspace", s.Settings.DeleteWorkspace(background, "gone", noon, store.Change{Now: noon}))
+	must(t, "DeleteWorkspace", s.Settings.DeleteWorkspace(background, "deleted", noon, store.Change{Now: noon}))
 	first := change("first")
 	must(t, "Create", s.Keys.Create(background, newKey("team-a", "taken"), store.NoLimit, first))
 	again := store.Change{Once: onceID("first"), Now: noon}
@@ -202,9 +202,9 @@ func createOrder(t tester, s store.Store) {
 		change              store.Change
 		want                error
 	}{
-		{"one-time id spent, checked first", "gone", "taken", 0, again, store.ErrExists},
+		{"one-time id spent, checked first", "deleted", "taken", 0, again, store.ErrExists},
 		{"one-time id spent, a new key", "team-a", "new", store.NoLimit, again, store.ErrExists},
-		{"workspace deleted, id taken, limit reached", "gone", "taken", 0, change("second"), store.ErrNotFound},
+		{"workspace deleted, id taken, limit reached", "deleted", "taken", 0, change("second"), store.ErrNotFound},
 		{"id taken, limit reached", "team-a", "taken", 1, change("third"), store.ErrExists},
 		{"limit reached", "team-a", "new", 1, change("fourth"), store.ErrLimit},
 	} {

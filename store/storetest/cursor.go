@@ -12,8 +12,8 @@ func cursorRules() []rule {
 	return []rule{
 		{
 			name: "keys are created and deleted between pages",
-			why:  "Pages that follow each other by cursors show each key that existed throughout exactly once and in order, even if others are created or deleted meanwhile: a cursor is a position, not a count.",
-			run:  comeAndGo,
+			why:  "A key that exists while a caller follows the cursors is on exactly one of the pages, in order, even if others are created or deleted meanwhile: a cursor is a position, not a count.",
+			run:  changeBetweenPages,
 		},
 		{
 			name: "the key of the cursor is deleted",
@@ -85,9 +85,9 @@ func cursorRules() []rule {
 	}
 }
 
-// comeAndGo reads pages of four. Between two pages it creates and deletes keys before and
+// changeBetweenPages reads pages of four. Between two pages it creates and deletes keys before and
 // after the cursor.
-func comeAndGo(t tester, s store.Store) {
+func changeBetweenPages(t tester, s store.Store) {
 	for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
 		for _, workspace := range []string{"", "team-a"} {
 			for _, descending := range []bool{false, true} {
@@ -98,13 +98,13 @@ func comeAndGo(t tester, s store.Store) {
 					k.Created = noon.Add(time.Duration(place) * time.Second)
 					return k
 				}
-				var stays []string
+				var kept []string
 				for place := 100; place < 140; place += 2 {
-					create(t, s, at(place, "stays"), at(place, "goes"))
-					stays = append(stays, at(place, "stays").ID)
+					create(t, s, at(place, "kept"), at(place, "deleted"))
+					kept = append(kept, at(place, "kept").ID)
 				}
 				if descending {
-					slices.Reverse(stays)
+					slices.Reverse(kept)
 				}
 				q := store.KeyQuery{Workspace: workspace, Sort: sort, Descending: descending, Limit: 4}
 				var got []string
@@ -119,12 +119,12 @@ func comeAndGo(t tester, s store.Store) {
 					}
 					q.After = page.Next
 					if n < 20 {
-						create(t, s, at(101+2*n, "comes"), at(99-n, "comes"), at(141+n, "comes"))
-						remove(t, s, "team-a", at(100+2*n, "goes").ID)
+						create(t, s, at(101+2*n, "created"), at(99-n, "created"), at(141+n, "created"))
+						remove(t, s, "team-a", at(100+2*n, "deleted").ID)
 					}
 				}
-				seen := slices.DeleteFunc(slices.Clone(got), func(id string) bool { return !slices.Contains(stays, id) })
-				equalList(t, what, seen, stays)
+				seen := slices.DeleteFunc(slices.Clone(got), func(id string) bool { return !slices.Contains(kept, id) })
+				equalList(t, what, seen, kept)
 				slices.Sort(got)
 				if unique := len(slices.Compact(slices.Clone(got))); unique != len(got) {
 					t.Errorf("%s: %d keys were shown twice", what, len(got)-unique)

@@ -8,9 +8,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// slack is how much less than the exact time ahead a result may be. A limiter with its
-// server's clock answers after some time has passed. Compared with steps of hours that
-// time is short.
+// slack is by how much a result may be below the exact time ahead: a limiter that uses its
+// server's clock answers after some time has passed. The rules use steps of hours, so
+// slack hides no error.
 const slack = time.Minute
 
 func limiterRules() []rule {
@@ -137,11 +137,11 @@ func ownClock(t tester, s store.Store) bool {
 	return ahead > 0
 }
 
-func advance(t tester, s store.Store, id string, now time.Time, by, window, ahead time.Duration, moved bool) {
+func advance(t tester, s store.Store, id string, now time.Time, step, window, ahead time.Duration, moved bool) {
 	t.Helper()
-	got, ok, err := s.Limiter.Advance(background, id, now, by, window)
+	got, ok, err := s.Limiter.Advance(background, id, now, step, window)
 	must(t, "Advance", err)
-	what := fmt.Sprintf("Advance(%q, now %s, by %s, window %s)", id, now.Format("15:04:05"), by, window)
+	what := fmt.Sprintf("Advance(%q, now %s, step %s, window %s)", id, now.Format("15:04:05"), step, window)
 	if got > ahead || got < 0 || got < ahead && (!ownClock(t, s) || got <= ahead-slack) {
 		t.Errorf("%s: got %s ahead, want %s", what, got, ahead)
 	}

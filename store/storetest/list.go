@@ -142,13 +142,13 @@ func listRules() []rule {
 			run:  conditions,
 		},
 		{
-			name: "keys made by an actor",
+			name: "keys of a creator",
 			why:  "CreatorID keeps the keys that an actor created, whatever its kind, and keys with a secret that it created, as long as they have that secret.",
 			run: func(t tester, s store.Store) {
-				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "maker"}
-				of := func(id string, maker store.ActorRef, secrets ...store.ActorRef) store.Key {
+				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "creator"}
+				of := func(id string, creator store.ActorRef, secrets ...store.ActorRef) store.Key {
 					k := plainKey("team-a", id)
-					k.CreatedBy, k.Secrets = maker, nil
+					k.CreatedBy, k.Secrets = creator, nil
 					for i, by := range secrets {
 						k.Secrets = append(k.Secrets, store.Secret{ID: fmt.Sprint("s", i), Digest: "d", Created: noon, CreatedBy: by})
 					}
@@ -156,20 +156,20 @@ func listRules() []rule {
 				}
 				rotated := of("rotated", person, person, key)
 				create(t, s, of("owned", person, person), of("administered", store.ActorRef{Kind: "admin", ID: "person-1"}),
-					of("made", key, key), rotated, of("other", store.ActorRef{Kind: "owner", ID: "person"}), of("Other", store.ActorRef{Kind: "key", ID: "Maker"}))
+					of("made", key, key), rotated, of("other", store.ActorRef{Kind: "owner", ID: "person"}), of("Other", store.ActorRef{Kind: "key", ID: "Creator"}))
 				by := func(id string) []string {
 					return list(t, s, store.KeyQuery{CreatorID: id, Sort: store.ByName})
 				}
-				equalList(t, "made by the person", by("person-1"), []string{"administered", "owned", "rotated"})
-				equalList(t, "made by the key", by("maker"), []string{"made", "rotated"})
-				equalList(t, "made by an unknown actor", by("mak"), []string{})
-				equalList(t, "made by the key, in another workspace", list(t, s, store.KeyQuery{CreatorID: "maker", Workspace: "team-b"}), []string{})
+				equalList(t, "created by the person", by("person-1"), []string{"administered", "owned", "rotated"})
+				equalList(t, "created by the key", by("creator"), []string{"made", "rotated"})
+				equalList(t, "created by an unknown actor", by("crea"), []string{})
+				equalList(t, "created by the key, in another workspace", list(t, s, store.KeyQuery{CreatorID: "creator", Workspace: "team-b"}), []string{})
 				rotated.Secrets = append(rotated.Secrets[:1], store.Secret{ID: "s9", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
 				update(t, s, rotated)
-				equalList(t, "made by the key, after its secret was removed", by("maker"), []string{"made"})
-				equalList(t, "made by the key that rotated", by("later"), []string{"rotated"})
+				equalList(t, "created by the key, after its secret was removed", by("creator"), []string{"made"})
+				equalList(t, "created by the key that rotated", by("later"), []string{"rotated"})
 				remove(t, s, "team-a", "made")
-				equalList(t, "made by the key, after a deletion", by("maker"), []string{})
+				equalList(t, "created by the key, after a deletion", by("creator"), []string{})
 			},
 		},
 		{
@@ -258,7 +258,7 @@ func settingsOfKeys(t tester, s store.Store) {
 		}
 		page, err := s.Keys.List(background, store.KeyQuery{CreatorID: "key-of-key-2", Limit: 1})
 		must(t, "List", err)
-		equalText(t, "settings of a maker's key", workspaceText(page.Workspaces["team-b"]), workspaceText(workspace(t, s, "team-b")))
+		equalText(t, "settings of a creator's key", workspaceText(page.Workspaces["team-b"]), workspaceText(workspace(t, s, "team-b")))
 	}
 	check() // never saved
 	w := store.Workspace{ID: "team-b", Suspended: true, Rules: someRules(), Updated: noon}
@@ -347,9 +347,9 @@ func conditions(t tester, s store.Store) {
 		{"expiry from", store.KeyQuery{NotAfterFrom: from}, func(k store.Key) bool { return !k.NotAfter.IsZero() && !k.NotAfter.Before(from) }},
 		{"expiry to", store.KeyQuery{NotAfterTo: to}, func(k store.Key) bool { return !k.NotAfter.IsZero() && k.NotAfter.Before(to) }},
 		{"expiry from and to", store.KeyQuery{NotAfterFrom: from, NotAfterTo: to}, inRange},
-		{"maker", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}}, named(person.Name)},
-		{"maker of any kind", store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}}, named(person.Name, other.Name)},
-		{"unknown maker", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person"}}, named()},
+		{"creator", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}}, named(person.Name)},
+		{"creator of any kind", store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}}, named(person.Name, other.Name)},
+		{"unknown creator", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person"}}, named()},
 		{"text in any case", store.KeyQuery{Text: "dEPLOY"}, named("Deploy 50%_x", "DEPLOY 50xyx")},
 		{"text of an id", store.KeyQuery{Text: "KEY-1"}, func(k store.Key) bool { return strings.Contains(k.ID, "key-1") }},
 		{"text with a percent sign", store.KeyQuery{Text: "50%"}, named("Deploy 50%_x")},

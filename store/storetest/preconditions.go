@@ -50,9 +50,9 @@ var preconditions = []struct {
 	},
 }
 
-// conditioned returns writes for the records of prepareConditioned, in which the instance's
-// settings have version 1.
-func conditioned() []struct {
+// writesAfterSettings returns writes for the records of prepareSettings, in which the
+// instance's settings have version 1.
+func writesAfterSettings() []struct {
 	name string
 	do   func(s store.Store, c store.Change) error
 } {
@@ -68,7 +68,7 @@ func conditioned() []struct {
 	return list
 }
 
-func prepareConditioned(t tester, s store.Store) {
+func prepareSettings(t tester, s store.Store) {
 	t.Helper()
 	prepare(t, s)
 	create(t, s, newKey("team-z", "actor"))
@@ -78,12 +78,12 @@ func prepareConditioned(t tester, s store.Store) {
 
 func preconditionRules() []rule {
 	var rules []rule
-	for _, w := range conditioned() {
+	for _, w := range writesAfterSettings() {
 		rules = append(rules, rule{
 			name: w.name + " succeeds if its preconditions hold",
 			why:  "A change succeeds if its preconditions hold: a key or settings at the named version, or version 0 for settings that were never saved.",
 			run: func(t tester, s store.Store) {
-				prepareConditioned(t, s)
+				prepareSettings(t, s)
 				c := change("held")
 				c.Preconditions = []store.Precondition{
 					{Key: "actor", Version: 1}, {Workspace: "team-a"}, {Workspace: "team-s", Version: 1}, {Workspace: "never saved"}, {Version: 1},
@@ -96,7 +96,7 @@ func preconditionRules() []rule {
 				name: w.name + " depends on " + p.name,
 				why:  "A change fails with ErrConflict and writes nothing if a record that the decision was based on changed since it was read.",
 				run: func(t tester, s store.Store) {
-					prepareConditioned(t, s)
+					prepareSettings(t, s)
 					must(t, "the other change", p.invalidate(s))
 					before := everything(t, s)
 					c := change("refused")
@@ -115,7 +115,7 @@ func preconditionRules() []rule {
 			name: "a higher version or an unknown key is ErrConflict",
 			why:  "Only the present version of an existing record holds.",
 			run: func(t tester, s store.Store) {
-				prepareConditioned(t, s)
+				prepareSettings(t, s)
 				for _, p := range []store.Precondition{
 					{Key: "actor", Version: 2}, {Key: "actor"}, {Key: "none"}, {Key: "none", Version: 1}, {Key: "none", Version: -1}, {Key: "deleted", Version: 1},
 					{Workspace: "team-s"}, {Workspace: "team-s", Version: 2}, {Workspace: "team-a", Version: 1}, {Version: 2}, {},
@@ -134,7 +134,7 @@ func preconditionRules() []rule {
 			name: "a spent one-time id comes before preconditions",
 			why:  "A retry of a change that was made is ErrExists, even if its preconditions do not hold any more.",
 			run: func(t tester, s store.Store) {
-				prepareConditioned(t, s)
+				prepareSettings(t, s)
 				c := change("once")
 				c.Preconditions = []store.Precondition{{Version: 1}}
 				must(t, "Create", s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, c))

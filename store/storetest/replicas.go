@@ -34,7 +34,7 @@ func RunReplicas(t *testing.T, open func(t *testing.T, n int) []store.Store, wit
 	excluded := exclude(t, without, replicaRuleNames())
 	for _, r := range replicaRules() {
 		if r.needs != nil && !r.needs(probe[0]) {
-			t.Logf("a field of the store that the rule %q needs is nil: it is skipped", r.name)
+			t.Logf("the rule %q is skipped: a field of the store that it needs is nil", r.name)
 			continue
 		}
 		t.Run(r.name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func (r replicaRule) check(t tester, replicas []store.Store) {
 
 // replicaRules returns all rules. Those with soak set are included only in a soak.
 func replicaRules() []replicaRule {
-	all := slices.Concat(replicaRaces(), replicaSights(), replicaWatches())
+	all := slices.Concat(replicaRaces(), replicaVisibility(), replicaWatches())
 	if !soak() {
 		all = slices.DeleteFunc(all, func(r replicaRule) bool { return r.soak })
 	}

@@ -52,16 +52,16 @@ func replicaWatches() []replicaRule {
 // wantStream reads the given number of notifications, each of another key.
 func wantStream(t tester, what string, w *watcher, notifications int) {
 	t.Helper()
-	noticed := map[string]bool{}
+	seen := map[string]bool{}
 	last := w.any(t, what)
 	equal(t, what+": kind of the first notification", last.Kind, store.NotificationHeartbeat)
-	for len(noticed) < notifications && !t.Failed() {
+	for len(seen) < notifications && !t.Failed() {
 		n := w.next(t, what)
 		equal(t, what+": sequence", n.Sequence, last.Sequence+1)
-		if noticed[n.Key] {
+		if seen[n.Key] {
 			t.Errorf("%s gets two notifications of %s", what, n.Key)
 		}
-		noticed[n.Key], last = true, n
+		seen[n.Key], last = true, n
 	}
 	for range 2 {
 		heartbeat := w.any(t, what+": a heartbeat")

@@ -9,7 +9,7 @@ import (
 func upkeepRules() []rule {
 	return []rule{
 		{
-			name: "touch records a use",
+			name: "RecordUses records a use",
 			why:  "A use is recorded for the key and for the secret that was used, and for no other. Version and epoch do not change.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
@@ -39,18 +39,18 @@ func upkeepRules() []rule {
 			},
 		},
 		{
-			name: "touch skips missing keys and secrets",
+			name: "RecordUses skips missing keys and secrets",
 			why:  "A use of a missing key or secret is skipped. The other uses of the call are recorded.",
 			run: func(t tester, s store.Store) {
-				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "gone"))
-				remove(t, s, "team-a", "gone")
+				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
+				remove(t, s, "team-a", "deleted")
 				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{
-					{Key: "none", Secret: "s1", At: noon}, {Key: "gone", Secret: "s1", At: noon},
+					{Key: "none", Secret: "s1", At: noon}, {Key: "deleted", Secret: "s1", At: noon},
 					{Key: "key-1", Secret: "none", At: noon.Add(time.Hour)}, {Key: "key-1", Secret: "s1", At: noon},
 				}))
 				must(t, "RecordUses of nothing", s.Upkeep.RecordUses(background, nil))
 				equalTime(t, "LastUsed", lookup(t, s, "key-1").Key.LastUsed, noon)
-				_, err := s.Keys.Lookup(background, "gone")
+				_, err := s.Keys.Lookup(background, "deleted")
 				wantError(t, "Lookup of the deleted key", err, store.ErrNotFound)
 			},
 		},
@@ -83,8 +83,8 @@ func upkeepRules() []rule {
 			why:  "Rehash compares the digest. Another one is ErrConflict, a missing key or secret is ErrNotFound, and nothing is written.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				create(t, s, k, newKey("team-a", "gone"))
-				remove(t, s, "team-a", "gone")
+				create(t, s, k, newKey("team-a", "deleted"))
+				remove(t, s, "team-a", "deleted")
 				rehash := func(key, secret, from string) error {
 					return s.Upkeep.Rehash(background, key, secret, from, "better")
 				}
@@ -92,7 +92,7 @@ func upkeepRules() []rule {
 				wantError(t, "the other secret's digest", rehash("key-1", "s1", k.Secrets[1].Digest), store.ErrConflict)
 				wantError(t, "missing secret", rehash("key-1", "s9", k.Secrets[0].Digest), store.ErrNotFound)
 				wantError(t, "missing key", rehash("none", "s1", k.Secrets[0].Digest), store.ErrNotFound)
-				wantError(t, "deleted key", rehash("gone", "s1", newKey("team-a", "gone").Secrets[0].Digest), store.ErrNotFound)
+				wantError(t, "deleted key", rehash("deleted", "s1", newKey("team-a", "deleted").Secrets[0].Digest), store.ErrNotFound)
 				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
 			},
 		},

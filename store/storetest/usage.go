@@ -15,7 +15,7 @@ func usageRules() []rule {
 	return []rule{
 		{
 			name: "adds up by day",
-			why:  "Add adds each count to its day in UTC, whatever its time or zone. Days returns the days oldest first, and leaves empty days out.",
+			why:  "Add adds each count to its day in UTC, whatever its time or zone. ByDay returns the days oldest first, and leaves empty days out.",
 			run: func(t tester, s store.Store) {
 				late, early := count(3, 1, 0), count(3, 2, 5)
 				late.Day = day(4).Add(-time.Microsecond)
@@ -25,7 +25,7 @@ func usageRules() []rule {
 				must(t, "Add of nothing", s.Usage.Add(background, nil))
 				wantDays(t, s, "key-1", day(1), day(31), count(1, 1, 0), count(3, 3, 5), count(7, 3, 5))
 				days, err := s.Usage.ByDay(background, "team-a", "key-1", day(1), day(31))
-				must(t, "Days", err)
+				must(t, "ByDay", err)
 				for i := range days {
 					days[i].Logins = 99
 				}
@@ -34,7 +34,7 @@ func usageRules() []rule {
 		},
 		{
 			name: "from <= day < to",
-			why:  "Days returns the days whose midnight is in the span. The start is included, the end is not.",
+			why:  "ByDay returns the days whose midnight is in the span. The start is included, the end is not.",
 			run: func(t tester, s store.Store) {
 				for n := 1; n <= 5; n++ {
 					must(t, "Add", s.Usage.Add(background, []store.Count{count(n, int64(n), 0)}))
@@ -52,7 +52,7 @@ func usageRules() []rule {
 				must(t, "Add", s.Usage.Add(background, []store.Count{count(1, 1, 1)}))
 				for _, foreign := range []string{"team-b", "Team-a", ""} {
 					days, err := s.Usage.ByDay(background, foreign, "key-1", day(1), day(31))
-					must(t, "Days", err)
+					must(t, "ByDay", err)
 					equal(t, "days in "+foreign, len(days), 0)
 				}
 			},
@@ -97,7 +97,7 @@ func usageRules() []rule {
 func wantDays(t tester, s store.Store, key string, from, to time.Time, want ...store.Count) {
 	t.Helper()
 	got, err := s.Usage.ByDay(background, "team-a", key, from, to)
-	must(t, "Days", err)
+	must(t, "ByDay", err)
 	equalText(t, "days", countText(got), countText(want))
 }
 

@@ -56,10 +56,10 @@ func (w keys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error)
 
 type upkeep struct {
 	store.Upkeep
-	purge  func(ctx context.Context, before time.Time) (int, error)
-	touch  func(ctx context.Context, uses []store.Use) error
-	rehash func(ctx context.Context, key, secret, from, to string) error
-	clock  func(ctx context.Context) (time.Time, error)
+	purge      func(ctx context.Context, before time.Time) (int, error)
+	recordUses func(ctx context.Context, uses []store.Use) error
+	rehash     func(ctx context.Context, key, secret, from, to string) error
+	clock      func(ctx context.Context) (time.Time, error)
 }
 
 func (w upkeep) Clock(ctx context.Context) (time.Time, error) {
@@ -77,8 +77,8 @@ func (w upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (w upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
-	if w.touch != nil {
-		return w.touch(ctx, uses)
+	if w.recordUses != nil {
+		return w.recordUses(ctx, uses)
 	}
 	return w.Upkeep.RecordUses(ctx, uses)
 }
@@ -173,8 +173,8 @@ func (w signingKeys) SetRing(ctx context.Context, r store.Ring) error { return w
 
 type usage struct {
 	store.Usage
-	add  func(ctx context.Context, counts []store.Count) error
-	days func(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error)
+	add   func(ctx context.Context, counts []store.Count) error
+	byDay func(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error)
 }
 
 func (w usage) Add(ctx context.Context, counts []store.Count) error {
@@ -185,8 +185,8 @@ func (w usage) Add(ctx context.Context, counts []store.Count) error {
 }
 
 func (w usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
-	if w.days != nil {
-		return w.days(ctx, workspace, key, from, to)
+	if w.byDay != nil {
+		return w.byDay(ctx, workspace, key, from, to)
 	}
 	return w.Usage.ByDay(ctx, workspace, key, from, to)
 }

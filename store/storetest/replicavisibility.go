@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// sight is a change by one replica that every other one must see.
-type sight struct {
+// visibleChange is a change by one replica that every other one must see.
+type visibleChange struct {
 	name  string
 	needs func(store.Store) bool
 	// begin prepares a round, do makes its change, and seen returns an error if the
@@ -21,31 +21,31 @@ type sight struct {
 	seen  func(s store.Store, round int) error
 }
 
-// replicaSights are the rules that a replica sees the changes of the others.
-func replicaSights() []replicaRule {
+// replicaVisibility returns the rules that a replica sees the changes of the others.
+func replicaVisibility() []replicaRule {
 	rules := []replicaRule{}
-	for _, look := range append(keySights(), epochSights()...) {
+	for _, c := range append(visibleChanges(), visibleRevocations()...) {
 		rules = append(rules, replicaRule{
-			name:  "B07 " + look.name,
+			name:  "B07 " + c.name,
 			why:   "Once the call has returned, every replica reads the change: a login through another replica that begins after that is refused.",
-			needs: look.needs,
-			run:   func(t tester, r []store.Store) { lookOn(t, r, look) },
+			needs: c.needs,
+			run:   func(t tester, r []store.Store) { readDuring(t, r, c) },
 		})
 	}
 	return rules
 }
 
-// lookOn makes the change by one replica while the others read without pause. Each must
+// readDuring makes the change by one replica while the others read without pause. Each must
 // see it in the first read that begins after the call has returned.
-func lookOn(t tester, r []store.Store, look sight) {
+func readDuring(t tester, r []store.Store, c visibleChange) {
 	rounds := 6
 	if soak() {
 		rounds = 500
 	}
 	for round := 1; round <= rounds && !t.Failed(); round++ {
 		writer := round % len(r)
-		if look.begin != nil {
-			look.begin(t, r[writer], round)
+		if c.begin != nil {
+			c.begin(t, r[writer], round)
 		}
 		var returned atomic.Bool
 		var looking, readers sync.WaitGroup
@@ -56,11 +56,11 @@ func lookOn(t tester, r []store.Store, look sight) {
 			for range 2 {
 				looking.Add(1)
 				readers.Go(func() {
-					_ = look.seen(s, round) // the replica may cache the old record
+					_ = c.seen(s, round) // the replica may cache the old record
 					looking.Done()
 					for {
 						late := returned.Load()
-						err := look.seen(s, round)
+						err := c.seen(s, round)
 						if late && err != nil {
 							t.Errorf("replica %d after the change by replica %d: %v", i, writer, err)
 						}
@@ -76,15 +76,15 @@ func lookOn(t tester, r []store.Store, look sight) {
 		func() {
 			defer readers.Wait()
 			defer returned.Store(true)
-			look.do(t, r[writer], round)
+			c.do(t, r[writer], round)
 		}()
 	}
 }
 
-func keySights() []sight {
+func visibleChanges() []visibleChange {
 	id := func(round int) string { return fmt.Sprint("key-", round) }
 	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", id(round))) }
-	return []sight{
+	return []visibleChange{
 		{
 			name: "a new key",
 			do:   func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", id(round))) },
@@ -103,7 +103,7 @@ func keySights() []sight {
 			},
 			seen: func(s store.Store, round int) error {
 				found, err := s.Keys.Lookup(background, id(round))
-				return saw("disabled", found.Key.Disabled, err)
+				return checkSeen("disabled", found.Key.Disabled, err)
 			},
 		},
 		{
@@ -112,7 +112,7 @@ func keySights() []sight {
 			do:    func(t tester, s store.Store, round int) { remove(t, s, "team-a", id(round)) },
 			seen: func(s store.Store, round int) error {
 				_, err := s.Keys.Lookup(background, id(round))
-				return sawNone(err)
+				return checkDeleted(err)
 			},
 		},
 		{
@@ -123,7 +123,7 @@ func keySights() []sight {
 			},
 			seen: func(s store.Store, round int) error {
 				found, err := s.Keys.Lookup(background, id(round))
-				return saw("the digest", err == nil && found.Key.Secrets[0].Digest == "better", err)
+				return checkSeen("the digest", err == nil && found.Key.Secrets[0].Digest == "better", err)
 			},
 		},
 		{
@@ -139,7 +139,7 @@ func keySights() []sight {
 					return err
 				}
 				in, err := s.Settings.Instance(background)
-				return saw("the version", min(in.Version, found.Instance.Version) == int64(round), err)
+				return checkSeen("the version", min(in.Version, found.Instance.Version) == int64(round), err)
 			},
 		},
 		{
@@ -155,7 +155,7 @@ func keySights() []sight {
 					return err
 				}
 				w, err := s.Settings.Workspace(background, "team-a")
-				return saw("the version", min(w.Version, found.Workspace.Version) == int64(round), err)
+				return checkSeen("the version", min(w.Version, found.Workspace.Version) == int64(round), err)
 			},
 		},
 		{
@@ -165,20 +165,20 @@ func keySights() []sight {
 			seen: func(s store.Store, round int) error {
 				_, missing := s.Keys.Lookup(background, id(round))
 				w, err := s.Settings.Workspace(background, fmt.Sprint("team-", round))
-				return errors.Join(sawNone(missing), saw("the deletion", w.Deleted, err))
+				return errors.Join(checkDeleted(missing), checkSeen("the deletion", w.Deleted, err))
 			},
 		},
 	}
 }
 
-// epochSights are the changes that revoke tokens.
-func epochSights() []sight {
+// visibleRevocations are the changes that revoke tokens.
+func visibleRevocations() []visibleChange {
 	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
 	ref := func(round int) store.TokenRef {
 		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), "s2")
 	}
 	var before, settings store.EpochState
-	return []sight{
+	return []visibleChange{
 		{
 			name:  "the epoch of a change",
 			needs: hasEpochs,
@@ -193,7 +193,7 @@ func epochSights() []sight {
 			},
 			seen: func(s store.Store, round int) error {
 				state, err := s.Epochs.Read(background, ref(round))
-				return saw("the epoch", state.Key > before.Key && !state.SecretKnown, err)
+				return checkSeen("the epoch", state.Key > before.Key && !state.SecretKnown, err)
 			},
 		},
 		{
@@ -210,7 +210,7 @@ func epochSights() []sight {
 			},
 			seen: func(s store.Store, round int) error {
 				state, err := s.Epochs.Read(background, ref(round))
-				return saw("the epochs", state.Instance > settings.Instance && state.Workspace > settings.Workspace, err)
+				return checkSeen("the epochs", state.Instance > settings.Instance && state.Workspace > settings.Workspace, err)
 			},
 		},
 		{
@@ -228,20 +228,20 @@ func epochSights() []sight {
 				one := ref(1)
 				one.TokenID = fmt.Sprint("token-", round)
 				state, err := s.Epochs.Read(background, one)
-				return saw("revoked", state.Revoked, err)
+				return checkSeen("revoked", state.Revoked, err)
 			},
 		},
 	}
 }
 
-func saw(what string, seen bool, err error) error {
+func checkSeen(what string, seen bool, err error) error {
 	if err == nil && !seen {
 		err = fmt.Errorf("the replica does not see %s", what)
 	}
 	return err
 }
 
-func sawNone(err error) error {
+func checkDeleted(err error) error {
 	if err == nil {
 		return errors.New("the replica still sees the record")
 	}
