@@ -22,23 +22,23 @@ type change struct {
 // apply executes a change, and waits until as many replicas have it as the configuration
 // requires.
 func (db *Driver) apply(ctx context.Context, c change) error {
-	made, need := db.call(c), db.cfg.WaitReplicas
+	write, need := db.call(c), db.cfg.WaitReplicas
 	if need == 0 && db.replicated.Load() {
 		need = 1
 	}
-	replicated, err := db.sendChange(ctx, made, need)
+	replicated, err := db.sendChange(ctx, write, need)
 	if err == nil && replicated && need == 0 {
 		// This process sees a replica for the first time. The change is sent again. It
 		// is made only once, but gives WAIT a write to wait for (see change.lua).
-		_, err = db.sendChange(ctx, made, 1)
+		_, err = db.sendChange(ctx, write, 1)
 	}
 	return err
 }
 
 // sendChange sends a change and waits for need replicas. With the default configuration
 // it also reports whether the server has replicas; without any, it does not fail.
-func (db *Driver) sendChange(ctx context.Context, made *call, need int) (replicated bool, err error) {
-	calls := []*call{made}
+func (db *Driver) sendChange(ctx context.Context, write *call, need int) (replicated bool, err error) {
+	calls := []*call{write}
 	wait, role := command("wait", need, db.cfg.WaitTimeout.Milliseconds()), command("role")
 	if need > 0 {
 		calls = append(calls, wait)
@@ -50,7 +50,7 @@ func (db *Driver) sendChange(ctx context.Context, made *call, need int) (replica
 	if err := db.send(ctx, calls...); err != nil {
 		return false, err
 	}
-	if err := statusError(made.text()); err != nil {
+	if err := statusError(write.text()); err != nil {
 		return false, err
 	}
 	if db.cfg.WaitReplicas == 0 {

@@ -42,7 +42,7 @@
 //	appendonly yes               otherwise a restart loses all since the last snapshot
 //	appendfsync always           otherwise (everysec) a crash of the machine loses the last second
 //	maxmemory-policy noeviction  otherwise revocations and spent one-time ids may be evicted
-//	min-replicas-to-write 1      with replicas: a master that lost them soon takes no writes
+//	min-replicas-to-write 1      with replicas: a master that has lost them stops taking writes
 //
 // [Driver.Check] reports which of the first three are missing. The first Watch logs them.
 //

@@ -62,8 +62,8 @@ func (e *epochs) revoking(tokenID string, r revocation) change {
 	}
 }
 
-// restore writes the revocations that this process remembers and that have not expired
-// again. Revocations that still exist are not changed and cause no notification.
+// restore writes again the revocations that this process remembers, except those that have
+// expired. Revocations that still exist are not changed and cause no notification.
 func (e *epochs) restore(ctx context.Context) error {
 	all := e.db.revocations.all()
 	if len(all) == 0 {

@@ -76,7 +76,7 @@ func (l layout) reason(err error, s *script) string {
 	if answer, ok := errors.AsType[redis.Error](err); ok {
 		return l.refusal(answer.Error(), s)
 	}
-	way, broken := errors.AsType[*net.OpError](err)
+	operation, broken := errors.AsType[*net.OpError](err)
 	for _, known := range []struct {
 		is   bool
 		text string
@@ -88,8 +88,8 @@ func (l layout) reason(err error, s *script) string {
 		{is[*net.DNSError](err), "the server's host name cannot be resolved"},
 		{errors.Is(err, syscall.ECONNREFUSED), "no server listens at the address"},
 		{errors.Is(err, context.DeadlineExceeded) || timedOut(err), "no answer in time"},
-		{broken && way.Op == "remote error", "the server ended the TLS handshake: it may require a client certificate"},
-		{broken && way.Op == "dial", "the server cannot be reached"},
+		{broken && operation.Op == "remote error", "the server ended the TLS handshake: it may require a client certificate"},
+		{broken && operation.Op == "dial", "the server cannot be reached"},
 		{errors.Is(err, redis.ErrClosed), "the client is closed"},
 		{broken || errors.Is(err, io.EOF), "the connection broke"},
 	} {
@@ -106,8 +106,8 @@ func is[E error](err error) bool {
 }
 
 func timedOut(err error) bool {
-	late, ok := errors.AsType[net.Error](err)
-	return ok && late.Timeout()
+	failure, ok := errors.AsType[net.Error](err)
+	return ok && failure.Timeout()
 }
 
 // refusal describes an error that a server answered.
@@ -120,7 +120,7 @@ func (l layout) refusal(text string, s *script) string {
 	}
 	// Each entry is a description and the prefixes of the texts that it describes.
 	for _, known := range [][]string{
-		{"the server is a replica and takes no writes", "READONLY "},
+		{"the server is a replica and takes no writes: connect to the master", "READONLY "},
 		{"the server's memory is full: raise maxmemory", "OOM "},
 		{"the server cannot write to its disk and takes no writes", "MISCONF "},
 		{"the server has fewer replicas than min-replicas-to-write requires, and takes no writes", "NOREPLICAS "},
@@ -129,9 +129,9 @@ func (l layout) refusal(text string, s *script) string {
 		{"the Cluster is down, or none of its nodes serves the slot", "CLUSTERDOWN "},
 		{"the slot is moving to another node of the Cluster", "TRYAGAIN ", "ASK "},
 		{"another node of the Cluster serves the slot: use redis.NewClusterClient, and grant +asking for slots that move", "MOVED "},
-		{"the server requires a password", "NOAUTH ", "ERR Protocol error: unauthenticated"},
+		{"the server requires a password: set it in the client's options", "NOAUTH ", "ERR Protocol error: unauthenticated"},
 		{"the server refuses the user's name or password, or the user is disabled", "WRONGPASS "},
-		{"the client sends a password, but the server has none", "ERR AUTH "},
+		{"the client sends a password, but the server has none: set one at the server", "ERR AUTH "},
 		{"the server is in protected mode: set a password or another bind address", "DENIED "},
 		{"a script blocks the server: SCRIPT KILL ends it unless it has written", "BUSY "},
 		{"another program wrote a key under the prefix: give each store its own prefix", "WRONGTYPE "},
@@ -194,8 +194,8 @@ func (s *script) commandsAt(text string) (commands []string) {
 }
 
 // quoted returns the quoted name that follows the given part of a server's text.
-func quoted(text, behind string) string {
-	_, rest, _ := strings.Cut(text, behind)
+func quoted(text, part string) string {
+	_, rest, _ := strings.Cut(text, part)
 	if rest == "" {
 		return ""
 	}

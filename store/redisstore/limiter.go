@@ -20,13 +20,13 @@ var errNegativeStep = errors.New("the step must not be negative")
 // window beyond 100 days counts as 100 days. A call whose answer was lost may have
 // counted. A server that was demoted and takes no writes gives store.ErrUnavailable, also
 // for a step of 0.
-func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (time.Duration, bool, error) {
-	if by < 0 {
+func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, step, window time.Duration) (time.Duration, bool, error) {
+	if step < 0 {
 		return 0, false, fail("advance limiter", errNegativeStep)
 	}
 	window = min(window, maxWindow)
 	c := evaluate(l.db.scripts.advance, []string{l.db.layout.limit(id)},
-		int64(by/time.Second), int64(by%time.Second), int64(window/time.Second), int64(window%time.Second))
+		int64(step/time.Second), int64(step%time.Second), int64(window/time.Second), int64(window%time.Second))
 	if err := l.db.sendByKey(ctx, c); err != nil {
 		return 0, false, fail("advance limiter", err)
 	}

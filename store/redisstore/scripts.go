@@ -18,7 +18,7 @@ type script struct {
 // scripts are the scripts in the directory of the same name.
 type scripts struct {
 	// These begin with change.lua.
-	create, update, remove, settings, deleteWorkspace, sweep, touch, rehash, purge, write, prune, revoke, ring, entries *script
+	create, update, remove, settings, deleteWorkspace, sweep, recordUses, rehash, purge, write, prune, revoke, ring, entries *script
 	// These do not.
 	read, page, advance, count, pruneDay *script
 }
@@ -35,7 +35,7 @@ func loadScripts() *scripts {
 	change := func(file string) *script { return load("change", file) }
 	return &scripts{
 		create: change("create"), update: change("update"), remove: change("delete"), settings: change("settings"),
-		deleteWorkspace: change("deleteworkspace"), sweep: change("sweep"), touch: change("touch"), rehash: change("rehash"),
+		deleteWorkspace: change("deleteworkspace"), sweep: change("sweep"), recordUses: change("recorduses"), rehash: change("rehash"),
 		purge: change("purge"), write: change("write"), prune: change("prune"), revoke: change("revoke"),
 		ring: change("ring"), entries: change("entries"),
 		read: load("read"), page: load("page"), advance: load("advance"), count: load("count"), pruneDay: load("pruneday"),

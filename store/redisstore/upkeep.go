@@ -22,7 +22,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		for _, use := range some {
 			args = append(args, use.Key, escape(use.Secret), instant(use.At))
 		}
-		if err := u.db.send(ctx, u.db.call(change{script: u.db.scripts.touch, args: args})); err != nil {
+		if err := u.db.send(ctx, u.db.call(change{script: u.db.scripts.recordUses, args: args})); err != nil {
 			return fail("record uses", err)
 		}
 	}

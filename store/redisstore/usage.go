@@ -36,7 +36,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	return fail("add usage", u.db.sendByKey(ctx, calls...))
 }
 
-// Days implements store.Usage.
+// ByDay implements store.Usage.
 func (u *usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	counts, err := u.counts(ctx, workspace, key, from, to)
 	return counts, fail("read usage", err)

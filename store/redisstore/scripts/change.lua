@@ -3,7 +3,7 @@
 -- ARGV: the channel; the notification, or ''; a random id; the caller's clock; the
 -- one-time id's value, or '', and how long to keep it; the number of preconditions,
 -- then of each 'key' or 'settings', the name and the version; the number of events,
--- then of each its id, place, text and the number of its workspace's log, or 0; then
+-- then of each its id, member, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
 local keys, created, names, settings, counts, deleting, tombstones, events, log, stream, ring, lists,
   receipt, once, byCreated, byName = unpack(KEYS)
@@ -42,8 +42,8 @@ local function flush()
   batches = {}
 end
 
--- raised is the epoch that follows: at least one more, and the server's clock in
--- microseconds, which Lua counts exactly until the year 2255.
+-- raised returns the next epoch: the larger of the old one plus one and the server's
+-- clock in microseconds, which Lua counts exactly until the year 2255.
 local function raised(old)
   local t = redis.call('TIME')
   return string.format('%.0f', math.max(tonumber(old) + 1, tonumber(t[1]) * 1e6 + tonumber(t[2])))
@@ -51,10 +51,11 @@ end
 
 local function following(version) return string.format('%.0f', tonumber(version) + 1) end
 
--- lifetime is how many milliseconds to keep what ends in the given number by the
--- caller's clock: longer by as much as that differs from the server's, since the clocks
--- of other callers may agree with the server's. At most a day for a clock that is behind,
--- and a century in all.
+-- lifetime returns for how many milliseconds to keep data that expires in the given
+-- number of milliseconds by the caller's clock. If that clock differs from the server's,
+-- the data is kept longer by the difference, since the clocks of other callers may agree
+-- with the server's: by a day at most if the caller's clock is behind, and for a century
+-- at most in all.
 local function lifetime(left)
   local ahead = (tonumber(now, 16) - 2^63) / 1000 - tonumber(redis.call('TIME')[1]) * 1000
   return string.format('%.0f', math.min(tonumber(left) + math.max(ahead, math.min(-ahead, 86400000)), 3.1536e12))
@@ -74,9 +75,9 @@ local function isDeleted(workspace)
   return deleted == '1'
 end
 
--- live returns the record of a key that was not deleted, alone or with its
--- workspace, and its workspace, escaped. Records are lines of words, see record.go; a
--- tombstone is '-' and when.
+-- live returns the record of a key, and its workspace, escaped. It returns nil if the
+-- key was deleted, alone or with its workspace. Records are lines of words, see record.go;
+-- a tombstone is '-' and the time of the deletion.
 local function live(id)
   local record = redis.call('HGET', keys, id)
   if not record or string.sub(record, 1, 1) == '-' then return nil end
@@ -85,8 +86,8 @@ local function live(id)
   return record, workspace
 end
 
--- placeByName is namePlace of record.go, of a name that is escaped as in layout.go.
-local function placeByName(name, id)
+-- nameMember is nameMember of record.go, for a name that is escaped as in layout.go.
+local function nameMember(name, id)
   if string.find(name, '%', 1, true) then
     name = string.gsub(name, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
     name = string.gsub(name, '%z', '\0\255')
@@ -94,13 +95,13 @@ local function placeByName(name, id)
   return name .. '\0\1' .. id
 end
 
--- tombstone replaces a key by its tombstone, when flush is called. byCreated and byName
--- must be the orders of its workspace.
+-- tombstone replaces a key by its tombstone when flush is called. byCreated and byName
+-- must be the sorted sets of its workspace.
 local function tombstone(id, record, when)
-  local place, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)')
-  place, name = place .. id, placeByName(name, id)
-  later('ZREM', created, place)
-  later('ZREM', byCreated, place)
+  local member, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)')
+  member, name = member .. id, nameMember(name, id)
+  later('ZREM', created, member)
+  later('ZREM', byCreated, member)
   later('ZREM', names, name)
   later('ZREM', byName, name)
   later('HSET', keys, id, '-' .. when)
@@ -108,9 +109,10 @@ local function tombstone(id, record, when)
 end
 
 -- commit ends every change: it writes the events and the one-time id, publishes the
--- notification, and leaves the receipt. A notification names the change before it, so that a number
--- which a failover used twice shows. The stream is read here and not in commit: if it
--- cannot be read, the script fails before anything is written, and Redis undoes nothing.
+-- notification, and leaves the receipt. A notification names the change before it, which
+-- shows if a failover used a number twice. The stream is read here and not in commit, so
+-- that a script that cannot read it fails before it has written anything: Redis would
+-- undo nothing.
 local streamN, streamLast = string.match(redis.call('GET', stream) or '0 ', '^(%d+) (.*)$')
 local function commit()
   for _, e in ipairs(added) do

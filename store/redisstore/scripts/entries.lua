@@ -1,5 +1,5 @@
--- Records entries of the host's lists, or removes one, if asked to. An
--- entry is "fingerprint until"; the latest until is ''.
+-- Records entries of the host's lists, or removes one if the first argument is 1. An
+-- entry is "fingerprint until"; an empty until means never, and is the latest.
 local forget, merged = take(), {}
 for _, e in ipairs(takeAll(2)) do
   local name, entry = unpack(e)

@@ -1,8 +1,8 @@
--- A key with the settings around it, and whether a token is revoked, of one
+-- Reads a key with its settings, and whether a token is revoked, all as of one
 -- moment. KEYS: keys, settings, counts, the token's revocation; ARGV: the id.
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not record or string.sub(record, 1, 1) == '-' then return false end
 local workspace = string.match(record, '^[^ ]* [^ ]* ([^ ]*)')
-local around = redis.call('HMGET', KEYS[2], 'w' .. workspace, 'i')
-return {record, around[1] or '', around[2] or '', redis.call('HGET', KEYS[3], workspace) or '',
+local found = redis.call('HMGET', KEYS[2], 'w' .. workspace, 'i')
+return {record, found[1] or '', found[2] or '', redis.call('HGET', KEYS[3], workspace) or '',
   redis.call('EXISTS', KEYS[4]) == 1 and '1' or ''}

@@ -1,4 +1,4 @@
--- Ends a token, whose revocation is the last key: the later end stays.
+-- Revokes a token. The last of KEYS holds its revocation. The later expiry stays.
 local till, life = take(), take()
 local found = redis.call('GET', KEYS[#KEYS])
 if found and found >= till then

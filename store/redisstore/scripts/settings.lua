@@ -1,9 +1,9 @@
 -- Saves the settings of a workspace, or of the instance with its reminders.
-local field, version, ends, rest, reminders = take(), take(), take(), take(), take()
+local field, version, revokeTokens, rest, reminders = take(), take(), take(), take(), take()
 local oldVersion, epoch, deleted = settingsOf(field)
 if deleted == '1' then return 'missing' end
 if oldVersion ~= version then return 'conflict' end
-if ends == '1' then epoch = raised(epoch) end
+if revokeTokens == '1' then epoch = raised(epoch) end
 redis.call('HSET', settings, field, following(version) .. ' ' .. epoch .. ' 0 ' .. rest)
 if reminders then redis.call('HSET', settings, 'r', reminders) end
 return commit()

@@ -1,17 +1,17 @@
 -- Replaces a key of the given version.
-local id, workspace, version, ends, text, name = take(), take(), take(), take(), take(), take()
+local id, workspace, version, revokeTokens, text, name = take(), take(), take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
 local oldVersion, epoch, kept, oldName, oldSecrets =
   string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*(.*)$')
-oldName = placeByName(oldName, id)
+oldName = nameMember(oldName, id)
 if oldVersion ~= version then return 'conflict' end
 -- A secret that the key had before keeps its creation and creator, its digest, its
 -- prefix and its last use, whatever the caller sent.
 local secret, old = '\n([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*)', {}
 for secretId, words in string.gmatch(oldSecrets, secret) do old[secretId] = words end
 text = string.gsub(text, secret, function(secretId, words) return '\n' .. secretId .. ' ' .. (old[secretId] or words) end)
-if ends == '1' then epoch = raised(epoch) end
+if revokeTokens == '1' then epoch = raised(epoch) end
 redis.call('HSET', keys, id, following(version) .. ' ' .. epoch .. ' ' .. kept .. '\n' .. text)
 if oldName ~= name then
   redis.call('ZREM', names, oldName)

@@ -51,7 +51,7 @@ func TestErrorTexts(t *testing.T) {
 		want string
 		read bool // reads are answered
 	}{
-		{name: "READONLY", hurt: follow("1"), want: "the server is a replica and takes no writes"},
+		{name: "READONLY", hurt: follow("1"), want: "the server is a replica and takes no writes: connect to the master"},
 		{name: "MASTERDOWN", args: []string{"--replica-serve-stale-data", "no"}, hurt: follow("1"), want: "the server is a replica that has lost its master"},
 		{name: "LOADING", args: []string{"--loading-process-events-interval-bytes", "1024", "--key-load-delay", "5000"},
 			hurt: func(t *testing.T, server *redis.Client) {
@@ -62,7 +62,7 @@ func TestErrorTexts(t *testing.T) {
 		{name: "OOM", hurt: set("maxmemory", "1"), want: "the server's memory is full: raise maxmemory", read: true},
 		{name: "NOREPLICAS", hurt: set("min-replicas-to-write", "1"),
 			want: "the server has fewer replicas than min-replicas-to-write requires, and takes no writes"},
-		{name: "NOAUTH", hurt: set("requirepass", "secret"), want: "the server requires a password"},
+		{name: "NOAUTH", hurt: set("requirepass", "secret"), want: "the server requires a password: set it in the client's options"},
 		{name: "a command that was renamed", args: []string{"--rename-command", "EVALSHA", ""},
 			want: "the server does not know the command evalsha, or has renamed it"},
 		{name: "a command of a script that was renamed", args: []string{"--rename-command", "EXISTS", "there"},
@@ -105,7 +105,7 @@ func TestRefusedConnections(t *testing.T) {
 		want   string
 	}{
 		// The server closes such a connection, and the client opens another one.
-		{"no password", newClient(t, p.Addr()), "the server requires a password"},
+		{"no password", newClient(t, p.Addr()), "the server requires a password: set it in the client's options"},
 		{"another password", withoutRetries(t, redis.Options{Addr: p.Addr(), Password: "old"}),
 			"the server refuses the user's name or password, or the user is disabled"},
 		{"an unknown user", withoutRetries(t, redis.Options{Addr: p.Addr(), Username: "nobody", Password: "secret"}),
