@@ -77,7 +77,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 		return store.EventPage{}, refuse("%v", err)
 	}
 	if !storable(q.Workspace + q.Key + q.Action + q.ActorID) {
-		return store.EventPage{}, ctx.Err() // no event holds what cannot be kept
+		return store.EventPage{}, ctx.Err() // no event matches a text that cannot be stored
 	}
 	query, args := l.query(q, limit+1)
 	events, err := all(ctx, l.d, func(e *store.Event) []any {

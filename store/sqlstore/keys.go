@@ -49,7 +49,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 
 // insertKey adds a key; added becomes 0 if the id is taken.
 func (b *batch) insertKey(k *store.Key, added *int64) error {
-	secrets, err := keptSecrets(k.Secrets)
+	secrets, err := storedSecrets(k.Secrets)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	return fail(ctx, "update key", err)
 }
 
-func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
+func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error {
 	after := slices.Clone(k.Secrets)
 	for i := range after {
 		s := &after[i]
@@ -142,7 +142,7 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
 			s.Digest, s.Prefix, s.CreatedBy, s.Created, s.LastUsed = was.Digest, was.Prefix, was.CreatedBy, was.Created, was.LastUsed
 		}
 	}
-	secrets, err := keptSecrets(after)
+	secrets, err := storedSecrets(after)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
 	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, asked = ?, admin = ?, secrets = ?, resources = ?,
 		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, resources,
-		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, endTokens, k.ID)
+		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, revokeTokens, k.ID)
 	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
 	return nil
 }

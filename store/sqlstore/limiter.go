@@ -23,31 +23,31 @@ const (
 
 // Advance implements store.Limiter. A negative step is an error and counts
 // nothing. A window beyond 100 years counts as 100 years.
-func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
-	ahead, moved, err = l.advance(ctx, digest(id), by, min(max(window, 0), maxWindow))
+func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, step, window time.Duration) (ahead time.Duration, moved bool, err error) {
+	ahead, moved, err = l.advance(ctx, digest(id), step, min(max(window, 0), maxWindow))
 	if err != nil {
 		return 0, false, fail(ctx, "advance limiter", err)
 	}
 	return ahead, moved, nil
 }
 
-func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
-	if by < 0 {
+func (l *limiter) advance(ctx context.Context, id []byte, step, window time.Duration) (ahead time.Duration, moved bool, err error) {
+	if step < 0 {
 		return 0, false, refuse("the step must not be negative")
 	}
-	if by == 0 || by > window {
+	if step == 0 || step > window {
 		err = l.d.read(ctx, func(r *runner) error {
 			ahead, err = r.arrival(ctx, id)
 			return err
 		})
 	} else {
 		err = l.d.single(ctx, func(r *runner) error {
-			ahead, moved, err = r.move(ctx, id, by, window)
+			ahead, moved, err = r.move(ctx, id, step, window)
 			return err
 		})
 		if !moved {
 			// A PostgreSQL statement does not see rows that were committed after it began.
-			ahead = max(ahead, window-by+1)
+			ahead = max(ahead, window-step+1)
 		}
 	}
 	if err != nil {

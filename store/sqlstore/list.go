@@ -60,17 +60,17 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 	case store.ByExpiry:
 		column = "k.not_after"
 	default:
-		return "", refuse("unknown sort order")
+		return "", refuse("unknown order: use \"created\", \"name\", \"last_used\" or \"expires\"")
 	}
 	if q.Workspace == "" {
-		return "", refuse("the order %q is for one workspace only", q.Sort)
+		return "", refuse("the order %q needs a workspace: name one in the query", q.Sort)
 	}
 	w, err := (&settings{t.d}).workspace(ctx, q.Workspace)
 	if err != nil {
 		return "", err
 	}
 	if w.Keys > store.MaxSorted {
-		return "", refuse("the order %q is for workspaces of at most %d keys", q.Sort, store.MaxSorted)
+		return "", refuse("the order %q is for workspaces of at most %d keys: use another order", q.Sort, store.MaxSorted)
 	}
 	return column, nil
 }
@@ -79,9 +79,9 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 	b := &listing{dialect: t.d.dialect}
 	from, id := "{p}keys k", "k.id"
 	// The makers table finds the keys of a creator without reading all keys.
-	if maker := cmp.Or(q.CreatorID, q.CreatedBy.ID); maker != "" {
+	if creator := cmp.Or(q.CreatorID, q.CreatedBy.ID); creator != "" {
 		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
-		b.equal("m.maker", maker)
+		b.equal("m.maker", creator)
 		if column == "k.created" {
 			column, id = "m.made", "m.key_id" // the index of the makers table has this order
 		}

@@ -37,7 +37,7 @@ type lockedWorkspace struct {
 	deleted       bool
 }
 
-// heldKey is the key that is changed.
+// lockedKey is the key that is changed.
 type lockedKey struct {
 	version   int64 // 0: there is no such key
 	workspace string
@@ -61,19 +61,19 @@ func (b *batch) lock(c *store.Change, stripe int, l locks) *lockedState {
 	for _, row := range l.rows(c.Preconditions) {
 		switch {
 		case row.Key == "" && row.Workspace == "" && l.settings:
-			b.keep(row, &h.instance)
+			b.checkUnchanged(row, &h.instance)
 		case row.Key == "" && row.Workspace == "":
 			b.require("stripes", stripe, row.Version)
 		case row.Key == "":
 			if h.workspaces[row.Workspace] == nil {
 				h.workspaces[row.Workspace] = b.lockWorkspace(row.Workspace, l)
 			}
-			b.keep(row, &h.workspaces[row.Workspace].version)
+			b.checkUnchanged(row, &h.workspaces[row.Workspace].version)
 		case row.Key == l.keyID:
 			if h.key == nil {
 				h.key = b.lockKey(row.Key)
 			}
-			b.keep(row, &h.key.version)
+			b.checkUnchanged(row, &h.key.version)
 		default:
 			b.require("keys", row.Key, row.Version)
 		}
@@ -105,9 +105,9 @@ func (l *locks) rows(preconditions []store.Precondition) []lockedRow {
 	return rows
 }
 
-// keep adds the check that a row which the change depends on still has its version. A
-// missing key has version 0 and fails the check.
-func (b *batch) keep(row lockedRow, version *int64) {
+// checkUnchanged adds the check that a row which the change depends on still has its
+// version. A missing key has version 0 and fails the check.
+func (b *batch) checkUnchanged(row lockedRow, version *int64) {
 	b.check(func() error {
 		if !row.own && (row.Version != *version || row.Key != "" && *version == 0) {
 			return store.ErrConflict

@@ -71,8 +71,8 @@ func asJSON[T any](list []T) (string, error) {
 	return string(text), nil
 }
 
-// keptSecrets returns the stored form of secrets.
-func keptSecrets(secrets []store.Secret) (string, error) {
+// storedSecrets returns the stored form of secrets.
+func storedSecrets(secrets []store.Secret) (string, error) {
 	kept := make([]store.Secret, len(secrets))
 	for i, s := range secrets {
 		s.Created, s.NotAfter, s.LastUsed = s.Created.UTC(), s.NotAfter.UTC(), s.LastUsed.UTC()

@@ -53,7 +53,8 @@
 // MariaDB 10.11). Once a call that disables a key has returned, all nodes refuse the
 // key: each query waits until its node has applied what the cluster has committed. The
 // nodes compare only the rows that transactions wrote, so a change also writes the rows
-// that its decision is based on.
+// that its decision is based on. This package sets what is marked "set"; what is marked
+// "yours" is for you to configure.
 //
 //	set    wsrep_sync_wait of the session and of each query, 7
 //	set    idle_transaction_timeout of the session, 2 s
@@ -121,8 +122,9 @@
 //
 // # Sessions
 //
-// Some settings of a session change the meaning of statements. Each of them is set or
-// checked on each connection, or has no effect:
+// Some settings of a session change the meaning of statements. On each connection this
+// package sets them, or refuses a connection with the wrong value. Others do not matter, or
+// are yours to configure:
 //
 //	PostgreSQL
 //	  set       the isolation of each transaction, READ COMMITTED

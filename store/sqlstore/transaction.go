@@ -193,7 +193,7 @@ const (
 // that takes no writes answered, do runs once more, since new connections may lead to
 // another server.
 func (d *Database) retry(ctx context.Context, do func() error) error {
-	moved := false
+	reconnected := false
 	for attempt := 1; ; attempt++ {
 		err := do()
 		most, step := attempts, min(attempt, 6)
@@ -205,13 +205,13 @@ func (d *Database) retry(ctx context.Context, do func() error) error {
 		switch {
 		case err == nil || attempt == most || ctx.Err() != nil:
 			return err
-		case (readOnly(err) || d.nodeLags(err)) && !moved:
-			moved = true
+		case (readOnly(err) || d.nodeLags(err)) && !reconnected:
+			reconnected = true
 			d.dropReadOnly(ctx)
 		case !d.retryable(err):
 			return err
 		default:
-			// The pause is random, up to 1 ms doubled step times.
+			// The pause is random, up to 1 ms times 2 to the power of step.
 			if ended := sleep(ctx, time.Duration(random()%int64(time.Millisecond<<step))); ended != nil {
 				return ended
 			}

@@ -13,11 +13,11 @@ import (
 // upkeep implements store.Upkeep.
 type upkeep struct{ d *Database }
 
-// touchAtOnce is the number of keys in one transaction of RecordUses: few enough that an
+// recordAtOnce is the number of keys in one transaction of RecordUses: few enough that an
 // update of one of them does not wait for long.
-const touchAtOnce = 100
+const recordAtOnce = 100
 
-// RecordUses implements store.Upkeep. It writes up to touchAtOnce keys in a transaction. After
+// RecordUses implements store.Upkeep. It writes up to recordAtOnce keys in a transaction. After
 // an error the remaining keys are not written; the call may be repeated with all uses.
 func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	if err := u.d.ready(ctx); err != nil {
@@ -28,10 +28,10 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		byKey[use.Key] = append(byKey[use.Key], use)
 	}
 	// All changes lock keys in the order of their ids.
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(byKey)), touchAtOnce) {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(byKey)), recordAtOnce) {
 		err := u.d.write(ctx, func(r *runner) error {
 			for _, id := range ids {
-				if err := r.touch(ctx, id, byKey[id]); err != nil && !errors.Is(err, store.ErrNotFound) {
+				if err := r.recordUses(ctx, id, byKey[id]); err != nil && !errors.Is(err, store.ErrNotFound) {
 					return err
 				}
 			}
@@ -44,7 +44,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	return nil
 }
 
-func (r *runner) touch(ctx context.Context, id string, uses []store.Use) error {
+func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) error {
 	k, err := r.lockSecrets(ctx, id)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (r *runner) touch(ctx context.Context, id string, uses []store.Use) error {
 	if !changed {
 		return nil
 	}
-	secrets, err := keptSecrets(k.Secrets)
+	secrets, err := storedSecrets(k.Secrets)
 	if err == nil {
 		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, secrets = ? WHERE id = ?`, k.LastUsed, secrets, id)
 	}
@@ -99,7 +99,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 			return store.ErrConflict
 		}
 		s.Digest = to
-		secrets, err := keptSecrets(k.Secrets)
+		secrets, err := storedSecrets(k.Secrets)
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	return fail(ctx, "add usage", err)
 }
 
-// Days implements store.Usage.
+// ByDay implements store.Usage.
 func (u *usage) ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	if !storable(workspace + key) {
 		workspace, key = "", "" // no counts have ids that cannot be stored

@@ -146,8 +146,9 @@ func (w *watch) readSince(ctx context.Context, last int64) (head int64, notifica
 // listenAgain is the pause before a listener that broke is called again.
 const listenAgain = time.Second
 
-// listen runs the host's listener, again if it ends. Polling goes on if it fails. The
-// function ready also wakes the stream, for changes before the listener was ready.
+// listen runs the host's listener, and runs it again when it ends. Polling goes on
+// meanwhile. The function ready also wakes the stream, for changes before the listener was
+// ready.
 func (w *watch) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", w.d.wakes.all, w.d.wakes.all) //nolint:errcheck // polling covers for it

@@ -75,10 +75,10 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     INDEX {p}keys_space_expiry (workspace, not_after, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
--- Who made each key, and who made one of its secrets.
+-- The creators of each key and of its secrets.
 CREATE TABLE IF NOT EXISTS {p}makers (
     maker  VARBINARY(1024) NOT NULL,
-    made   BIGINT NOT NULL, -- when the key was
+    made   BIGINT NOT NULL, -- when the key was created
     key_id VARBINARY(255) NOT NULL,
     PRIMARY KEY (maker, made, key_id),
     INDEX {p}makers_key (key_id)
@@ -123,7 +123,7 @@ CREATE TABLE IF NOT EXISTS {p}lists (
     list        VARBINARY(255) NOT NULL,
     name        VARBINARY(255) NOT NULL,
     fingerprint VARBINARY(255) NOT NULL,
-    until       BIGINT NOT NULL, -- 9223372036854775807 is not before it is removed
+    until       BIGINT NOT NULL, -- 9223372036854775807: until it is removed
     PRIMARY KEY (list, name)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 

@@ -71,10 +71,10 @@ CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
--- Who made each key, and who made one of its secrets.
+-- The creators of each key and of its secrets.
 CREATE TABLE {p}makers (
     maker  text COLLATE "C" NOT NULL,
-    made   bigint NOT NULL, -- when the key was
+    made   bigint NOT NULL, -- when the key was created
     key_id text COLLATE "C" NOT NULL,
     PRIMARY KEY (maker, made, key_id)
 );
@@ -124,7 +124,7 @@ CREATE TABLE {p}lists (
     list        text COLLATE "C" NOT NULL,
     name        text COLLATE "C" NOT NULL,
     fingerprint text COLLATE "C" NOT NULL,
-    until       bigint NOT NULL, -- 9223372036854775807 is not before it is removed
+    until       bigint NOT NULL, -- 9223372036854775807: until it is removed
     PRIMARY KEY (list, name)
 );
 

@@ -71,10 +71,10 @@ CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
--- Who made each key, and who made one of its secrets.
+-- The creators of each key and of its secrets.
 CREATE TABLE {p}makers (
     maker  BLOB NOT NULL,
-    made   INTEGER NOT NULL, -- when the key was
+    made   INTEGER NOT NULL, -- when the key was created
     key_id BLOB NOT NULL,
     PRIMARY KEY (maker, made, key_id)
 );
@@ -124,7 +124,7 @@ CREATE TABLE {p}lists (
     list        BLOB NOT NULL,
     name        BLOB NOT NULL,
     fingerprint BLOB NOT NULL,
-    until       INTEGER NOT NULL, -- 9223372036854775807 is not before it is removed
+    until       INTEGER NOT NULL, -- 9223372036854775807: until it is removed
     PRIMARY KEY (list, name)
 );
 
