@@ -67,8 +67,8 @@ func (r *Refusal) WriteOAuth(w http.ResponseWriter) {
 }
 
 // Log logs the error if the store is unavailable or the server failed. It logs
-// nothing if the client has closed the connection, since that is a cause of errors
-// too.
+// nothing if the client has closed the connection, since that may have caused the
+// error.
 func (r *Refusal) Log(ctx context.Context, log *slog.Logger, what string, err error, args ...any) {
 	switch args = append(args, "error", err); {
 	case errors.Is(ctx.Err(), context.Canceled):

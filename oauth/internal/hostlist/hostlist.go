@@ -27,9 +27,9 @@ const LongestToken = 24 * time.Hour
 // List is a list of the host. The first entry is used for everything new.
 type List []store.ListEntry
 
-// words returns the kind of an entry, as messages name it, and the field that lists
+// describe returns the kind of an entry, as messages name it, and the field that lists
 // it.
-func words(list store.ListName) (kind, field string) {
+func describe(list store.ListName) (kind, field string) {
 	switch list {
 	case store.Peppers:
 		return "pepper", "Config.Peppers"
@@ -44,7 +44,7 @@ func words(list store.ListName) (kind, field string) {
 // Title returns the name of an entry in messages and in apikey.Options.Withdrawn,
 // such as "pepper 3".
 func Title(e store.ListEntry) string {
-	kind, _ := words(e.List)
+	kind, _ := describe(e.List)
 	return kind + " " + e.Name
 }
 
@@ -65,15 +65,16 @@ func (l List) Find(e store.ListEntry) (store.ListEntry, bool) {
 	return l[i], true
 }
 
-// Check returns an error for each entry in use at the time now that the list has
-// with another fingerprint, or that it lacks and that is not withdrawn.
+// Check compares the list with the entries that are in use at the time now. It returns
+// an error for each one that has another fingerprint in the list, and for each one that
+// is neither listed nor withdrawn.
 func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) error {
 	var problems []error
 	for _, u := range used {
 		if !u.Until.IsZero() && !now.Before(u.Until) {
 			continue
 		}
-		_, field := words(u.List)
+		_, field := describe(u.List)
 		title := Title(u)
 		own, listed := l.Find(u)
 		switch {
@@ -103,7 +104,7 @@ func details(e store.ListEntry) string {
 func (l List) CheckWithdrawn(withdrawn []string) error {
 	var problems []error
 	for _, e := range l {
-		if _, field := words(e.List); slices.Contains(withdrawn, Title(e)) {
+		if _, field := describe(e.List); slices.Contains(withdrawn, Title(e)) {
 			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn names %s, which %s lists: remove it from one of them", Title(e), field))
 		}
 	}

@@ -67,7 +67,7 @@ func TestClaimsRefused(t *testing.T) {
 		"9068-07 nbf as text":                  `{"iat":1,"exp":1,"nbf":"10"}`,
 		"9068-07 nbf null":                     `{"iat":1,"exp":1,"nbf":null}`,
 		"9068-07 exp before 1970":              `{"iat":1,"exp":-1}`,
-		"9068-07 exp behind the year 9999":     `{"iat":1,"exp":253402300800}`,
+		"9068-07 exp after the year 9999":      `{"iat":1,"exp":253402300800}`,
 		"9068-07 exp beyond every number":      `{"iat":1,"exp":1e400}`,
 		"9068-07 key_exp as text":              `{"iat":1,"exp":1,"key_exp":"10"}`,
 		"two epochs":                           `{"iat":1,"exp":1,"epochs":[1,2]}`,

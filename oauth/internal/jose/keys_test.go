@@ -179,7 +179,7 @@ func TestNewSignerRefuses(t *testing.T) {
 	}
 }
 
-func TestPublicKeysThatAreNone(t *testing.T) {
+func TestUnusablePublicKeys(t *testing.T) {
 	for name, key := range map[string]jose.PublicKey{
 		"no EC key":           {Algorithm: jose.ES256, Key: (*ecdsa.PublicKey)(nil)},
 		"no RSA key":          {Algorithm: jose.RS256, Key: (*rsa.PublicKey)(nil)},
@@ -211,7 +211,7 @@ func TestDefaultKeyID(t *testing.T) {
 	require.Equal(t, before, after, "the secret is copied")
 }
 
-func TestSignRefusesATokenThatNobodyWouldTake(t *testing.T) {
+func TestSignRefusesATokenThatIsTooLong(t *testing.T) {
 	_, err := newSigner(t, jose.HS256, "").Sign(make([]byte, jose.MaxToken))
 	require.Error(t, err)
 }

@@ -93,7 +93,7 @@ func TestParseKeySet(t *testing.T) {
 		return text[:last] + string(digits[strings.IndexByte(digits, text[last])|1])
 	}
 	const (
-		taken = iota
+		accepted = iota
 		skipped
 		refused
 	)
@@ -103,12 +103,12 @@ func TestParseKeySet(t *testing.T) {
 		change map[string]any // nil removes
 		want   int
 	}{
-		{"as it is", ec, nil, taken},
-		{"without use", ec, map[string]any{"use": nil}, taken},
-		{"without alg", ec, map[string]any{"alg": nil}, taken},
-		{"RSA without alg", rs, map[string]any{"alg": nil}, taken},
-		{"for verifying", ec, map[string]any{"key_ops": []string{"verify"}}, taken},
-		{"unknown members", ec, map[string]any{"x5c": []string{"MIIB"}, "nbf": 1}, taken},
+		{"as it is", ec, nil, accepted},
+		{"without use", ec, map[string]any{"use": nil}, accepted},
+		{"without alg", ec, map[string]any{"alg": nil}, accepted},
+		{"RSA without alg", rs, map[string]any{"alg": nil}, accepted},
+		{"for verifying", ec, map[string]any{"key_ops": []string{"verify"}}, accepted},
+		{"unknown members", ec, map[string]any{"x5c": []string{"MIIB"}, "nbf": 1}, accepted},
 		{"use enc", ec, map[string]any{"use": "enc"}, skipped},
 		{"for signing", ec, map[string]any{"key_ops": []string{"sign"}}, skipped},
 		{"no kid", ec, map[string]any{"kid": nil}, skipped},
@@ -174,7 +174,7 @@ func TestParseKeySet(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Len(t, keys, 1-test.want)
-			if test.want == taken {
+			if test.want == accepted {
 				require.True(t, keys[0].Same(test.base))
 			}
 		})
@@ -195,17 +195,17 @@ func TestParseKeySetBounds(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, keys, jose.MaxKeySetKeys)
 	for name, data := range map[string][]byte{
-		"101 keys":           numbered(jose.MaxKeySetKeys + 1),
-		"64 KiB":             append(numbered(1), bytes.Repeat([]byte(" "), jose.MaxKeySet)...),
-		"B09 duplicate kid":  []byte(`{"keys":[` + string(one) + `,` + string(one) + `]}`),
-		"duplicate, skipped": []byte(`{"keys":[` + string(one) + `,{"kid":"k","kty":"oct"}]}`),
-		"no keys":            []byte(`{}`),
-		"keys null":          []byte(`{"keys":null}`),
-		"keys twice":         []byte(`{"keys":[],"keys":[]}`),
-		"Keys":               []byte(`{"Keys":[]}`),
-		"a key that is none": []byte(`{"keys":[1]}`),
-		"trailing":           append(numbered(1), '}'),
-		"empty":              nil,
+		"101 keys":                    numbered(jose.MaxKeySetKeys + 1),
+		"64 KiB":                      append(numbered(1), bytes.Repeat([]byte(" "), jose.MaxKeySet)...),
+		"B09 duplicate kid":           []byte(`{"keys":[` + string(one) + `,` + string(one) + `]}`),
+		"duplicate, skipped":          []byte(`{"keys":[` + string(one) + `,{"kid":"k","kty":"oct"}]}`),
+		"no keys":                     []byte(`{}`),
+		"keys null":                   []byte(`{"keys":null}`),
+		"keys twice":                  []byte(`{"keys":[],"keys":[]}`),
+		"Keys":                        []byte(`{"Keys":[]}`),
+		"a key that is not an object": []byte(`{"keys":[1]}`),
+		"trailing":                    append(numbered(1), '}'),
+		"empty":                       nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := jose.ParseKeySet(data)

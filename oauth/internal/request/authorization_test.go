@@ -20,7 +20,7 @@ func TestCredentials(t *testing.T) {
 		{"one space", []string{"Basic x"}, "x", nil},
 		{"several", []string{"Basic    x"}, "x", nil},
 		{"any case", []string{"bASIC x y "}, "x y ", nil},
-		{"a tab behind the space", []string{"Basic \tx"}, "\tx", nil},
+		{"a tab after the space", []string{"Basic \tx"}, "\tx", nil},
 		{"none", nil, "", request.ErrAbsent},
 		{"empty", []string{""}, "", request.ErrAbsent},
 		{"another scheme", []string{"Bearer x"}, "", request.ErrAbsent},

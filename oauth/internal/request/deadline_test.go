@@ -16,7 +16,7 @@ import (
 // the first wait for it.
 func TestDeadline(t *testing.T) {
 	type key struct{}
-	gone := errors.New("the caller is gone")
+	hungUp := errors.New("the caller hung up")
 	for name, what := range map[string]struct {
 		after  time.Duration
 		cancel bool // the parent, after that time
@@ -24,12 +24,12 @@ func TestDeadline(t *testing.T) {
 		err    error
 		cause  error
 	}{
-		"goes on":              {after: time.Second - 1},
-		"ends in time":         {after: time.Second, err: context.DeadlineExceeded, cause: context.DeadlineExceeded},
-		"long ago":             {after: time.Hour, err: context.DeadlineExceeded, cause: context.DeadlineExceeded},
-		"is stopped":           {stop: true, err: context.Canceled, cause: context.Canceled},
-		"the caller hangs up":  {cancel: true, err: context.Canceled, cause: gone},
-		"first one, then both": {cancel: true, stop: true, err: context.Canceled, cause: gone},
+		"before its end":                       {after: time.Second - 1},
+		"at its end":                           {after: time.Second, err: context.DeadlineExceeded, cause: context.DeadlineExceeded},
+		"long after its end":                   {after: time.Hour, err: context.DeadlineExceeded, cause: context.DeadlineExceeded},
+		"stopped":                              {stop: true, err: context.Canceled, cause: context.Canceled},
+		"canceled by the caller":               {cancel: true, err: context.Canceled, cause: hungUp},
+		"canceled by the caller, then stopped": {cancel: true, stop: true, err: context.Canceled, cause: hungUp},
 	} {
 		for _, waits := range []bool{true, false} {
 			t.Run(map[bool]string{true: name + ", waited for", false: name + ", asked"}[waits], func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestDeadline(t *testing.T) {
 					require.NoError(t, ctx.Err())
 					<-time.After(what.after) // of the clock in the bubble
 					if what.cancel {
-						cancel(gone)
+						cancel(hungUp)
 					}
 					if what.stop {
 						ctx.Stop()
@@ -73,8 +73,8 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// A context made of it ends with it, and starts no goroutine of its own.
-func TestDeadlineHandsOn(t *testing.T) {
+// A child context ends with it, and starts no goroutine of its own.
+func TestDeadlineEndsItsChildren(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := request.WithTimeout(t.Context(), time.Second)
 		child, cancel := context.WithTimeout(ctx, time.Hour)

@@ -225,9 +225,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 
 // Unreadable returns the refusal for a body that could not be read.
 func Unreadable(w http.ResponseWriter, err error) *answer.Refusal {
-	var over *http.MaxBytesError
+	var tooLong *http.MaxBytesError
 	switch {
-	case errors.As(err, &over):
+	case errors.As(err, &tooLong):
 		return tooLarge(w)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		stopReading(w)

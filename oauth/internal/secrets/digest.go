@@ -239,7 +239,7 @@ type digester struct {
 	version     int
 	fingerprint string // empty without a pepper
 	label       string // first part of the stored form: algorithm, pepper version
-	fresh       func() hash.Hash
+	newHash     func() hash.Hash
 	states      sync.Pool // of *hashState
 }
 
@@ -251,13 +251,13 @@ type hashState struct {
 func newDigester(version int, key []byte) *digester {
 	s := &digester{version: version}
 	if version == 0 {
-		s.label, s.fresh = plainSHA256+"$0$", sha256.New
+		s.label, s.newHash = plainSHA256+"$0$", sha256.New
 		return s
 	}
 	key = append([]byte(nil), key...)
 	s.fingerprint = hostlist.Fingerprint(key)
 	s.label = hmacSHA256 + "$" + strconv.Itoa(version) + "$"
-	s.fresh = func() hash.Hash { return hmac.New(sha256.New, key) }
+	s.newHash = func() hash.Hash { return hmac.New(sha256.New, key) }
 	return s
 }
 
@@ -274,7 +274,7 @@ func (s *digester) matches(stored string, sum [sha256.Size]byte) bool {
 func (s *digester) sum(b Binding) (sum [sha256.Size]byte) {
 	st, pooled := s.states.Get().(*hashState)
 	if !pooled {
-		st = &hashState{hash: s.fresh(), message: make([]byte, 0, pooledBytes)}
+		st = &hashState{hash: s.newHash(), message: make([]byte, 0, pooledBytes)}
 	}
 	m := st.message[:0]
 	for _, part := range [...]string{digestDomain, b.KeyID, b.Workspace, b.SecretID, b.Secret} {

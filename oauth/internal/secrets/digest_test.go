@@ -57,7 +57,7 @@ func TestVerify(t *testing.T) {
 	old := hasher(t, pepper1).Digest(bound)
 	newer := hasher(t, pepper5).Digest(bound)
 	bare := hasher(t).Digest(bound)
-	moved := func(change func(*secrets.Binding)) secrets.Binding {
+	changed := func(change func(*secrets.Binding)) secrets.Binding {
 		b := bound
 		change(&b)
 		return b
@@ -73,12 +73,12 @@ func TestVerify(t *testing.T) {
 		{"B01 an old pepper verifies and is outdated", old, bound, true, true, nil},
 		{"B01 a digest from before peppers verifies and is outdated", bare, bound, true, true, nil},
 		{"B31 a higher pepper verifies and is not rewritten", newer, bound, true, false, nil},
-		{"B01 a row with another row's digest: key id", own, moved(func(b *secrets.Binding) { b.KeyID = "key-2" }), false, false, nil},
-		{"B01 a row with another row's digest: workspace", own, moved(func(b *secrets.Binding) { b.Workspace = "team-b" }), false, false, nil},
-		{"B01 a row with another row's digest: secret id", own, moved(func(b *secrets.Binding) { b.SecretID = "s-2" }), false, false, nil},
-		{"B01 parts do not run into each other", own, moved(func(b *secrets.Binding) { b.KeyID, b.Workspace = "key-1t", "eam-a" }), false, false, nil},
-		{"wrong secret", own, moved(func(b *secrets.Binding) { b.Secret = "lk_secreT" }), false, false, nil},
-		{"wrong secret under an old pepper", old, moved(func(b *secrets.Binding) { b.Secret = "" }), false, false, nil},
+		{"B01 a row with another row's digest: key id", own, changed(func(b *secrets.Binding) { b.KeyID = "key-2" }), false, false, nil},
+		{"B01 a row with another row's digest: workspace", own, changed(func(b *secrets.Binding) { b.Workspace = "team-b" }), false, false, nil},
+		{"B01 a row with another row's digest: secret id", own, changed(func(b *secrets.Binding) { b.SecretID = "s-2" }), false, false, nil},
+		{"B01 parts do not run into each other", own, changed(func(b *secrets.Binding) { b.KeyID, b.Workspace = "key-1t", "eam-a" }), false, false, nil},
+		{"wrong secret", own, changed(func(b *secrets.Binding) { b.Secret = "lk_secreT" }), false, false, nil},
+		{"wrong secret under an old pepper", old, changed(func(b *secrets.Binding) { b.Secret = "" }), false, false, nil},
 		{"B01 unknown pepper version", strings.Replace(own, "$3$", "$4$", 1), bound, false, false, secrets.ErrPepper},
 		{"B01 another pepper's version", strings.Replace(own, "$3$", "$1$", 1), bound, false, false, nil},
 		{"version 0 with a key's algorithm", strings.Replace(own, "$3$", "$0$", 1), bound, false, false, secrets.ErrDigest},
@@ -90,7 +90,7 @@ func TestVerify(t *testing.T) {
 		{"empty", "", bound, false, false, secrets.ErrDigest},
 		{"cut off", own[:len(own)-1], bound, false, false, secrets.ErrDigest},
 		{"longer", own + "A", bound, false, false, secrets.ErrDigest},
-		{"a line break behind the characters", "sha256$0$" + strings.Repeat("A", 43) + "\n", bound, false, false, secrets.ErrDigest},
+		{"a line break after the characters", "sha256$0$" + strings.Repeat("A", 43) + "\n", bound, false, false, secrets.ErrDigest},
 		{"the sum alone", own[len(own)-43:], bound, false, false, secrets.ErrDigest},
 		{"line breaks for characters", "sha256$0$" + strings.Repeat("A", 40) + "\n\n\n", bound, false, false, secrets.ErrDigest},
 		{"no base64", own[:len(own)-1] + "$", bound, false, false, secrets.ErrDigest},

@@ -76,7 +76,8 @@ func Parse(prefix, text string) (Secret, error) {
 	return Of(prefix, text), nil
 }
 
-// PrefixOf returns the one of prefixes with which text has the form of a secret.
+// PrefixOf returns the first of prefixes with which text has the form of a secret, and
+// whether there is one.
 func PrefixOf(text string, prefixes []string) (string, bool) {
 	for _, prefix := range prefixes {
 		if strings.HasPrefix(text, prefix) && check(prefix, text) == nil {

@@ -291,8 +291,8 @@ func TestCheckPrefix(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	t.Run("B25 no two are equal", func(t *testing.T) {
-		// 64 bits of each, so that ten million fit into memory: two in
-		// different ones collide once in 370,000 runs.
+		// 64-bit hashes of the ids, so that ten million fit into memory. Two different
+		// ids have the same hash in one of 370,000 runs.
 		n, seed := harness.Rounds(100_000, 10_000_000), maphash.MakeSeed()
 		ids, secretIDs := make([]uint64, n), make([]uint64, n)
 		for i := range n {

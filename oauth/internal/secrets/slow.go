@@ -127,9 +127,9 @@ func parsePBKDF2(digest string) (SlowVerifier, error) {
 	if len(fields) != 5 {
 		return nil, errors.New("it is a malformed PBKDF2 string")
 	}
-	fresh := sha256.New
+	newHash := sha256.New
 	if strings.HasPrefix(digest, pbkdf2SHA512) {
-		fresh = sha512.New
+		newHash = sha512.New
 	}
 	numbers, err := parameters(fields[2], parameter{"i", minPBKDF2Iterations, maxPBKDF2Iterations}, parameter{"l", minSum, maxPart})
 	if err != nil {
@@ -143,7 +143,7 @@ func parsePBKDF2(digest string) (SlowVerifier, error) {
 		return nil, errors.New("its hash must have as many bytes as its parameter l says")
 	}
 	return func(secret string) (bool, error) {
-		got, err := pbkdf2.Key(fresh, secret, salt, int(numbers[0]), len(sum))
+		got, err := pbkdf2.Key(newHash, secret, salt, int(numbers[0]), len(sum))
 		if err != nil {
 			return false, fmt.Errorf("PBKDF2: %w", err)
 		}

@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// MaxDepth is the maximum nesting of objects and arrays, with the outermost.
+// MaxDepth is the maximum nesting of objects and arrays, including the outermost one.
 const MaxDepth = 32
 
 // Member is one member of an object.
