@@ -24,7 +24,7 @@ func (e *staleError) Unwrap() error { return e.error }
 func retry[T any](attempt func() (T, error)) (T, error) {
 	for n := 1; ; n++ {
 		result, err := attempt()
-		if _, moved := errors.AsType[*staleError](err); !moved || n == maxAttempts {
+		if _, stale := errors.AsType[*staleError](err); !stale || n == maxAttempts {
 			return result, err
 		}
 	}

@@ -78,9 +78,9 @@ var operations = []operation{
 // stage is a service in which a key changes another one.
 type stage struct {
 	*rig
-	direct *rig // on the same store, past what disturbs the other
-	maker  apikey.Key
-	target apikey.Key
+	direct  *rig // on the same store, without the interference
+	creator apikey.Key
+	target  apikey.Key
 }
 
 func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call string) error, keys func(store.Keys) store.Keys) *stage {
@@ -92,7 +92,7 @@ func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call 
 		st.Keys = keys(st.Keys)
 	}
 	s.rig = rigOn(t, harness.Tapped(st, disturb, "Keys.Create", "Keys.Update", "Keys.Delete"), imported)
-	s.maker, _ = s.direct.create(admin, "team-a", "keys.save keys.delete")
+	s.creator, _ = s.direct.create(admin, "team-a", "keys.save keys.delete")
 	s.target, _ = s.direct.create(owner, "team-a", "")
 	if o.name == "Enable" {
 		require.NoError(t, errOf(s.direct.Disable(t.Context(), owner, s.target.ID, 0)))
@@ -120,12 +120,12 @@ func TestPreconditionsOfChanges(t *testing.T) {
 					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", true))
 					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", false))
 				}
-				_, err = s.direct.Update(t.Context(), admin, s.maker.ID, apikey.Changes{Name: ptr("leaked")})
+				_, err = s.direct.Update(t.Context(), admin, s.creator.ID, apikey.Changes{Name: ptr("leaked")})
 				require.NoError(t, err)
 				actor, want := owner, []store.Precondition(nil)
 				if byKey {
-					actor = asKey(s.maker)
-					want = append(want, store.Precondition{Key: s.maker.ID, Version: 2})
+					actor = asKey(s.creator)
+					want = append(want, store.Precondition{Key: s.creator.ID, Version: 2})
 				}
 				if o.gives {
 					want = append(want, store.Precondition{Workspace: "team-a", Version: 4}, store.Precondition{Version: 1})
@@ -138,9 +138,9 @@ func TestPreconditionsOfChanges(t *testing.T) {
 	t.Run("B27 Create in another workspace than the key's own", func(t *testing.T) {
 		var last store.Change
 		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
-		maker, _ := s.direct.create(admin, "team-b", "admin.keys.save")
-		require.NoError(t, operations[0].do(s.rig, asKey(maker), apikey.Key{}))
-		require.ElementsMatch(t, []store.Precondition{{Key: maker.ID, Version: 1}, {Workspace: "team-a"}, {Workspace: "team-b"}, {}}, last.Preconditions)
+		creator, _ := s.direct.create(admin, "team-b", "admin.keys.save")
+		require.NoError(t, operations[0].do(s.rig, asKey(creator), apikey.Key{}))
+		require.ElementsMatch(t, []store.Precondition{{Key: creator.ID, Version: 1}, {Workspace: "team-a"}, {Workspace: "team-b"}, {}}, last.Preconditions)
 	})
 	t.Run("B27 a restored key", func(t *testing.T) {
 		var last store.Change
@@ -169,16 +169,16 @@ func TestDecidedAgain(t *testing.T) {
 			settings  bool // it is a change of settings, which only those that give ask
 			want      func(*testing.T, error)
 		}{
-			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.maker.ID, 0)) }, false, forbidden},
-			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.maker.ID, 0) }, false, forbidden},
+			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.creator.ID, 0)) }, false, forbidden},
+			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.creator.ID, 0) }, false, forbidden},
 			{"its key lost the right", func(s *stage) error {
-				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Permissions: ptr(perms("project.list"))}))
+				return errOf(s.direct.Update(ctx, admin, s.creator.ID, apikey.Changes{Permissions: ptr(perms("project.list"))}))
 			}, false, func(t *testing.T, err error) {
 				t.Helper()
 				require.ErrorIs(t, err, store.ErrNotFound, "it has no right in the workspace")
 			}},
 			{"its key was renamed", func(s *stage) error {
-				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
+				return errOf(s.direct.Update(ctx, admin, s.creator.ID, apikey.Changes{Name: ptr("renamed")}))
 			}, false, succeeds},
 			{"keys were switched off", func(s *stage) error {
 				return rules(s.direct, func(in *store.InstanceSettings) { in.KeysOff = true })
@@ -198,7 +198,7 @@ func TestDecidedAgain(t *testing.T) {
 					return nil
 				}, nil)
 				before := len(s.events(store.EventQuery{Key: s.target.ID}))
-				err := s.note(o.do(s.rig, asKey(s.maker), s.target))
+				err := s.note(o.do(s.rig, asKey(s.creator), s.target))
 				if tc.settings && !o.gives {
 					require.NoError(t, err, "a change that only takes away has no settings as a precondition")
 					require.Equal(t, 1, calls)
@@ -233,9 +233,9 @@ func TestAttemptsAreBounded(t *testing.T) {
 			calls := 0
 			s = newStage(t, o, func(context.Context, string) error {
 				calls++
-				return errOf(s.direct.Update(t.Context(), admin, s.maker.ID, apikey.Changes{Name: ptr(strings.Repeat("x", calls))}))
+				return errOf(s.direct.Update(t.Context(), admin, s.creator.ID, apikey.Changes{Name: ptr(strings.Repeat("x", calls))}))
 			}, nil)
-			require.ErrorIs(t, s.note(o.do(s.rig, asKey(s.maker), s.target)), store.ErrConflict)
+			require.ErrorIs(t, s.note(o.do(s.rig, asKey(s.creator), s.target)), store.ErrConflict)
 			require.Equal(t, 100, calls)
 		})
 	}
@@ -314,18 +314,18 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s *stage
-			var maker apikey.Key
+			var creator apikey.Key
 			creations := 0
 			s = newStage(t, operation{}, func(context.Context, string) error {
 				if creations++; creations > 1 {
 					return nil
 				}
-				return errOf(s.direct.Update(ctx, admin, maker.ID, tc.meanwhile))
+				return errOf(s.direct.Update(ctx, admin, creator.ID, tc.meanwhile))
 			}, nil)
-			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} })
+			creator, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} })
 			var shown []apikey.Key
 			var secrets []string
-			key, secret := s.create(asKey(maker), "team-a", "", func(spec *apikey.Spec) {
+			key, secret := s.create(asKey(creator), "team-a", "", func(spec *apikey.Spec) {
 				spec.BeforeStore = func(_ context.Context, k apikey.Key, secret apikey.Secret) error {
 					shown, secrets = append(shown, k), append(secrets, secret.Reveal())
 					return nil
@@ -348,9 +348,9 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 			if creations++; creations > 1 {
 				return nil
 			}
-			return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
+			return errOf(s.direct.Update(ctx, admin, s.creator.ID, apikey.Changes{Name: ptr("renamed")}))
 		}, nil)
-		_, err := s.Import(ctx, asKey(s.maker), apikey.ImportSpec{
+		_, err := s.Import(ctx, asKey(s.creator), apikey.ImportSpec{
 			Spec: apikey.Spec{Workspace: "team-a", Name: "old", BeforeStore: func(context.Context, apikey.Key, apikey.Secret) error { calls++; return nil }},
 			ID:   "legacy", Secret: "hunter2",
 		})

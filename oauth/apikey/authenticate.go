@@ -177,7 +177,7 @@ func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool,
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range p.found.Key.Secrets {
 		kept := &p.found.Key.Secrets[i]
-		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || ended(kept.NotAfter, p.now) {
+		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || expired(kept.NotAfter, p.now) {
 			continue
 		}
 		if proved, outdated, err = s.hasher.Verify(kept.Digest, b); err != nil {
@@ -204,7 +204,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 		}
 	}()
 	for _, kept := range p.found.Key.Secrets {
-		if ended(kept.NotAfter, p.now) || kept.ID == secrets.ID(plain) {
+		if expired(kept.NotAfter, p.now) || kept.ID == secrets.ID(plain) {
 			continue
 		}
 		if secrets.IsSlow(kept.Digest) {
@@ -326,7 +326,7 @@ func outage(err error) error {
 }
 
 // ended reports whether the instant notAfter has come. Zero is never.
-func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
+func expired(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
 // forPolicies returns k as policies get it: without digests, and without its epoch, which
 // the store sets on a write.

@@ -93,8 +93,8 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if !standing.Live() {
 		return &ForbiddenError{Action: "act", Reason: standing.Text}
 	}
-	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
-		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
+	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !expired(s.NotAfter, now) }) {
+		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has expired or was retired; log in with another one."}
 	}
 	p.key, p.found, p.end = &found.Key, &found, standing.Expires
 	p.workspaces = []string{found.Key.Workspace}

@@ -31,7 +31,7 @@ type Changes struct {
 // Rotation are the options of Rotate.
 type Rotation struct {
 	// Grace is how long the other secrets still work, from 0 to 366 days. 0: they
-	// and every token issued for them end at once.
+	// are retired and every token issued for them is revoked at once.
 	Grace time.Duration
 	// Changes are made to the key in the same write.
 	Changes Changes
@@ -56,7 +56,7 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 	})
 }
 
-// Rotate adds a new secret, and ends the others after the grace. The secret is
+// Rotate adds a new secret, and lets the others expire after the grace. The secret is
 // returned here and can never be read again. A key may rotate its own secret. If
 // two rotations run at once, one succeeds and the other returns store.ErrConflict.
 func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
@@ -83,7 +83,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			for _, old := range k.Secrets {
 				// A later expiry applies to the new secret, not to the old ones.
 				old.NotAfter = earlier(earlier(now.Add(r.Grace), old.NotAfter), expiry)
-				if !ended(old.NotAfter, now) {
+				if !expired(old.NotAfter, now) {
 					kept = append(kept, old)
 				}
 			}
@@ -110,10 +110,10 @@ type alteration struct {
 	address netip.Addr
 	once    *store.OnceID
 	now     time.Time
-	// gives: the action gives a secret or enables the key, whatever else it
+	// gives says that the action gives a secret or enables the key, whatever else it
 	// changes.
 	gives bool
-	// narrows: the action only takes away, so a later attempt accepts any other
+	// narrows says that the action only takes away, so a later attempt accepts any other
 	// change made to the key since the first one.
 	narrows bool
 	apply   func(p powers, k *store.Key, now time.Time) error
@@ -166,7 +166,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if err != nil {
 		return Key{}, err
 	}
-	change.Once, change.Preconditions, change.RevokeTokens = spend(a.once, id), conditions, endsTokens(&before, &after)
+	change.Once, change.Preconditions, change.RevokeTokens = spend(a.once, id), conditions, revokesTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
 		return Key{}, writeError(a.action, err)
 	}
@@ -226,11 +226,11 @@ func widens(before, after *store.Key) bool {
 		lacks(before.Resources, after.Resources)
 }
 
-// endsTokens reports whether the change must raise the key's epoch, because older
-// tokens would allow more than the key does now. If one secret ends, its own tokens
-// end without that. If all end, the epoch is raised too, for a verifier that checks
-// only epochs.
-func endsTokens(before, after *store.Key) bool {
+// revokesTokens reports whether the change must raise the key's epoch, because older
+// tokens would allow more than the key does now. If one secret is removed, its own
+// tokens are revoked without that. If all are removed, the epoch is raised too, for a
+// verifier that checks only epochs.
+func revokesTokens(before, after *store.Key) bool {
 	stays := func(secret store.Secret) bool {
 		return slices.ContainsFunc(before.Secrets, func(old store.Secret) bool { return old.ID == secret.ID })
 	}

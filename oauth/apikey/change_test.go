@@ -112,7 +112,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 	require.Len(t, r.events(store.EventQuery{Key: key.ID}), 10, "the events of a deleted key stay")
 }
 
-func TestUpdateEndsTokensThatSayTooMuch(t *testing.T) {
+func TestUpdateRevokesTokensThatAllowTooMuch(t *testing.T) {
 	hour := func(n int) *apikey.Expiry { return ptr(apikey.Expiry{At: noon.Add(time.Duration(n) * time.Hour)}) }
 	for _, tc := range []struct {
 		name    string
@@ -135,8 +135,8 @@ func TestUpdateEndsTokensThatSayTooMuch(t *testing.T) {
 			token := r.mustLogin(key.ID, secret)
 			updated, err := r.Update(t.Context(), owner, key.ID, tc.changes)
 			require.NoError(t, err)
-			require.Equal(t, tc.ends, r.ended(token))
-			require.False(t, r.ended(r.mustLogin(key.ID, secret)), "the token of a login in the same second is valid")
+			require.Equal(t, tc.ends, r.revoked(token))
+			require.False(t, r.revoked(r.mustLogin(key.ID, secret)), "the token of a login in the same second is valid")
 			stored, err := r.Get(t.Context(), owner, key.ID)
 			require.NoError(t, err)
 			require.Equal(t, updated.Version, stored.Version)
@@ -173,29 +173,29 @@ func TestRotate(t *testing.T) {
 	require.Len(t, rotated.Secrets, 2)
 	require.Equal(t, noon.Add(time.Hour), rotated.Secrets[0].NotAfter)
 	require.Zero(t, rotated.Secrets[1].NotAfter)
-	require.False(t, r.ended(token), "its tokens are valid during the grace")
+	require.False(t, r.revoked(token), "its tokens are valid during the grace")
 	require.Equal(t, rotated.Secrets[1].ID, r.mustLogin(key.ID, second).SecretID)
 
 	r.clock.Advance(time.Hour)
-	require.True(t, r.ended(token), "they end with the grace")
+	require.True(t, r.revoked(token), "they are revoked at the end of the grace")
 	_, err := r.login(key.ID, first.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 
 	token = r.mustLogin(key.ID, second)
 	rotated, third := r.rotate(owner, key.ID, apikey.Rotation{})
 	require.Len(t, rotated.Secrets, 1)
-	require.True(t, r.ended(token), "without grace at once")
-	ended := token.Epochs[2]
+	require.True(t, r.revoked(token), "without grace at once")
+	before := token.Epochs[2]
 	token = r.mustLogin(key.ID, third)
-	require.False(t, r.ended(token), "the token of a login in the same second is valid")
-	require.Greater(t, token.Epochs[2], ended, "for verifiers that check only epochs")
+	require.False(t, r.revoked(token), "the token of a login in the same second is valid")
+	require.Greater(t, token.Epochs[2], before, "for verifiers that check only epochs")
 
 	_, fourth := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	fresh := r.mustLogin(key.ID, fourth)
 	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
 	require.NoError(t, err)
-	require.True(t, r.ended(token), "retiring a secret ends its tokens")
-	require.False(t, r.ended(fresh), "and no other's")
+	require.True(t, r.revoked(token), "retiring a secret revokes its tokens")
+	require.False(t, r.revoked(fresh), "and no other's")
 	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = r.RetireSecret(t.Context(), owner, key.ID, fresh.SecretID, 0)
@@ -204,7 +204,7 @@ func TestRotate(t *testing.T) {
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "a key without secrets")
 	_, fifth := r.rotate(owner, key.ID, apikey.Rotation{})
 	r.mustLogin(key.ID, fifth)
-	require.True(t, r.ended(fresh))
+	require.True(t, r.revoked(fresh))
 }
 
 func TestRotateBounds(t *testing.T) {
@@ -222,7 +222,7 @@ func TestRotateBounds(t *testing.T) {
 	require.Empty(t, secret.Reveal())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
-	require.Len(t, rotated.Secrets, 2, "ended secrets do not count")
+	require.Len(t, rotated.Secrets, 2, "expired secrets do not count")
 }
 
 // TestRevokeSecret tests that the holder of a leaked secret can revoke it, whatever
@@ -248,11 +248,11 @@ func TestRevokeSecret(t *testing.T) {
 			_, other := r.rotate(owner, key.ID, apikey.Rotation{Grace: 5 * time.Hour})
 			do(r, key)
 			if name == "expired" {
-				// The old secret ended with the key; the new one is still there.
+				// The old secret expired with the key; the new one is still there.
 				leaked = other
 			}
 			require.NoError(t, r.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: leaked.Reveal()}))
-			require.True(t, r.ended(token))
+			require.True(t, r.revoked(token))
 			err := r.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: leaked.Reveal()})
 			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 			shown, err := r.Get(ctx, owner, key.ID)
@@ -291,7 +291,7 @@ func TestRevokeSecret(t *testing.T) {
 			}, "Keys.Update", "Keys.Delete"))
 			require.NoError(t, late.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: leaked.Reveal()}))
 			require.False(t, once)
-			require.True(t, r.ended(token))
+			require.True(t, r.revoked(token))
 			shown, err := r.Get(ctx, owner, key.ID)
 			if tc.left < 0 {
 				require.ErrorIs(t, err, store.ErrNotFound)
@@ -336,7 +336,7 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	token := r.mustLogin(old.ID, oldSecret)
 	_, err = r.SaveSettings(t.Context(), admin, saved)
 	require.NoError(t, err)
-	require.True(t, r.ended(token), "tokens issued under the old rules are revoked")
+	require.True(t, r.revoked(token), "tokens issued under the old rules are revoked")
 	for _, tc := range []struct {
 		at                               time.Duration
 		old, short, renewed, elsewhereOK bool

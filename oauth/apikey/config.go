@@ -187,7 +187,7 @@ type Service struct {
 }
 
 // New checks cfg and returns a Service that uses st, in which Keys, Upkeep,
-// Settings, Events, Epochs and Lists are required. It joins all problems into one
+// Settings, Events, Epochs and HostLists are required. It joins all problems into one
 // error; each names its field.
 //
 // New reads from the store which peppers and prefixes are in use, that is, named by
@@ -205,7 +205,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Settings", st.Settings == nil},
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
-		{"Lists", st.HostLists == nil},
+		{"HostLists", st.HostLists == nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing: set it", need.name))

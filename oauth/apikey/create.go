@@ -78,7 +78,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secr
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
 	key, err := s.add(ctx, actor, &creation{
-		spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id, shown: secret,
+		spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id, plaintext: secret,
 		secret: func(k *store.Key) (store.Secret, error) { return s.secretRecord(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {
@@ -89,16 +89,16 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secr
 
 // creation is one call of Create or Import.
 type creation struct {
-	spec   Spec
-	policy policy.Action
-	action string
-	id     string
-	shown  Secret // passed to Spec.BeforeStore
+	spec      Spec
+	policy    policy.Action
+	action    string
+	id        string
+	plaintext Secret // passed to Spec.BeforeStore
 	// secret makes the record of the key's secret, which may take long.
 	secret func(*store.Key) (store.Secret, error)
 
 	now    time.Time
-	made   []store.Secret // the result of secret
+	made   []store.Secret // the result of secret, once it was called
 	before *store.Key     // the last argument of Spec.BeforeStore
 }
 
@@ -152,7 +152,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		return Key{}, err
 	}
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
-	if err := c.show(ctx, s, found); err != nil {
+	if err := c.callBeforeStore(ctx, s, found); err != nil {
 		return Key{}, err
 	}
 	if err := s.insert(ctx, p, c.action, found, limit, spec.Once, c.now); err != nil {
@@ -219,15 +219,15 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	return key, bad.orNil()
 }
 
-// show calls Spec.BeforeStore, unless that was called with the same key.
-func (c *creation) show(ctx context.Context, s *Service, found *store.Found) error {
+// callBeforeStore calls Spec.BeforeStore, unless that was called with the same key.
+func (c *creation) callBeforeStore(ctx context.Context, s *Service, found *store.Found) error {
 	key := &found.Key
 	if c.spec.BeforeStore == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {
 		return nil
 	}
 	seen := key.Clone()
 	c.before = &seen
-	if err := c.spec.BeforeStore(ctx, s.shown(found, c.now), c.shown); err != nil {
+	if err := c.spec.BeforeStore(ctx, s.shown(found, c.now), c.plaintext); err != nil {
 		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
 	}
 	return nil
@@ -253,7 +253,7 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 }
 
 // secretRecord makes the record of a generated secret.
-func (s *Service) secretRecord(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
+func (s *Service) secretRecord(k *store.Key, secret Secret, creator store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
 	id := secrets.ID(plain)
 	return store.Secret{
@@ -261,7 +261,7 @@ func (s *Service) secretRecord(k *store.Key, secret Secret, maker store.ActorRef
 		Hint:      secret.Hint(),
 		Digest:    s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: id, Secret: plain}),
 		Prefix:    s.cfg.SecretPrefixes[0],
-		CreatedBy: maker,
+		CreatedBy: creator,
 		Generated: true,
 		Created:   now,
 	}
@@ -304,7 +304,7 @@ func checkText(bad *InvalidError, field, text string) {
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	bad.addIf(ended(e.At, now), "expires_at", "It is in the past.")
-	bad.addIf(!e.agrees(), "expires_at", "Its date is not the date of its instant.")
+	bad.addIf(expired(e.At, now), "expires_at", "It is in the past.")
+	bad.addIf(!e.agrees(), "expires_at", "Its date and its instant do not agree: the instant must be the end of that day in UTC.")
 	bad.addIf(e.At.Year() > maxYear, "expires_at", "It is after the year 9999; leave it out for a key that never expires.")
 }

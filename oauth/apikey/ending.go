@@ -17,13 +17,13 @@ import (
 func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Retire, version: version, narrows: true,
-		apply: func(_ powers, k *store.Key, _ time.Time) error { return endSecret(k, secret) },
+		apply: func(_ powers, k *store.Key, _ time.Time) error { return removeSecret(k, secret) },
 	})
 }
 
-// endSecret removes one secret. A token that names a secret which the key does not
+// removeSecret removes one secret. A token that names a secret which the key does not
 // have is revoked.
-func endSecret(k *store.Key, id string) error {
+func removeSecret(k *store.Key, id string) error {
 	i := slices.IndexFunc(k.Secrets, func(kept store.Secret) bool { return kept.ID == id })
 	if i < 0 {
 		return fmt.Errorf("apikey: secret: %w", store.ErrNotFound)

@@ -40,21 +40,21 @@ func TestAFailedChangeEndsNothing(t *testing.T) {
 			token := r.mustLogin(key.ID, secret)
 			down = true
 			require.ErrorIs(t, do(r, key), store.ErrUnavailable)
-			require.False(t, r.ended(token))
+			require.False(t, r.revoked(token))
 			require.Len(t, r.events(store.EventQuery{}), 1)
 			down = false
 			between := r.mustLogin(key.ID, secret)
-			require.False(t, r.ended(between))
+			require.False(t, r.revoked(between))
 			require.NoError(t, do(r, key))
-			require.True(t, r.ended(token))
-			require.True(t, r.ended(between))
+			require.True(t, r.revoked(token))
+			require.True(t, r.revoked(between))
 		})
 	}
 }
 
 // TestTheLastSecretRaisesTheEpoch tests that the epoch is raised when a key's last
-// secret ends, for verifiers that check only epochs. If another secret is left,
-// only the tokens of the ended one are revoked.
+// secret is removed, for verifiers that check only epochs. If another secret is left,
+// only the tokens of the removed one are revoked.
 func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(*rig, apikey.Key, apikey.Secret) error{
@@ -111,13 +111,13 @@ func TestReimportedID(t *testing.T) {
 	require.NoError(t, errOf(r.Import(ctx, owner, spec)))
 	fresh, err := r.login("legacy", spec.Secret)
 	require.NoError(t, err)
-	require.True(t, r.ended(token))
-	require.False(t, r.ended(fresh))
+	require.True(t, r.revoked(token))
+	require.False(t, r.revoked(fresh))
 	require.NoError(t, errOf(r.Disable(ctx, owner, "legacy", 0)))
-	require.True(t, r.ended(fresh))
+	require.True(t, r.revoked(fresh))
 }
 
-func TestEndAllTokens(t *testing.T) {
+func TestRevokeAllTokens(t *testing.T) {
 	ctx := t.Context()
 	rules := store.Rules{MaxKeys: 7}
 	r := newRig(t, func(c *apikey.Config) { c.DefaultRules = rules })
@@ -133,13 +133,13 @@ func TestEndAllTokens(t *testing.T) {
 	} {
 		require.ErrorAs(t, r.note(r.RevokeAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
 	}
-	require.False(t, r.ended(tokens[0]))
+	require.False(t, r.revoked(tokens[0]))
 	for range 2 {
 		require.NoError(t, r.RevokeAllTokens(ctx, admin))
 		for i := range keys {
-			require.True(t, r.ended(tokens[i]), "B30 of every workspace")
+			require.True(t, r.revoked(tokens[i]), "B30 of every workspace")
 			tokens[i] = r.mustLogin(keys[i].ID, secrets[i])
-			require.False(t, r.ended(tokens[i]), "keys log in again")
+			require.False(t, r.revoked(tokens[i]), "keys log in again")
 		}
 	}
 	shown, err := r.Settings(ctx, admin)
@@ -164,7 +164,7 @@ func TestEndAllTokens(t *testing.T) {
 		key, secret := r.create(owner, "team-a", "project.list")
 		token := r.mustLogin(key.ID, secret)
 		require.NoError(t, r.RevokeAllTokens(ctx, admin))
-		require.True(t, r.ended(token))
+		require.True(t, r.revoked(token))
 		shown, err := r.Settings(ctx, admin)
 		require.NoError(t, err)
 		require.Equal(t, 3, shown.Rules.MaxKeys, "and lose nothing")
@@ -183,24 +183,24 @@ func TestRestoredBackup(t *testing.T) {
 	restored.restore(records...)
 	lived.restore(records...)
 	token := lived.mustLogin(key.ID, secret)
-	require.False(t, lived.ended(token))
-	require.True(t, restored.ended(token), "B30 of a key that changed since")
+	require.False(t, lived.revoked(token))
+	require.True(t, restored.revoked(token), "B30 of a key that changed since")
 	fresh := restored.mustLogin(key.ID, secret)
-	require.False(t, restored.ended(fresh))
+	require.False(t, restored.revoked(fresh))
 
 	for range 3 {
 		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", true))
 		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", false))
 		require.NoError(t, lived.RevokeAllTokens(ctx, admin))
 		token = lived.mustLogin(key.ID, secret)
-		require.True(t, restored.ended(token), "B30 whatever epochs were used before")
+		require.True(t, restored.revoked(token), "B30 whatever epochs were used before")
 		fresh = restored.mustLogin(key.ID, secret)
 		require.NoError(t, errOf(restored.Disable(ctx, owner, key.ID, 0)))
-		require.True(t, restored.ended(fresh), "B30 a change after the restore takes effect at once")
-		require.True(t, restored.ended(token))
+		require.True(t, restored.revoked(fresh), "B30 a change after the restore takes effect at once")
+		require.True(t, restored.revoked(token))
 		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID, 0)))
-		require.True(t, restored.ended(token))
+		require.True(t, restored.revoked(token))
 		require.NoError(t, restored.RevokeAllTokens(ctx, admin))
-		require.True(t, restored.ended(token))
+		require.True(t, restored.revoked(token))
 	}
 }

@@ -210,21 +210,21 @@ func TestChildOfAKey(t *testing.T) {
 	r := newRig(t)
 	date, err := apikey.ParseExpiry("2026-12-31")
 	require.NoError(t, err)
-	maker, _ := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Expiry = date })
-	child, _ := r.create(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list")
-	require.Equal(t, store.ActorRef{Kind: "key", ID: maker.ID}, child.CreatedBy)
-	require.Equal(t, "2026-12-31", child.NotAfterText, "without an expiry it has its maker's")
-	require.Equal(t, maker.NotAfter, child.NotAfter)
+	creator, _ := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Expiry = date })
+	child, _ := r.create(apikey.ByKey(creator.ID, catalog.All(), ""), "team-a", "project.list")
+	require.Equal(t, store.ActorRef{Kind: "key", ID: creator.ID}, child.CreatedBy)
+	require.Equal(t, "2026-12-31", child.NotAfterText, "without an expiry it has its creator's")
+	require.Equal(t, creator.NotAfter, child.NotAfter)
 
-	t.Run("B21 under a rule that ends its maker", func(t *testing.T) {
+	t.Run("B21 under a rule that ends its creator", func(t *testing.T) {
 		_, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxLifetime: 24 * time.Hour, EnforcedFrom: noon}}})
 		require.NoError(t, err)
 		r.clock.Advance(time.Hour)
-		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list", func(s *apikey.Spec) {
+		_, _, err = r.tryCreate(apikey.ByKey(creator.ID, catalog.All(), ""), "team-a", "project.list", func(s *apikey.Spec) {
 			s.Expiry = apikey.Expiry{At: noon.Add(24*time.Hour + time.Second)}
 		})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
-		child, _ := r.create(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list")
+		child, _ := r.create(apikey.ByKey(creator.ID, catalog.All(), ""), "team-a", "project.list")
 		require.Equal(t, noon.Add(24*time.Hour), child.NotAfter)
 		require.Empty(t, child.NotAfterText)
 	})

@@ -92,9 +92,9 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
 				other, secret := a.create(owner, "team-a", "project.list")
 				token := a.mustLogin(other.ID, secret)
-				require.False(t, a.ended(token))
+				require.False(t, a.revoked(token))
 				require.NoError(t, b.DeleteWorkspace(ctx, admin, "team-a"))
-				require.True(t, a.ended(token))
+				require.True(t, a.revoked(token))
 			},
 		},
 		{

@@ -169,8 +169,8 @@ func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 	return grant
 }
 
-// ended reports whether a verifier would refuse the grant's token now.
-func (r *rig) ended(g *apikey.Grant) bool {
+// revoked reports whether a verifier would refuse the grant's token now.
+func (r *rig) revoked(g *apikey.Grant) bool {
 	state, err := r.store.Epochs.Read(context.Background(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Secret: g.SecretID})
 	return err != nil || !state.SecretKnown ||
 		g.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||

@@ -72,7 +72,7 @@ func TestImport(t *testing.T) {
 			for range 2 {
 				grant, err := r.login(key.ID, tc.secret)
 				require.NoError(t, err)
-				require.False(t, r.ended(grant))
+				require.False(t, r.revoked(grant))
 				require.Equal(t, key.Secrets[0].ID, grant.SecretID)
 				require.True(t, strings.HasPrefix(digest(), tc.after), digest())
 			}
@@ -218,7 +218,7 @@ func TestPBKDF2Login(t *testing.T) {
 	}
 }
 
-// An imported secret ends as a generated one does: after the grace of a rotation.
+// An imported secret expires as a generated one does: after the grace of a rotation.
 func TestImportedSecretsEnd(t *testing.T) {
 	for name, change := range map[string]func(*apikey.ImportSpec){
 		"slow digest": func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, strong) },

@@ -37,7 +37,7 @@ type Key struct {
 	Resources []string
 	Disabled  bool
 	CreatedBy store.ActorRef
-	// Depth is 0 for a key made by a person, and one more than the maker's for a
+	// Depth is 0 for a key made by a person, and one more than its creator's for a
 	// key made by a key.
 	Depth   int
 	Created time.Time
@@ -75,7 +75,7 @@ type KeySecret struct {
 	LastUsed time.Time // zero is never
 }
 
-// shown returns a key as its users see it.
+// shown returns the Key of a stored key.
 func (s *Service) shown(f *store.Found, now time.Time) Key {
 	record, instance := forPolicies(f.Key), s.effective(f.Instance)
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))

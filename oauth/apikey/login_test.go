@@ -87,7 +87,7 @@ func TestLifecycle(t *testing.T) {
 		name   string
 		spec   func(*apikey.Spec)
 		do     func(r *rig, k apikey.Key)
-		reason string // of the refusal; "gone": as if unknown; "": works
+		reason string // of the refusal; "gone": as for an unknown key; "": works
 	}{
 		{"live", nil, func(*rig, apikey.Key) {}, ""},
 		{"1 ms before its end", expires, at(-time.Millisecond), ""},
@@ -166,22 +166,22 @@ func TestLifecycle(t *testing.T) {
 			}
 			key, secret := r.create(owner, "team-a", "project.list", tc.spec)
 			before := r.mustLogin(key.ID, secret)
-			require.False(t, r.ended(before))
+			require.False(t, r.revoked(before))
 			tc.do(r, key)
 			grant, err := r.login(key.ID, secret.Reveal())
 			var refused *apikey.RefusedError
 			switch {
 			case tc.reason == "":
 				require.NoError(t, err)
-				require.False(t, r.ended(grant))
+				require.False(t, r.revoked(grant))
 			case tc.reason == "gone":
 				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
-				require.True(t, r.ended(before))
+				require.True(t, r.revoked(before))
 			case errors.As(err, &refused):
 				require.Equal(t, tc.reason, refused.Reason)
 				require.NotEmpty(t, refused.Description)
 				require.Equal(t, []string{tc.reason}, r.reasons())
-				require.True(t, r.ended(before) || tc.reason == "expired" && !before.Expires.After(end))
+				require.True(t, r.revoked(before) || tc.reason == "expired" && !before.Expires.After(end))
 			default:
 				t.Fatalf("got %v", err)
 			}
@@ -222,7 +222,7 @@ func TestClockStepsBack(t *testing.T) {
 	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	r.clock.Advance(-2 * time.Hour)
-	require.True(t, r.ended(grant), "B08")
+	require.True(t, r.revoked(grant), "B08")
 	_, err = r.login(key.ID, secret.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B08 a retired secret")
 	_, err = r.login(key.ID, fresh.Reveal())
@@ -230,8 +230,8 @@ func TestClockStepsBack(t *testing.T) {
 	_, err = r.Enable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	again := r.mustLogin(key.ID, fresh)
-	require.False(t, r.ended(again))
-	require.True(t, r.ended(grant))
+	require.False(t, r.revoked(again))
+	require.True(t, r.revoked(grant))
 	require.Equal(t, noon.Add(-time.Hour), again.IssuedAt)
 
 	require.NoError(t, r.Flush(t.Context()))
@@ -308,7 +308,7 @@ func TestBruteForce(t *testing.T) {
 		require.ErrorIs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrB}), apikey.ErrInvalidCredentials, "B04 another address has its own budget")
 		var limit *apikey.ThrottledError
 		require.ErrorAs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}), &limit)
-		require.Equal(t, time.Minute/120, limit.RetryAfter, "the address's whole budget is gone too")
+		require.Equal(t, time.Minute/120, limit.RetryAfter, "the whole budget of the address is used up too")
 		r.clock.Advance(time.Second)
 		require.ErrorIs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}), apikey.ErrInvalidCredentials, "B04 after the wait")
 	})
@@ -434,7 +434,7 @@ func (c careless) Lookup(ctx context.Context, id string) (store.Found, error) {
 func TestIDsAreExact(t *testing.T) {
 	st := memstore.New()
 	key, secret := rigOn(t, st).create(owner, "team-a", "")
-	st.Keys, st.Epochs = careless{st.Keys}, besides{st.Epochs}
+	st.Keys, st.Epochs = careless{st.Keys}, shared{st.Epochs}
 	r := rigOn(t, st)
 	r.keep(secret.Reveal())
 	r.mustLogin(key.ID, secret)

@@ -14,29 +14,29 @@ import (
 // DisableAllBy disables every key that one person or key made, in all workspaces,
 // and every key that those keys made in turn. If such a key was deleted, the keys
 // that it made are still found as long as its audit events are kept. DisableAllBy
-// also retires the secrets that any of these makers gave to other keys by rotating
-// them, since a maker that has such a secret can act as the other key. If a key
+// also retires the secrets that any of these creators gave to other keys by rotating
+// them, since a creator that has such a secret can act as the other key. If a key
 // gave the secret, what the other key made since then is disabled as well. If a
 // person gave it, only the secret is retired; the caller should check what that key
 // made since then.
 //
-// Call it when an owner leaves or a key leaked. maker is a key, which is disabled
+// Call it when an owner leaves or a key leaked. creator is a key, which is disabled
 // first, or a person, who may have acted as an owner or as an organization admin.
-// With an empty Kind, maker stands for both a key and a person with that ID.
+// With an empty Kind, creator stands for both a key and a person with that ID.
 // DisableAllBy returns the number of keys that it disabled plus the number of
 // secrets that it retired.
 //
-// If maker is a key and the error is nil, no key that it made is live any more,
-// even if it was making keys during the call. If maker is a person, take the
+// If creator is a key and the error is nil, no key that it made is live any more,
+// even if it was making keys during the call. If creator is a person, take the
 // person's rights away in the host first. The error wraps store.ErrConflict if
 // after 10 rounds keys were still being made, or were enabled faster than they were
 // disabled: suspend the workspaces or switch keys off, and call it again. After
 // other failures it goes on, and it joins the errors. For an organization admin.
-func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
+func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.ActorRef) (int, error) {
 	if err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
 	}
-	if maker.ID == "" {
+	if creator.ID == "" {
 		return 0, invalid("maker", "It may not be empty.")
 	}
 	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]time.Time{}}
@@ -44,20 +44,20 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 	// Further rounds are for a person, who may be making keys during the call, and
 	// for a key that could not be disabled because it kept changing.
 	for n := 1; ; n++ {
-		before := w.ended
-		w.moved = false
-		if maker.Kind == kindKey || maker.Kind == "" {
+		before := w.disabled
+		w.unfinished = false
+		if creator.Kind == kindKey || creator.Kind == "" {
 			// In each round: one of its keys may have enabled it again.
-			w.disable(ctx, maker.ID)
+			w.disable(ctx, creator.ID)
 		}
-		err := w.round(ctx, maker)
+		err := w.round(ctx, creator)
 		switch {
 		case err != nil:
-			return w.ended, errors.Join(append(w.problems, err)...)
-		case w.ended == before && !w.moved || len(w.problems) > 0:
-			return w.ended, errors.Join(w.problems...)
+			return w.disabled, errors.Join(append(w.problems, err)...)
+		case w.disabled == before && !w.unfinished || len(w.problems) > 0:
+			return w.disabled, errors.Join(w.problems...)
 		case n == maxRounds:
-			return w.ended, fmt.Errorf("apikey: disable all: keys are still being made or enabled; suspend their workspaces or switch keys off, then try again: %w", store.ErrConflict)
+			return w.disabled, fmt.Errorf("apikey: disable all: keys are still being made or enabled; suspend their workspaces or switch keys off, then try again: %w", store.ErrConflict)
 		}
 	}
 }
@@ -65,22 +65,22 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 // maxRounds bounds the rounds of DisableAllBy.
 const maxRounds = 10
 
-// walk goes from a maker to the keys that it made, and on to the keys that those
+// walk goes from a creator to the keys that it made, and on to the keys that those
 // made.
 type walk struct {
-	service  *Service
-	actor    Actor
-	seen     map[store.ActorRef]time.Time // makers handled in this round, and from which time on
-	ended    int
-	moved    bool // in this round a key kept changing and was not disabled
-	problems []error
+	service    *Service
+	actor      Actor
+	seen       map[store.ActorRef]time.Time // creators handled in this round, and from which time on
+	disabled   int                          // keys disabled plus secrets retired
+	unfinished bool                         // in this round a key kept changing and was not disabled
+	problems   []error
 }
 
-// source is a maker whose keys are to be disabled: all of them if since is zero, or
-// only those made from since on, when another maker could act as this one.
+// source is a creator whose keys are to be disabled: all of them if since is zero, or
+// only those made from since on, when another creator could act as this one.
 type source struct {
-	maker store.ActorRef
-	since time.Time
+	creator store.ActorRef
+	since   time.Time
 }
 
 // logged is a source found in the audit log.
@@ -89,29 +89,29 @@ type logged struct {
 	at time.Time
 }
 
-// round handles all keys that the maker made, and the keys that those made.
-func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
+// round handles all keys that the creator made, and the keys that those made.
+func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 	if !w.service.cfg.Management.makesKeys() {
-		_, err := w.end(ctx, source{maker: maker})
+		_, err := w.disableAll(ctx, source{creator: creator})
 		return err
 	}
-	log, err := w.log(ctx, maker)
+	log, err := w.log(ctx, creator)
 	if err != nil {
 		return err
 	}
 	clear(w.seen)
-	for sources := []source{{maker: maker}}; len(sources) > 0; sources = sources[1:] {
+	for sources := []source{{creator: creator}}; len(sources) > 0; sources = sources[1:] {
 		from := sources[0]
-		if since, seen := w.seen[from.maker]; seen && !from.since.Before(since) {
+		if since, seen := w.seen[from.creator]; seen && !from.since.Before(since) {
 			continue
 		}
-		w.seen[from.maker] = from.since
-		made, err := w.end(ctx, from)
+		w.seen[from.creator] = from.since
+		made, err := w.disableAll(ctx, from)
 		if err != nil {
 			return err
 		}
 		sources = append(sources, made...)
-		for _, entry := range log[from.maker] {
+		for _, entry := range log[from.creator] {
 			if !entry.at.Before(from.since) {
 				sources = append(sources, entry.source)
 			}
@@ -120,11 +120,11 @@ func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
 	return nil
 }
 
-// end disables the keys and retires the secrets of one source. It returns these
-// keys as further sources.
-func (w *walk) end(ctx context.Context, from source) (made []source, err error) {
+// disableAll disables the keys of one source and retires the secrets that it gave. It
+// returns these keys as further sources.
+func (w *walk) disableAll(ctx context.Context, from source) (made []source, err error) {
 	// Newest first: keys made during the walk do not make the list longer.
-	q := store.KeyQuery{CreatorID: from.maker.ID, Descending: true, Limit: store.MaxPage}
+	q := store.KeyQuery{CreatorID: from.creator.ID, Descending: true, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := w.service.store.Keys.List(ctx, q)
 		if err != nil {
@@ -134,7 +134,7 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 		for i := range page.Keys {
 			k := &page.Keys[i]
 			key := store.ActorRef{Kind: kindKey, ID: k.ID}
-			if !sameMaker(from.maker, k.CreatedBy) || k.Created.Before(from.since) {
+			if !sameCreator(from.creator, k.CreatedBy) || k.Created.Before(from.since) {
 				if given := w.retire(ctx, k, from); !given.IsZero() {
 					made = append(made, source{key, w.earliest(given)})
 				}
@@ -144,7 +144,7 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 				w.disable(ctx, k.ID)
 			}
 			// A key that was disabled already may have made others before.
-			made = append(made, source{maker: key})
+			made = append(made, source{creator: key})
 		}
 	}
 	return made, nil
@@ -154,10 +154,10 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 // recorded for an event at the time at.
 func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
 
-// log reads from the audit log which keys the maker and all keys made, and to which
+// log reads from the audit log which keys the creator and all keys made, and to which
 // keys they gave secrets. For a key that was deleted, and for a secret that was
 // replaced, only the log says where they came from.
-func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.ActorRef][]logged, err error) {
+func (w *walk) log(ctx context.Context, creator store.ActorRef) (made map[store.ActorRef][]logged, err error) {
 	made = map[store.ActorRef][]logged{}
 	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
@@ -168,7 +168,7 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 			}
 			q.After = page.Next
 			for _, event := range page.Events {
-				entry := logged{source{maker: store.ActorRef{Kind: kindKey, ID: event.Key}}, event.Time}
+				entry := logged{source{creator: store.ActorRef{Kind: kindKey, ID: event.Key}}, event.Time}
 				byKey := event.Actor.Kind == kindKey
 				if action == audit.Rotate {
 					if !byKey || event.Actor.ID == event.Key {
@@ -176,8 +176,8 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 					}
 					entry.since = w.earliest(event.Time)
 				}
-				if sameMaker(maker, event.Actor) {
-					made[maker] = append(made[maker], entry)
+				if sameCreator(creator, event.Actor) {
+					made[creator] = append(made[creator], entry)
 				} else if byKey {
 					made[event.Actor] = append(made[event.Actor], entry)
 				}
@@ -205,7 +205,7 @@ func (w *walk) disable(ctx context.Context, id string) {
 // first of those that another key gave was made; zero if there is none.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
 	given := func(secret store.Secret) bool {
-		return sameMaker(from.maker, secret.CreatedBy) && !secret.Created.Before(from.since)
+		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)
 	}
 	if !slices.ContainsFunc(k.Secrets, given) {
 		return first
@@ -217,36 +217,38 @@ func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first tim
 		}
 	}
 	w.alter(ctx, k.ID, audit.Retire, func(k *store.Key) int {
-		held := len(k.Secrets)
+		before := len(k.Secrets)
 		k.Secrets = slices.DeleteFunc(k.Secrets, given)
-		return held - len(k.Secrets)
+		return before - len(k.Secrets)
 	})
 	return first
 }
 
-// alter changes a key with end, which returns how many keys or secrets it ended.
-func (w *walk) alter(ctx context.Context, id, action string, end func(*store.Key) int) {
-	ended := 0
+// alter changes a key with apply, which returns 1 if it disabled the key, or how many
+// secrets it retired.
+func (w *walk) alter(ctx context.Context, id, action string, apply func(*store.Key) int) {
+	count := 0
 	_, err := w.service.alter(ctx, w.actor, id, alteration{
 		action: action, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
-			ended = end(k)
+			count = apply(k)
 			return nil
 		},
 	})
 	switch {
 	case err == nil:
-		w.ended += ended
+		w.disabled += count
 	case errors.Is(err, store.ErrConflict):
-		w.moved = true
+		w.unfinished = true
 	case !errors.Is(err, store.ErrNotFound): // deleted meanwhile
 		w.problems = append(w.problems, err)
 	}
 }
 
-// sameMaker reports whether a recorded maker is the one asked for. A person as an
-// admin and as an owner is the same maker; a key with a person's id is another one.
-func sameMaker(asked, recorded store.ActorRef) bool {
+// sameCreator reports whether a recorded creator is the one asked for. A person as
+// an admin and as an owner is the same creator; a key with that person's id is
+// another one.
+func sameCreator(asked, recorded store.ActorRef) bool {
 	person := func(kind string) bool { return kind == kindAdmin || kind == kindOwner }
 	return asked.ID == recorded.ID &&
 		(asked.Kind == "" || asked.Kind == recorded.Kind || person(asked.Kind) && person(recorded.Kind))

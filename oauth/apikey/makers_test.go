@@ -44,7 +44,7 @@ func TestDisableAllBy(t *testing.T) {
 	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
 	require.NoError(t, err)
 	require.Equal(t, 4, n, "the person's keys in both workspaces, also as an admin, and a key that a disabled one of them had made")
-	require.True(t, r.ended(token))
+	require.True(t, r.revoked(token))
 	_, err = r.login(grandchild.ID, childSecret.Reveal())
 	require.IsType(t, &apikey.RefusedError{}, err)
 	r.requireDisabled(map[string]bool{
@@ -109,8 +109,8 @@ func TestDisableAllByAKey(t *testing.T) {
 	r.requireDisabled(map[string]bool{
 		leaked.ID: true, child.ID: true, grandchild.ID: true, last.ID: true, hidden.ID: true, victim.ID: false, other.ID: false,
 	})
-	require.True(t, r.ended(token), "B27 a secret that it gave to another key is retired")
-	require.False(t, r.ended(good), "and no other of that key")
+	require.True(t, r.revoked(token), "B27 a secret that it gave to another key is retired")
+	require.False(t, r.revoked(good), "and no other of that key")
 	_, err = r.login(victim.ID, minted.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 	_, err = r.login(other.ID, byChild.Reveal())
@@ -118,7 +118,7 @@ func TestDisableAllByAKey(t *testing.T) {
 	r.mustLogin(victim.ID, own)
 	require.Len(t, r.events(store.EventQuery{Action: audit.Retire}), 2)
 
-	t.Run("the maker is disabled first", func(t *testing.T) {
+	t.Run("the creator is disabled first", func(t *testing.T) {
 		st, updates := memstore.New(), 0
 		at := rigOn(t, st)
 		leaked, _ := at.create(owner, "team-a", "keys.save")

@@ -14,16 +14,16 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestDisableAllByKeepsTheMakerDisabled tests a key that enables its maker again
+// TestDisableAllByKeepsTheCreatorDisabled tests a key that enables its creator again
 // before it is disabled itself.
-func TestDisableAllByKeepsTheMakerDisabled(t *testing.T) {
+func TestDisableAllByKeepsTheCreatorDisabled(t *testing.T) {
 	ctx := t.Context()
 	st, updates := memstore.New(), 0
 	at := rigOn(t, st)
 	leaked, secret := at.create(owner, "team-a", "keys.save project.list")
 	child, _ := at.create(asKey(leaked), "team-a", "keys.save project.list")
 	r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
-		if updates++; updates == 2 { // the first one disabled the maker
+		if updates++; updates == 2 { // the first one disabled the creator
 			_, err := at.Enable(ctx, asKey(child), leaked.ID, 0)
 			return err
 		}
@@ -61,7 +61,7 @@ func TestDisableAllByFollowsGivenSecrets(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 3+1, n, "three keys and the secret")
 			r.requireDisabled(map[string]bool{leaked.ID: true, other.ID: false, before.ID: false, hidden.ID: true, below.ID: true})
-			require.True(t, r.ended(token))
+			require.True(t, r.revoked(token))
 			if !replaced {
 				r.mustLogin(other.ID, own)
 			}
@@ -128,7 +128,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 }
 
 // TestByKeyWithASecret tests that an admitted request changes nothing once the
-// secret of its token has ended.
+// secret of its token has expired or was retired.
 func TestByKeyWithASecret(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(r *rig, k apikey.Key) error{

@@ -35,7 +35,7 @@ func outages() map[string]error {
 		"an invalid field too":       also(&apikey.InvalidError{Problems: []apikey.FieldProblem{{Field: "name"}}}),
 		"an unknown permission too":  also(&scope.UnknownError{Names: []string{"x"}}),
 		"a missing permission too":   also(&apikey.RefusedError{Reason: "scope", Missing: perms("project.list")}),
-		"a record that is gone too":  also(store.ErrNotFound),
+		"and the record is deleted":  also(store.ErrNotFound),
 		"a version conflict too":     also(store.ErrConflict),
 		"a limit too":                also(store.ErrLimit),
 		"a deadline":                 fmt.Errorf("quota: %w", context.DeadlineExceeded),

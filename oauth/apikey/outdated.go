@@ -29,7 +29,7 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 }
 
 // outdated returns the titles of the entries that a key's secrets name and that are
-// not the first of their list. A secret that has ended does not count.
+// not the first of their list. An expired secret does not count.
 func (s *Service) outdated(key *store.Key, now time.Time) []string {
 	var names []string
 	for _, e := range namedBy(key, now) {
@@ -40,10 +40,10 @@ func (s *Service) outdated(key *store.Key, now time.Time) []string {
 	return names
 }
 
-// namedBy returns the entries that a key's secrets name. A secret that has ended
-// does not count.
+// namedBy returns the entries that a key's secrets name. An expired secret does not
+// count.
 func namedBy(key *store.Key, now time.Time) []store.ListEntry {
-	return entriesOf(slices.DeleteFunc(slices.Clone(key.Secrets), func(s store.Secret) bool { return ended(s.NotAfter, now) })...)
+	return entriesOf(slices.DeleteFunc(slices.Clone(key.Secrets), func(s store.Secret) bool { return expired(s.NotAfter, now) })...)
 }
 
 // countLists counts the secrets that name each entry, if there are entries that are

@@ -55,7 +55,7 @@ func TestRetire(t *testing.T) {
 	r.rotate(admin, rotated.ID, apikey.Rotation{Grace: time.Hour})
 	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both, rotated.ID: both}, left(0), "the login rewrote one digest")
 	r.clock.Advance(time.Hour)
-	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, left(0), "a secret that has ended does not count")
+	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, left(0), "an expired secret does not count")
 	require.NoError(t, r.Delete(t.Context(), admin, idle.ID, 0))
 	require.NoError(t, r.Prune(t.Context()))
 	require.Contains(t, r.logs.String(), `remove it from its list" entry="pepper 1"`)

@@ -89,7 +89,7 @@ func TestQuota(t *testing.T) {
 	r.mustLogin(three.ID, secret)
 	r.rotate(owner, three.ID, apikey.Rotation{})
 	_, err = r.Enable(ctx, owner, two.ID, 0)
-	require.NoError(t, err, "a lower limit ends no key")
+	require.NoError(t, err, "a lower limit disables no key")
 	w.Rules.MaxKeys = store.Unlimited
 	_, err = r.SaveWorkspace(ctx, admin, w)
 	require.NoError(t, err)
@@ -113,15 +113,15 @@ func TestLoginDuringRotate(t *testing.T) {
 							if grant, err := r.login(key.ID, old.Reveal()); err == nil {
 								olds.Add(1)
 								<-rotated
-								if r.ended(grant) != (grace == 0) {
-									t.Errorf("round %d: a token of the old secret: ended is %t", round, r.ended(grant))
+								if r.revoked(grant) != (grace == 0) {
+									t.Errorf("round %d: a token of the old secret: revoked is %t", round, r.revoked(grant))
 								}
 								return
 							} else if grace > 0 || !errors.Is(err, apikey.ErrInvalidCredentials) {
 								t.Errorf("round %d: %v", round, err)
 							}
 							<-rotated
-							if grant, err := r.login(key.ID, secret.Reveal()); err != nil || r.ended(grant) {
+							if grant, err := r.login(key.ID, secret.Reveal()); err != nil || r.revoked(grant) {
 								t.Errorf("round %d: neither secret works: %v", round, err)
 							}
 							news.Add(1)
@@ -251,7 +251,7 @@ func endMeanwhile(t *testing.T, r *rig, end func(*rig, apikey.Key, apikey.Secret
 	wg.Wait()
 	require.NoError(t, err)
 	for _, token := range tokens {
-		if !r.ended(token) {
+		if !r.revoked(token) {
 			t.Fatalf("round %d: a token with epochs %v of %d outlives the end", round, token.Epochs, len(tokens))
 		}
 	}

@@ -23,10 +23,10 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(!validID(key.ID), "id", idForm)
 	checkText(&bad, "workspace", key.Workspace)
 	checkText(&bad, "name", key.Name)
-	checkMaker(&bad, key.CreatedBy)
+	checkCreator(&bad, key.CreatedBy)
 	bad.addIf(key.Depth < 0 || key.Depth > maxDepth, "depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
 	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
-	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be the date that not_after is the end of.")
+	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be empty or the date whose end, in UTC, is not_after.")
 	bad.addIf(!key.Permissions.ContainsAll(key.AdminPermissions), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "A resource is an absolute URI.")
@@ -43,7 +43,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, others []store.Secret) {
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
-	checkMaker(bad, secret.CreatedBy)
+	checkCreator(bad, secret.CreatedBy)
 	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
 	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is not in Config.SecretPrefixes.")
 	bad.addIf(!validID(secret.ID), "secrets", idForm)
@@ -71,18 +71,18 @@ func (s *Service) checkDigest(secret *store.Secret) error {
 	return s.hasher.Check(secret.Digest)
 }
 
-func checkMaker(bad *InvalidError, maker store.ActorRef) {
-	if maker.Kind != "" {
-		checkText(bad, "created_by", maker.Kind)
+func checkCreator(bad *InvalidError, creator store.ActorRef) {
+	if creator.Kind != "" {
+		checkText(bad, "created_by", creator.Kind)
 	}
-	if maker.ID != "" {
-		checkText(bad, "created_by", maker.ID)
+	if creator.ID != "" {
+		checkText(bad, "created_by", creator.ID)
 	}
 }
 
 // instant checks a time, and returns it in the form that stores keep.
 func instant(bad *InvalidError, field string, t time.Time) time.Time {
 	t = micro(t)
-	bad.addIf(!t.IsZero() && (t.Year() < 1 || t.Year() > maxYear), field, "A time is outside of the years 1 to 9999.")
+	bad.addIf(!t.IsZero() && (t.Year() < 1 || t.Year() > maxYear), field, "A time must be in the years 1 to 9999.")
 	return t
 }

@@ -111,8 +111,8 @@ func (h *hourly) first(name string, now time.Time) bool {
 	hour := now.Truncate(time.Hour)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// If the clock steps back by up to an hour, nothing is logged twice. If it was
-	// further ahead, nothing is suppressed.
+	// If the clock steps back by up to an hour, nothing is logged twice. After a
+	// larger step the hour starts anew, so that nothing stays unlogged for long.
 	if h.seen == nil || hour.After(h.hour) || h.hour.Sub(hour) > time.Hour || len(h.seen) >= maxRefusals {
 		h.seen, h.hour = make(map[string]struct{}), hour
 	}

@@ -79,11 +79,11 @@ func TestReminderSettingsAreChecked(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []time.Duration{30 * day, 7 * day}, settings.Reminders.Before)
 	})
-	t.Run("no token ends", func(t *testing.T) {
+	t.Run("no token is revoked", func(t *testing.T) {
 		key, secret := r.create(owner, "team-a", "project.list")
 		token := r.mustLogin(key.ID, secret)
 		r.reminders(true, 3*day)
-		require.False(t, r.ended(token))
+		require.False(t, r.revoked(token))
 	})
 	t.Run("only an organization admin", func(t *testing.T) {
 		_, err := r.SaveSettings(t.Context(), owner, store.InstanceSettings{Reminders: store.Reminders{Off: true}})

@@ -62,16 +62,16 @@ func TestResources(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "project.list project.save", grant.Permissions.String())
 	})
-	t.Run("one resource fewer ends the key's tokens, one more does not", func(t *testing.T) {
+	t.Run("one resource fewer revokes the key's tokens, one more does not", func(t *testing.T) {
 		r := newRig(t, withResources)
 		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
 		grant := r.mustLogin(key.ID, secret)
 		_, err := r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{first, second}})
 		require.NoError(t, err)
-		require.False(t, r.ended(grant))
+		require.False(t, r.revoked(grant))
 		_, err = r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{second}})
 		require.NoError(t, err)
-		require.True(t, r.ended(grant))
+		require.True(t, r.revoked(grant))
 		events := r.events(store.EventQuery{Key: key.ID, Action: audit.Update})
 		require.Equal(t, []string{"resources"}, events[0].Fields)
 	})
@@ -96,8 +96,8 @@ func TestResourceEscalation(t *testing.T) {
 	r := newRig(t, withResources)
 	ctx := t.Context()
 	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
-	maker, _ := r.create(admin, "team-a", "keys.save project.list", allowed(first))
-	acting := apikey.ByKey(maker.ID, catalog.All(), "")
+	creator, _ := r.create(admin, "team-a", "keys.save project.list", allowed(first))
+	acting := apikey.ByKey(creator.ID, catalog.All(), "")
 	sibling, _ := r.create(admin, "team-a", "project.list", inOneHour)
 	rich, _ := r.create(admin, "team-a", "project.list", inOneHour, allowed(second))
 	powerful, _ := r.create(admin, "team-a", "project.delete admin.project.list")
@@ -119,7 +119,7 @@ func TestResourceEscalation(t *testing.T) {
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 nor does a key change its own", func(t *testing.T) {
-		_, _, err := r.Rotate(ctx, acting, maker.ID, apikey.Rotation{Changes: apikey.Changes{Resources: &[]string{second}}})
+		_, _, err := r.Rotate(ctx, acting, creator.ID, apikey.Rotation{Changes: apikey.Changes{Resources: &[]string{second}}})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 a further resource for a key that holds more than the owner may grant", func(t *testing.T) {

@@ -20,10 +20,10 @@ type KeyPreview struct {
 	Before, After time.Time
 }
 
-// PreviewSettings returns the keys whose end SaveSettings with the same record
-// would change, and when each would end. Each call reads the next limit keys by
-// creation (1 to store.MaxPage; 0 means 100), so a page may be empty and not be the
-// last. It writes nothing. For an organization admin.
+// PreviewSettings returns the keys for which SaveSettings with the same record would
+// change the instant from which they can no longer log in. Each call reads the next
+// limit keys by creation (1 to store.MaxPage; 0 means 100), so a page may be empty and
+// not be the last. It writes nothing. For an organization admin.
 func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings, after *store.KeyCursor, limit int) (Page[KeyPreview], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return Page[KeyPreview]{}, err
@@ -62,7 +62,7 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 		e := KeyPreview{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
-		if !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
+		if !e.After.Equal(e.Before) && (!expired(e.Before, now) || !expired(e.After, now)) {
 			page.Keys = append(page.Keys, e)
 		}
 	}

@@ -43,12 +43,12 @@ func TestChangesOfAVersion(t *testing.T) {
 			require.Len(t, r.events(store.EventQuery{}), before)
 			require.NoError(t, change(r, 2, k))
 		})
-		t.Run(name+" ends no token of what is not changed", func(t *testing.T) {
+		t.Run(name+" revokes no token of what is not changed", func(t *testing.T) {
 			r := newRig(t)
 			k, secret := r.create(owner, "team-a", "project.list")
 			grant := r.mustLogin(k.ID, secret)
 			require.ErrorIs(t, change(r, 7, k), store.ErrConflict)
-			require.False(t, r.ended(grant))
+			require.False(t, r.revoked(grant))
 		})
 	}
 }

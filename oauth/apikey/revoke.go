@@ -18,11 +18,11 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	if err := s.prove(ctx, c.Secret, proof); err != nil {
 		return s.refuse(ctx, proof, err)
 	}
-	return retryErr(func() error { return s.endProved(ctx, proof) })
+	return retryErr(func() error { return s.removeProved(ctx, proof) })
 }
 
-// endProved removes the secret that was verified. It does not read from a cache.
-func (s *Service) endProved(ctx context.Context, p *Proof) error {
+// removeProved removes the secret that was verified. It does not read from a cache.
+func (s *Service) removeProved(ctx context.Context, p *Proof) error {
 	found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the key was deleted meanwhile
@@ -31,7 +31,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof) error {
 		return fmt.Errorf("apikey: revoke secret: %w", err)
 	}
 	before, after := found.Key, found.Key.Clone()
-	if err := endSecret(&after, p.secret.ID); err != nil {
+	if err := removeSecret(&after, p.secret.ID); err != nil {
 		return nil //nolint:nilerr // another call removed it meanwhile
 	}
 	after.Updated = p.now
@@ -40,7 +40,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof) error {
 	if err != nil {
 		return err
 	}
-	change.RevokeTokens = endsTokens(&before, &after)
+	change.RevokeTokens = revokesTokens(&before, &after)
 	err = s.store.Keys.Update(ctx, after, change)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the key was deleted meanwhile

@@ -26,7 +26,7 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 // that changes nothing writes nothing, unless settings were never saved. For an
 // organization admin.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
-	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, ends bool, err error) {
+	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, revoke bool, err error) {
 		if err := checkSettings(wanted); err != nil {
 			return nil, false, err
 		}
@@ -56,7 +56,7 @@ func (s *Service) RevokeAllTokens(ctx context.Context, actor Actor) error {
 // alterInstance changes the instance's settings. apply returns which fields it
 // changed and whether all tokens are revoked.
 func (s *Service) alterInstance(
-	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, ends bool, err error),
+	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, revoke bool, err error),
 ) (store.InstanceSettings, error) {
 	return retry(func() (store.InstanceSettings, error) {
 		if err := s.mayAdminister(ctx, actor, action); err != nil {
@@ -66,11 +66,11 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		fields, ends, err := apply(&w)
+		fields, revoke, err := apply(&w)
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		if len(fields) == 0 && !ends && w.Version > 0 {
+		if len(fields) == 0 && !revoke && w.Version > 0 {
 			return w, nil
 		}
 		w.Updated = s.now()
@@ -78,7 +78,7 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		change.RevokeTokens = ends
+		change.RevokeTokens = revoke
 		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
 			return store.InstanceSettings{}, writeError(action, err)
 		}

@@ -35,7 +35,7 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 // store.ErrConflict. It revokes the workspace's tokens if it makes an expiry rule
 // stricter. A call that changes nothing writes nothing. For an organization admin.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
-	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (changed fields, ends bool, err error) {
+	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (changed fields, revoke bool, err error) {
 		if w.Version != wanted.Version {
 			return nil, false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
@@ -58,7 +58,7 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 	if suspended {
 		action = audit.Suspend
 	}
-	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (changed fields, ends bool, err error) {
+	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (changed fields, revoke bool, err error) {
 		changed.add(w.Suspended != suspended, "suspended")
 		w.Suspended = suspended
 		return changed, suspended, nil
@@ -84,7 +84,7 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 // alterWorkspace changes a workspace's record. apply returns which fields it
 // changed and whether the workspace's tokens are revoked.
 func (s *Service) alterWorkspace(
-	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (changed fields, ends bool, err error),
+	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (changed fields, revoke bool, err error),
 ) (store.Workspace, error) {
 	return retry(func() (store.Workspace, error) {
 		if err := s.mayAlterWorkspace(ctx, actor, id, action); err != nil {
@@ -94,7 +94,7 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
 		}
-		changed, ends, err := apply(&w)
+		changed, revoke, err := apply(&w)
 		if err != nil {
 			return store.Workspace{}, err
 		}
@@ -106,7 +106,7 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, err
 		}
-		change.RevokeTokens = ends
+		change.RevokeTokens = revoke
 		if err := s.store.Settings.SetWorkspace(ctx, w, change); err != nil {
 			return store.Workspace{}, writeError(action, err)
 		}

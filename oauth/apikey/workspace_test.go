@@ -20,8 +20,8 @@ func TestSuspendAndResume(t *testing.T) {
 	token, foreign := r.mustLogin(key.ID, secret), r.mustLogin(elsewhere.ID, elsewhereSecret)
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-a", true))
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-a", true), "twice is no error")
-	require.True(t, r.ended(token))
-	require.False(t, r.ended(foreign))
+	require.True(t, r.revoked(token))
+	require.False(t, r.revoked(foreign))
 
 	var denied *policy.Denied
 	_, _, err := r.tryCreate(owner, "team-a", "")
@@ -34,8 +34,8 @@ func TestSuspendAndResume(t *testing.T) {
 
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-a", false))
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-a", false))
-	require.True(t, r.ended(token), "old tokens stay revoked")
-	require.False(t, r.ended(r.mustLogin(key.ID, secret)))
+	require.True(t, r.revoked(token), "old tokens stay revoked")
+	require.False(t, r.revoked(r.mustLogin(key.ID, secret)))
 	require.Len(t, r.events(store.EventQuery{Action: audit.Suspend}), 1)
 	require.Len(t, r.events(store.EventQuery{Action: audit.Resume}), 1)
 }
@@ -48,9 +48,9 @@ func TestDeleteWorkspace(t *testing.T) {
 	elsewhere, elsewhereSecret := r.create(admin, "team-b", "")
 	token := r.mustLogin(key.ID, secret)
 	require.NoError(t, r.DeleteWorkspace(ctx, admin, "team-a"))
-	require.True(t, r.ended(token), "tokens dead at once")
-	require.False(t, r.ended(r.mustLogin(elsewhere.ID, elsewhereSecret)))
-	require.Len(t, r.events(store.EventQuery{Workspace: "team-a"}), 3, "events kept")
+	require.True(t, r.revoked(token), "its tokens are revoked at once")
+	require.False(t, r.revoked(r.mustLogin(elsewhere.ID, elsewhereSecret)))
+	require.Len(t, r.events(store.EventQuery{Workspace: "team-a"}), 3, "its events are kept")
 	require.ErrorIs(t, r.DeleteWorkspace(ctx, admin, "team-a"), store.ErrNotFound)
 	_, _, err := r.tryCreate(admin, "team-a", "")
 	require.ErrorIs(t, err, store.ErrNotFound, "its id is not used again")
@@ -67,7 +67,7 @@ func TestSwitchingKeysOff(t *testing.T) {
 	token := r.mustLogin(key.ID, secret)
 	saved, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 	require.NoError(t, err)
-	require.True(t, r.ended(token))
+	require.True(t, r.revoked(token))
 	_, _, err = r.tryCreate(owner, "team-a", "")
 	var denied *policy.Denied
 	require.ErrorAs(t, err, &denied)
@@ -77,8 +77,8 @@ func TestSwitchingKeysOff(t *testing.T) {
 	saved.KeysOff = false
 	saved, err = r.SaveSettings(ctx, admin, saved)
 	require.NoError(t, err)
-	require.True(t, r.ended(token))
-	require.False(t, r.ended(r.mustLogin(key.ID, secret)))
+	require.True(t, r.revoked(token))
+	require.False(t, r.revoked(r.mustLogin(key.ID, secret)))
 	shown, err := r.Settings(ctx, admin)
 	require.NoError(t, err)
 	require.Equal(t, saved, shown)
@@ -159,7 +159,7 @@ func TestStricterRulesEndTokens(t *testing.T) {
 			instance.Rules = tc.after
 			instance, err = r.SaveSettings(t.Context(), admin, instance)
 			require.NoError(t, err)
-			require.Equal(t, tc.ends, r.ended(token), "by the instance")
+			require.Equal(t, tc.ends, r.revoked(token), "by the instance")
 
 			workspace, err := r.SaveWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: tc.before})
 			require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestStricterRulesEndTokens(t *testing.T) {
 			}
 			workspace, err = r.SaveWorkspace(t.Context(), admin, workspace)
 			require.NoError(t, err)
-			require.Equal(t, tc.ends, r.ended(token), "by the workspace")
+			require.Equal(t, tc.ends, r.revoked(token), "by the workspace")
 			workspace.Version--
 			workspace.Rules.MaxKeys = 77
 			_, err = r.SaveWorkspace(t.Context(), admin, workspace)

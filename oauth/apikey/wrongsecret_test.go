@@ -56,7 +56,7 @@ func TestWrongSecretLooksAlike(t *testing.T) {
 	}
 }
 
-// besides lies beside any keys.
-type besides struct{ store.Epochs }
+// shared pretends that it shares a database with any Keys.
+type shared struct{ store.Epochs }
 
-func (besides) With(store.Keys) bool { return true }
+func (shared) With(store.Keys) bool { return true }

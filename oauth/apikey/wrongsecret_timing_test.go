@@ -30,7 +30,7 @@ func TestTimingWrongSecret(t *testing.T) {
 		plain := newRig(t, unbounded)
 		ids, _ := wrongSecretStates(t, plain)
 		st := plain.store
-		st.Keys, st.Epochs = slowWithKnown{st.Keys, by}, besides{st.Epochs}
+		st.Keys, st.Epochs = slowWithKnown{st.Keys, by}, shared{st.Epochs}
 		r := rigOn(t, st, unbounded)
 		r.clock.Advance(time.Minute)
 		return r, ids
