@@ -31,8 +31,8 @@ type opened struct {
 	refused    string // the reason, empty for a login
 }
 
-// furnished returns a service with all kinds of keys.
-func furnished(t *testing.T, st store.Store) (*rig, []opened) {
+// withAllKinds returns a service with all kinds of keys.
+func withAllKinds(t *testing.T, st store.Store) (*rig, []opened) {
 	t.Helper()
 	ctx := t.Context()
 	r := rigOn(t, st, portable)
@@ -58,10 +58,10 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	_, fresh := r.rotate(owner, rotated.ID, apikey.Rotation{Grace: 24 * time.Hour})
 	add(rotated, old, "")
 	add(rotated, fresh, "")
-	gone, old := r.create(owner, "team-a", "project.list")
-	_, fresh = r.rotate(owner, gone.ID, apikey.Rotation{})
-	add(gone, old, "unknown_or_wrong")
-	add(gone, fresh, "")
+	noGrace, old := r.create(owner, "team-a", "project.list")
+	_, fresh = r.rotate(owner, noGrace.ID, apikey.Rotation{})
+	add(noGrace, old, "unknown_or_wrong")
+	add(noGrace, fresh, "")
 
 	disabled, secret := r.create(owner, "team-a", "")
 	_, err := r.Disable(ctx, owner, disabled.ID, 0)
@@ -106,7 +106,7 @@ func (r *rig) check(all []opened) {
 }
 
 func TestRoundTrip(t *testing.T) {
-	r, all := furnished(t, memstore.New())
+	r, all := withAllKinds(t, memstore.New())
 	r.check(all)
 	lines := r.export()
 	for _, o := range all {

@@ -133,8 +133,8 @@ func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 	return grant
 }
 
-// ended reports whether a verifier would now refuse the grant's token as revoked.
-func (r *rig) ended(g *apikey.Grant) bool {
+// revoked reports whether a verifier would now refuse the grant's token as revoked.
+func (r *rig) revoked(g *apikey.Grant) bool {
 	state, err := r.store.Epochs.Read(r.t.Context(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Secret: g.SecretID})
 	return err != nil || !state.SecretKnown ||
 		g.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||

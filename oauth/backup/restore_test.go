@@ -248,7 +248,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		name string
 		end  func(t *testing.T, r *rig, id string)
 	}{
-		{"B30 nothing ended it", func(*testing.T, *rig, string) {}},
+		{"B30 nothing revoked it", func(*testing.T, *rig, string) {}},
 		{"B22 the key's epoch", func(t *testing.T, r *rig, id string) {
 			require.NoError(t, errOf(r.Disable(t.Context(), owner, id, 0)))
 			require.NoError(t, errOf(r.Enable(t.Context(), owner, id, 0)))
@@ -274,12 +274,12 @@ func TestRestoreEndsTokens(t *testing.T) {
 			later := r.mustLogin(key.ID, secret)
 			there := newRig(t)
 			there.restore(r.export())
-			require.True(t, there.ended(token))
-			require.True(t, there.ended(later))
+			require.True(t, there.revoked(token))
+			require.True(t, there.revoked(later))
 			fresh := there.mustLogin(key.ID, secret)
-			require.False(t, there.ended(fresh))
+			require.False(t, there.revoked(fresh))
 			require.NoError(t, there.SetSuspended(t.Context(), admin, "team-a", true))
-			require.True(t, there.ended(fresh), "later changes still end tokens")
+			require.True(t, there.revoked(fresh), "later changes still revoke tokens")
 		})
 	}
 	t.Run("B22 the tokens of an existing id stay valid", func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		done, err := r.read(r.export())
 		require.NoError(t, err)
 		require.Equal(t, 1, done.Refused)
-		require.False(t, r.ended(token))
+		require.False(t, r.revoked(token))
 	})
 	t.Run("a line with an existing id suspends no workspace", func(t *testing.T) {
 		r := newRig(t)

@@ -46,7 +46,7 @@ func TestOneDecision(t *testing.T) {
 		{name: "no token at all", authorization: "a\"b", workspace: "team-a", err: bearer.ErrUnauthenticated, kind: bearer.ErrInvalid, status: 400},
 		{name: "expired", authorization: w.token(func(c *jose.Claims) { c.Expires = start.Unix() }), workspace: "team-a",
 			err: bearer.ErrUnauthenticated, kind: bearer.ErrExpired, status: 401},
-		{name: "ended", authorization: good, workspace: "team-a", arrange: func() { w.epochs.raise(4) },
+		{name: "revoked", authorization: good, workspace: "team-a", arrange: func() { w.epochs.raise(4) },
 			err: bearer.ErrUnauthenticated, kind: bearer.ErrRevoked, status: 401},
 		{name: "an outage", authorization: good, workspace: "team-a", arrange: func() { w.epochs.err = down }, err: bearer.ErrUnavailable, status: 503},
 	} {

@@ -153,10 +153,10 @@ func BenchmarkFloorSeen(b *testing.B) {
 type epochsNow struct{ instance, workspace, key atomic.Int64 }
 
 func (e *epochsNow) Revoked(_ context.Context, t bearer.Token) (bool, error) {
-	return e.ended(t.Epochs), nil
+	return e.revoked(t.Epochs), nil
 }
 
-func (e *epochsNow) ended(of [3]int64) bool {
+func (e *epochsNow) revoked(of [3]int64) bool {
 	return of[0] < e.instance.Load() || of[1] < e.workspace.Load() || of[2] < e.key.Load()
 }
 
@@ -181,7 +181,7 @@ func (g *leastGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.RLock()
 	who := g.known[token]
 	g.mu.RUnlock()
-	if !found || who == nil || !time.Now().Before(who.expires) || g.epochs.ended(who.epochs) || !slices.Contains(who.permissions, "project.list") {
+	if !found || who == nil || !time.Now().Before(who.expires) || g.epochs.revoked(who.epochs) || !slices.Contains(who.permissions, "project.list") {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

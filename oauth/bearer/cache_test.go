@@ -63,7 +63,7 @@ func TestCacheNeverChangesAnAnswer(t *testing.T) {
 		require.ErrorIs(t, err, bearer.ErrInvalid)
 		w.keys.put(w.signer.Public())
 	})
-	t.Run("ended", func(t *testing.T) {
+	t.Run("revoked", func(t *testing.T) {
 		w.epochs.raise(4)
 		_, err := v.Verify(context.Background(), token)
 		require.ErrorIs(t, err, bearer.ErrRevoked)
@@ -170,9 +170,9 @@ func TestCacheIsBounded(t *testing.T) {
 		introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.CacheEntries = 2 })
 		ask := func(n int) int64 {
 			before := issuer.asked.Load()
-			ended, err := introspector.Revoked(t.Context(), bearer.Token{Raw: w.numbered(n)})
+			revoked, err := introspector.Revoked(t.Context(), bearer.Token{Raw: w.numbered(n)})
 			require.NoError(t, err)
-			require.False(t, ended)
+			require.False(t, revoked)
 			return issuer.asked.Load() - before
 		}
 		require.EqualValues(t, 1, ask(0))

@@ -86,16 +86,16 @@ func faults(good, elsewhere string) map[string]http.HandlerFunc {
 			w.Header().Set("X-Long", strings.Repeat("x", 64<<10))
 			_, _ = io.WriteString(w, good)
 		},
-		"empty":            body(""),
-		"null":             body("null"),
-		"an array":         body("[" + good + "]"),
-		"a string":         body(strconv.Quote(good)),
-		"HTML":             body("<html>" + good),
-		"something behind": body(good + "x"),
-		"twice":            body(good + good),
-		"byte order mark":  body("\ufeff" + good),
-		"not UTF-8":        body(strings.Replace(good, "{", "{\"\xff\":1,", 1)),
-		"a member twice":   body(strings.Replace(good, "{", `{"a":1,"a":1,`, 1)),
+		"empty":           body(""),
+		"null":            body("null"),
+		"an array":        body("[" + good + "]"),
+		"a string":        body(strconv.Quote(good)),
+		"HTML":            body("<html>" + good),
+		"data after it":   body(good + "x"),
+		"twice":           body(good + good),
+		"byte order mark": body("\ufeff" + good),
+		"not UTF-8":       body(strings.Replace(good, "{", "{\"\xff\":1,", 1)),
+		"a member twice":  body(strings.Replace(good, "{", `{"a":1,"a":1,`, 1)),
 		"echoes as member twice": func(w http.ResponseWriter, r *http.Request) {
 			name := strconv.Quote(echo(r))
 			_, _ = io.WriteString(w, strings.Replace(good, "{", "{"+name+":1,"+name+":1,", 1))

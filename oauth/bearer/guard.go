@@ -47,7 +47,7 @@ func (v *Verifier) Require(permissions ...string) Guard {
 func (g Guard) Or(permissions ...string) Guard {
 	g.mustBeMade()
 	if len(permissions) == 0 {
-		misbuilt(errors.New("Or: an alternative without permissions would let every token pass"))
+		panicMisuse(errors.New("Or: an alternative without permissions would let every token pass"))
 	}
 	g.alternatives = append(slices.Clip(g.alternatives), g.verifier.mustKnow(permissions))
 	return g
@@ -64,7 +64,7 @@ func (g Guard) Or(permissions ...string) Guard {
 // a workspace is logged.
 func (g Guard) InPath(name string) func(http.Handler) http.Handler {
 	if name == "" {
-		misbuilt(errors.New("InPath: the name of the path value is empty"))
+		panicMisuse(errors.New("InPath: the name of the path value is empty"))
 	}
 	g.pathValue, g.logNoWorkspace = name, new(sync.Once)
 	return g.InFunc(func(r *http.Request) string { return r.PathValue(name) })
@@ -75,7 +75,7 @@ func (g Guard) InPath(name string) func(http.Handler) http.Handler {
 // its permissions were checked.
 func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspace == nil {
-		misbuilt(errors.New("InFunc: the function is nil"))
+		panicMisuse(errors.New("InFunc: the function is nil"))
 	}
 	return g.middleware(workspace)
 }
@@ -89,7 +89,7 @@ func (g Guard) middleware(workspace func(*http.Request) string) func(http.Handle
 	g.mustBeMade()
 	return func(next http.Handler) http.Handler {
 		if next == nil {
-			misbuilt(errors.New("the handler is nil"))
+			panicMisuse(errors.New("the handler is nil"))
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var find func() string
@@ -152,18 +152,18 @@ func (v *Verifier) mustKnow(names []string) scope.Set {
 		}
 	}
 	if err != nil {
-		misbuilt(err)
+		panicMisuse(err)
 	}
 	return set
 }
 
 func (g Guard) mustBeMade() {
 	if g.verifier == nil {
-		misbuilt(errors.New("the Guard was not made by Verifier.Require"))
+		panicMisuse(errors.New("the Guard was not made by Verifier.Require"))
 	}
 }
 
-// misbuilt panics because of a mistake in the program.
-func misbuilt(err error) {
+// panicMisuse panics because of a mistake in the program.
+func panicMisuse(err error) {
 	panic(fmt.Errorf("bearer: a route's guard: %w", err)) //nolint:forbidigo // documented at Guard: only a mistake in the program
 }

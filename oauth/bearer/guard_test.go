@@ -155,7 +155,7 @@ func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
 	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
 	requireRefusal(t, route.get("/projects"), 401, "unauthorized")
-	require.Empty(t, w.log.String(), "who sends no token writes no log")
+	require.Empty(t, w.log.String(), "a request without a token writes no log")
 	for range 3 {
 		requireRefusal(t, route.get("/projects", "Bearer "+w.token()), 404, "not_found")
 	}

@@ -164,7 +164,7 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 
 // Revoked implements Epochs. It needs t.Raw. For one token it sends one request
 // at a time; concurrent calls wait for the same answer, each until its ctx ends.
-// The answer that a token was revoked is final and is cached for any time;
+// The answer that a token was revoked is final and is cached without a time limit;
 // errors are never cached.
 func (i *Introspector) Revoked(ctx context.Context, t Token) (bool, error) {
 	if t.Raw == "" || len(t.Raw) > jose.MaxToken {

@@ -37,13 +37,13 @@ type introspected struct {
 	*httptest.Server
 	asked atomic.Int64
 
-	mu     sync.Mutex
-	ended  map[string]bool // by token
-	broken http.HandlerFunc
+	mu      sync.Mutex
+	revoked map[string]bool // by token
+	broken  http.HandlerFunc
 }
 
 func newIntrospected(t testing.TB) *introspected {
-	i := &introspected{ended: map[string]bool{}}
+	i := &introspected{revoked: map[string]bool{}}
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i.asked.Add(1)
 		i.mu.Lock()
@@ -55,16 +55,16 @@ func newIntrospected(t testing.TB) *introspected {
 		}
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		_, _ = fmt.Fprintf(w, `{"active":%v}`, !i.ended[r.PostFormValue("token")])
+		_, _ = fmt.Fprintf(w, `{"active":%v}`, !i.revoked[r.PostFormValue("token")])
 	}))
 	t.Cleanup(i.Close)
 	return i
 }
 
-func (i *introspected) end(token string, ended bool) {
+func (i *introspected) setRevoked(token string, revoked bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.ended[token] = ended
+	i.revoked[token] = revoked
 }
 
 func (i *introspected) fail(broken http.HandlerFunc) {
@@ -135,7 +135,7 @@ func TestTheHostsClientIsLeftAsItIs(t *testing.T) {
 	require.Len(t, jar.Cookies(address), 1)
 }
 
-func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
+func TestARevokedTokenIsRefusedWithinTheBound(t *testing.T) {
 	for _, test := range []struct {
 		cacheFor, bound time.Duration
 	}{{0, bearer.DefaultCacheFor}, {time.Second, time.Second}, {bearer.MaxCacheFor, bearer.MaxCacheFor}} {
@@ -147,7 +147,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			token := w.token()
 			verify := func() error { _, err := v.Verify(context.Background(), token); return err }
 			require.NoError(t, verify())
-			issuer.end(token, true)
+			issuer.setRevoked(token, true)
 			w.wait(test.bound - time.Nanosecond)
 			require.NoError(t, verify(), "the answer is still used")
 			require.EqualValues(t, 1, issuer.asked.Load())
@@ -155,9 +155,9 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			require.ErrorIs(t, verify(), bearer.ErrRevoked)
 			require.EqualValues(t, 2, issuer.asked.Load())
 
-			issuer.end(token, false)
+			issuer.setRevoked(token, false)
 			w.wait(test.bound)
-			require.ErrorIs(t, verify(), bearer.ErrRevoked, "ended stays ended")
+			require.ErrorIs(t, verify(), bearer.ErrRevoked, "a revoked token stays revoked")
 			require.EqualValues(t, 2, issuer.asked.Load())
 		})
 	}
@@ -173,14 +173,14 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, n+1, issuer.asked.Load())
 		}
-		issuer.end(token, true)
+		issuer.setRevoked(token, true)
 		for range 2 {
 			_, err := v.Verify(context.Background(), token)
 			require.ErrorIs(t, err, bearer.ErrRevoked)
-			require.EqualValues(t, 4, issuer.asked.Load(), "that it has ended is final")
+			require.EqualValues(t, 4, issuer.asked.Load(), "the answer that it was revoked is final")
 		}
 	})
-	t.Run("B07 an answer to a question from before the end does not count", func(t *testing.T) {
+	t.Run("B07 an answer to a question from before the revocation does not count", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			var asked atomic.Int64
@@ -198,11 +198,11 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			token := bearer.Token{Raw: "token"}
 			answers := make(chan bool, 2)
 			ask := func() {
-				ended, err := introspector.Revoked(t.Context(), token)
+				revoked, err := introspector.Revoked(t.Context(), token)
 				if err != nil {
 					t.Error(err)
 				}
-				answers <- ended
+				answers <- revoked
 			}
 			go ask()
 			synctest.Wait()
@@ -222,7 +222,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 		token := w.token()
 		_, err := v.Verify(context.Background(), token)
 		require.NoError(t, err)
-		issuer.end(token, true)
+		issuer.setRevoked(token, true)
 		w.wait(-time.Second)
 		_, err = v.Verify(context.Background(), token)
 		require.ErrorIs(t, err, bearer.ErrRevoked)
@@ -252,14 +252,14 @@ func TestQuestionsAreShared(t *testing.T) {
 		token := bearer.Token{Raw: w.token(func(c *jose.Claims) { c.TokenID = "not asked about before" })}
 		other := token
 		other.Raw = token.Raw[:len(token.Raw)-1] + "_"
-		issuer.end(other.Raw, true)
+		issuer.setRevoked(other.Raw, true)
 		for range 2 {
-			ended, err := introspector.Revoked(context.Background(), token)
+			revoked, err := introspector.Revoked(context.Background(), token)
 			require.NoError(t, err)
-			require.False(t, ended)
-			ended, err = introspector.Revoked(context.Background(), other)
+			require.False(t, revoked)
+			revoked, err = introspector.Revoked(context.Background(), other)
 			require.NoError(t, err)
-			require.True(t, ended)
+			require.True(t, revoked)
 		}
 		require.Equal(t, before+2, issuer.asked.Load())
 	})
@@ -313,9 +313,9 @@ func TestAnswersAreBounded(t *testing.T) {
 	ask := func(i *bearer.Introspector, n, size int) {
 		raw := strconv.Itoa(n) + strings.Repeat("x", size)
 		header := raw + strings.Repeat("y", 4<<10) // the token is a substring of it
-		ended, err := i.Revoked(context.Background(), bearer.Token{Raw: header[:len(raw)]})
+		revoked, err := i.Revoked(context.Background(), bearer.Token{Raw: header[:len(raw)]})
 		require.NoError(t, err)
-		require.Equal(t, answer != active, ended)
+		require.Equal(t, answer != active, revoked)
 	}
 	for _, kind := range []string{active, `{"active":false}`} {
 		answer = kind

@@ -59,6 +59,6 @@ func TestRefusals(t *testing.T) {
 		w.epochs.err = context.DeadlineExceeded
 		defer func() { w.epochs.err = nil }()
 		require.Equal(t, http.StatusServiceUnavailable, send(late).StatusCode)
-		require.Contains(t, w.log.String()[before:], "level=ERROR", "that is one")
+		require.Contains(t, w.log.String()[before:], "level=ERROR", "a timeout of the store is an error")
 	})
 }

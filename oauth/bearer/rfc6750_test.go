@@ -45,7 +45,7 @@ func TestAuthorizationHeader(t *testing.T) {
 		{"6750-01 scheme is case-insensitive: bearer", []string{"bearer " + token}, 204, ""},
 		{"6750-01 scheme is case-insensitive: BEARER", []string{"BEARER " + token}, 204, ""},
 		{"6750-01 tab", []string{"Bearer\t" + token}, 400, "invalid_request"},
-		{"6750-01 tab behind the space", []string{"Bearer \t" + token}, 400, "invalid_request"},
+		{"6750-01 tab after the space", []string{"Bearer \t" + token}, 400, "invalid_request"},
 		{"6750-01 two spaces", []string{"Bearer  " + token}, 204, ""},
 		{"6750-01 trailing junk", []string{"Bearer " + token + " x"}, 400, "invalid_request"},
 		{"6750-01 trailing space", []string{"Bearer " + token + " "}, 400, "invalid_request"},

@@ -91,7 +91,7 @@ type Skipped struct {
 type reader struct {
 	mapping Mapping
 	result  Result
-	taken   map[string]bool
+	seen    map[string]bool
 	count   int
 }
 
@@ -105,7 +105,7 @@ func (r *reader) skip(id, format string, args ...any) {
 // add adds a client with the fields that the mapping returns. key holds the client's
 // secret or digest.
 func (r *reader) add(c Client, key apikey.ImportSpec) {
-	if r.taken[c.ID] {
+	if r.seen[c.ID] {
 		r.skip(c.ID, "An earlier client of this export has the same id.")
 		return
 	}
@@ -118,7 +118,7 @@ func (r *reader) add(c Client, key apikey.ImportSpec) {
 	if at := key.Expiry.At; !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
 		key.Expiry = apikey.Expiry{At: c.SecretExpires}
 	}
-	r.taken[c.ID] = true
+	r.seen[c.ID] = true
 	r.result.Keys = append(r.result.Keys, key)
 }
 
@@ -133,7 +133,7 @@ func cut(name string) string {
 // read calls value for each JSON value of an export. A file of JSON lines has many
 // values.
 func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) error) (Result, error) {
-	r := &reader{mapping: mapping, taken: make(map[string]bool)}
+	r := &reader{mapping: mapping, seen: make(map[string]bool)}
 	err := r.values(from, value)
 	return r.result, err
 }

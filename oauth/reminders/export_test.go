@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-const MaxResting = maxResting
+const MaxResting = maxSkip
 
 // Rest makes s remember n reminders that need not be looked up, and returns how
 // many it remembers.
 func (s *Sender) Rest(n int, until time.Time) int {
 	for i := range n {
-		s.notes.rest(strconv.Itoa(i), until)
+		s.records.skipUntil(strconv.Itoa(i), until)
 	}
-	return len(s.notes.resting)
+	return len(s.records.skip)
 }

@@ -23,46 +23,46 @@ import (
 const space = "apikey.reminder"
 
 const (
-	// noteTimeout bounds the write that records a sent reminder.
-	noteTimeout = 5 * time.Second
+	// recordTimeout bounds the write that records a sent reminder.
+	recordTimeout = 5 * time.Second
 
 	// firstRetry is longer than a call of send can take, so that there is no second
 	// call at the same time.
 	firstRetry = 5 * time.Minute
 	lastRetry  = 6 * time.Hour
 
-	// clocksApart is how long notes are kept after the key has ended, for replicas
+	// clockSkew is how long records are kept after the key has ended, for replicas
 	// whose clock is slow.
-	clocksApart = 24 * time.Hour
+	clockSkew = 24 * time.Hour
 
-	// maxResting bounds the entries of resting.
-	maxResting = 100_000
+	// maxSkip bounds the entries of skip.
+	maxSkip = 100_000
 )
 
-// notes reads and writes the records of attempts and sent reminders.
-type notes struct {
+// records reads and writes the records of attempts and sent reminders.
+type records struct {
 	once store.OnceIDs
 	now  func() time.Time
 
-	// resting holds until when a reminder need not be looked up, to save reads.
-	mu      *sync.Mutex
-	resting map[string]time.Time
+	// skip holds until when a reminder need not be looked up, to save reads.
+	mu   *sync.Mutex
+	skip map[string]time.Time
 }
 
-func newNotes(once store.OnceIDs, now func() time.Time) notes {
-	return notes{once: once, now: now, mu: new(sync.Mutex), resting: make(map[string]time.Time)}
+func newRecords(once store.OnceIDs, now func() time.Time) records {
+	return records{once: once, now: now, mu: new(sync.Mutex), skip: make(map[string]time.Time)}
 }
 
-func noteOf(id string, n int, ends time.Time) store.OnceID {
-	return store.OnceID{Space: space, ID: fmt.Sprintf("%s.%d", id, n), Expires: ends.Add(clocksApart)}
+func recordOf(id string, n int, ends time.Time) store.OnceID {
+	return store.OnceID{Space: space, ID: fmt.Sprintf("%s.%d", id, n), Expires: ends.Add(clockSkew)}
 }
 
-// read returns the values of all notes of one id.
-func (n notes) read(ctx context.Context, id string, ends time.Time) ([]time.Duration, error) {
+// read returns the values of all records of one id.
+func (r records) read(ctx context.Context, id string, ends time.Time) ([]time.Duration, error) {
 	var values []time.Duration
 	for {
-		note := noteOf(id, len(values)+1, ends)
-		found, err := n.once.Find(ctx, note.Space, note.ID, n.now())
+		record := recordOf(id, len(values)+1, ends)
+		found, err := r.once.Find(ctx, record.Space, record.ID, r.now())
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			return values, nil
@@ -79,28 +79,28 @@ func (n notes) read(ctx context.Context, id string, ends time.Time) ([]time.Dura
 
 // claim reports whether this process must send a reminder now: neither it nor a
 // later one was sent, and this process has claimed the next attempt.
-func (n notes) claim(ctx context.Context, d due) (bool, error) {
-	if n.rests(d.id) {
+func (r records) claim(ctx context.Context, d due) (bool, error) {
+	if r.skipped(d.id) {
 		return false, nil
 	}
-	if done, err := n.wasSent(ctx, d); err != nil || done {
+	if done, err := r.wasSent(ctx, d); err != nil || done {
 		return false, err
 	}
-	attempts, err := n.read(ctx, d.id, d.ends)
+	attempts, err := r.read(ctx, d.id, d.ends)
 	if err != nil {
 		return false, err
 	}
-	now, wait := n.now(), firstRetry
+	now, wait := r.now(), firstRetry
 	for _, left := range attempts {
 		if next := d.ends.Add(-left); now.Before(next) {
-			n.rest(d.id, next)
+			r.skipUntil(d.id, next)
 			return false, nil
 		}
 		wait = min(2*wait, lastRetry)
 	}
-	attempt := noteOf(d.id, len(attempts)+1, d.ends)
+	attempt := recordOf(d.id, len(attempts)+1, d.ends)
 	attempt.Value = d.ends.Sub(now.Add(wait)).String()
-	err = n.once.Spend(ctx, attempt, now)
+	err = r.once.Spend(ctx, attempt, now)
 	if errors.Is(err, store.ErrExists) { // another process was faster
 		return false, nil
 	}
@@ -108,33 +108,33 @@ func (n notes) claim(ctx context.Context, d due) (bool, error) {
 		return false, fmt.Errorf("reminders: %w", err)
 	}
 	// The process that made the attempt before may have succeeded meanwhile.
-	done, err := n.wasSent(ctx, d)
+	done, err := r.wasSent(ctx, d)
 	return err == nil && !done, err
 }
 
 // wasSent reports whether a reminder of the key was sent at this or a later time
 // before its end.
-func (n notes) wasSent(ctx context.Context, d due) (bool, error) {
-	sent, err := n.read(ctx, d.series, d.ends)
+func (r records) wasSent(ctx context.Context, d due) (bool, error) {
+	sent, err := r.read(ctx, d.series, d.ends)
 	done := slices.ContainsFunc(sent, func(before time.Duration) bool { return before <= d.before })
 	if done {
-		n.rest(d.id, d.ends)
+		r.skipUntil(d.id, d.ends)
 	}
 	return done, err
 }
 
 // sent records that a reminder was sent. It ignores the end of ctx: if the process
 // is stopped right after the call of send, the reminder is not sent again.
-func (n notes) sent(ctx context.Context, d due) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+func (r records) sent(ctx context.Context, d due) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	for number := 1; ; number++ {
-		note := noteOf(d.series, number, d.ends)
-		note.Value = d.before.String()
-		err := n.once.Spend(ctx, note, n.now())
+		record := recordOf(d.series, number, d.ends)
+		record.Value = d.before.String()
+		err := r.once.Spend(ctx, record, r.now())
 		switch {
 		case err == nil:
-			n.rest(d.id, d.ends)
+			r.skipUntil(d.id, d.ends)
 			return nil
 		case !errors.Is(err, store.ErrExists): // the number is spent for another time before the end
 			return fmt.Errorf("reminders: record that the reminder was sent: %w", err)
@@ -142,17 +142,17 @@ func (n notes) sent(ctx context.Context, d due) error {
 	}
 }
 
-func (n notes) rests(id string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.now().Before(n.resting[id])
+func (r records) skipped(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now().Before(r.skip[id])
 }
 
-func (n notes) rest(id string, until time.Time) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.resting) >= maxResting {
-		clear(n.resting)
+func (r records) skipUntil(id string, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.skip) >= maxSkip {
+		clear(r.skip)
 	}
-	n.resting[id] = until
+	r.skip[id] = until
 }

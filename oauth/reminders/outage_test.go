@@ -21,7 +21,7 @@ func TestRemindersInAnOutage(t *testing.T) {
 		calls []int
 	}{
 		{"is it sent", 1, []int{0, 1}}, {"is there an attempt", 2, []int{0, 1}}, {"the claim", 3, []int{0, 1}},
-		{"is it sent meanwhile", 4, []int{0, 1}}, {"the note", 5, []int{1, 2}},
+		{"is it sent meanwhile", 4, []int{0, 1}}, {"the record", 5, []int{1, 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var in inbox

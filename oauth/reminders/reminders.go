@@ -29,7 +29,7 @@ type Reminder struct {
 	// Key is the key at the time of the call.
 	Key apikey.Key
 	// Expires is the instant from which the key can no longer log in: its expiry, or
-	// an earlier time if rules end it.
+	// the earlier end that rules set.
 	Expires time.Time
 	// Before is the configured time before the end for which the reminder is sent.
 	Before time.Duration
@@ -37,9 +37,9 @@ type Reminder struct {
 
 // Sender sends reminders. It is safe for concurrent use.
 type Sender struct {
-	keys  *apikey.Service
-	notes notes
-	send  func(context.Context, Reminder) error
+	keys    *apikey.Service
+	records records
+	send    func(context.Context, Reminder) error
 }
 
 // New returns a Sender for the keys of a service that uses st. st.OnceIDs is
@@ -49,7 +49,7 @@ type Sender struct {
 // service's ReminderTimes returns.
 //
 // The end is the key's expiry, or an earlier end by rules that apply to all keys
-// from a date. For a key that rules end, send may be called early: by up to an
+// from a date. For a key whose end rules set, send may be called early: by up to an
 // hour, or by up to a day if only the rules of its workspace have a date. At that
 // interval one replica reads all keys.
 //
@@ -62,7 +62,7 @@ type Sender struct {
 // All replicas together make one call. There is none for a key that is disabled,
 // deleted or expired by then. A call that failed, or whose process died, is made
 // again with the same Reminder.ID, after 5 minutes, then 10, and so on up to 6
-// hours, until the key has ended. (For a key that rules end, it waits for the next
+// hours, until the key has ended. (For a key whose end rules set, it waits for the next
 // time that all keys are read.) So send may be called twice for one reminder: store
 // the ids if your users must not get it twice. ctx ends after a minute, and send
 // must return then.
@@ -70,16 +70,16 @@ func New(st store.Store, keys *apikey.Service, send func(ctx context.Context, r 
 	if st.OnceIDs == nil || keys == nil || send == nil {
 		return nil, errors.New("reminders: Store.OnceIDs, keys and send are required")
 	}
-	return &Sender{keys: keys, notes: newNotes(st.OnceIDs, keys.Now), send: send}, nil
+	return &Sender{keys: keys, records: newRecords(st.OnceIDs, keys.Now), send: send}, nil
 }
 
 const (
 	// sendTimeout bounds one call of send.
 	sendTimeout = time.Minute
-	// How often all keys are read: while the instance's rules apply to all keys
-	// from a date, and otherwise, since the rules of a workspace may.
+	// How often all keys are read: scanEnforced while the instance's rules apply to
+	// all keys from a date, otherwise scanDaily, since a workspace's rules may.
 	scanEnforced = time.Hour
-	scanElse     = 24 * time.Hour
+	scanDaily    = 24 * time.Hour
 )
 
 // reader returns the actor that reads all keys.
@@ -117,34 +117,34 @@ func (s *Sender) remindExpiring(ctx context.Context, times []time.Duration) erro
 	})
 }
 
-// remindEnforced sends reminders of the keys that rules end before their own
+// remindEnforced sends reminders of the keys whose end rules set, before their own
 // expiry. No index finds them, so one replica reads all keys, once in each
 // interval, and sends the reminders that come before the next interval. It claims
 // and records the scan like a reminder, so that an interrupted scan is made again.
 func (s *Sender) remindEnforced(ctx context.Context, times []time.Duration, rules store.Rules) error {
-	every := scanElse
+	every := scanDaily
 	if !rules.EnforcedFrom.IsZero() {
 		every = scanEnforced
 	}
 	begin := s.keys.Now().Truncate(every)
 	name := fmt.Sprintf("%s.%d", every, begin.Unix())
 	scan := due{id: "scan." + name, series: "scanned." + name, ends: begin.Add(every), before: every}
-	claimed, err := s.notes.claim(ctx, scan)
+	claimed, err := s.records.claim(ctx, scan)
 	if err != nil || !claimed {
 		return err
 	}
 	err = s.remindAll(ctx, times, every, true, store.KeyQuery{})
-	if errors.Is(err, errCut) {
+	if errors.Is(err, errIncomplete) {
 		return err
 	}
-	return errors.Join(err, s.notes.sent(ctx, scan))
+	return errors.Join(err, s.records.sent(ctx, scan))
 }
 
-// errCut says that not all keys were read.
-var errCut = errors.New("reminders")
+// errIncomplete says that not all keys were read.
+var errIncomplete = errors.New("reminders: not all keys were read; a later call tries again")
 
 // remindAll sends the due reminders of the keys that q lists, and those due within
-// early. With byRules it does so for keys that rules end, and otherwise for the
+// early. With byRules it does so for keys whose end rules set, and otherwise for the
 // others. If one cannot be sent, it goes on with the next.
 func (s *Sender) remindAll(ctx context.Context, times []time.Duration, early time.Duration, byRules bool, q store.KeyQuery) error {
 	q.Disabled, q.Limit = new(bool), store.MaxPage
@@ -152,7 +152,7 @@ func (s *Sender) remindAll(ctx context.Context, times []time.Duration, early tim
 	for more := true; more; more = q.After != nil {
 		page, err := s.keys.List(ctx, reader(), q)
 		if err != nil {
-			return errors.Join(append(problems, fmt.Errorf("%w: %w", errCut, err))...)
+			return errors.Join(append(problems, fmt.Errorf("%w: %w", errIncomplete, err))...)
 		}
 		for i := range page.Keys {
 			if d := dueOf(&page.Keys[i], times, s.keys.Now(), early); d.id != "" && page.Keys[i].Standing.ByRules == byRules {
@@ -161,7 +161,7 @@ func (s *Sender) remindAll(ctx context.Context, times []time.Duration, early tim
 				}
 			}
 			if err := ctx.Err(); err != nil {
-				return errors.Join(append(problems, fmt.Errorf("%w: %w", errCut, err))...)
+				return errors.Join(append(problems, fmt.Errorf("%w: %w", errIncomplete, err))...)
 			}
 		}
 		q.After = page.Next
@@ -201,7 +201,7 @@ func idOf(key string, ends time.Time, before time.Duration) string {
 
 // remind sends a reminder, unless it was sent or another process is sending it.
 func (s *Sender) remind(ctx context.Context, d due) error {
-	claimed, err := s.notes.claim(ctx, d)
+	claimed, err := s.records.claim(ctx, d)
 	if err != nil || !claimed {
 		return err
 	}
@@ -224,5 +224,5 @@ func (s *Sender) remind(ctx context.Context, d due) error {
 	if err := s.send(sending, Reminder{ID: d.id, Key: key, Expires: d.ends, Before: d.before}); err != nil {
 		return fmt.Errorf("reminders: key %s: %w", d.key, err)
 	}
-	return s.notes.sent(ctx, d)
+	return s.records.sent(ctx, d)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRemindersOfEnforcedRules tests that reminders of a key that rules end before
+// TestRemindersOfEnforcedRules tests that reminders of a key whose end rules set, before
 // its own expiry are sent before that end, each once, by one of two replicas that
 // scan every hour.
 func TestRemindersOfEnforcedRules(t *testing.T) {

@@ -183,8 +183,8 @@ func TestTwoTimesAtOnce(t *testing.T) {
 	}
 }
 
-// TestReminderNotesAreRead tests that nothing is sent if a note cannot be read.
-func TestReminderNotesAreRead(t *testing.T) {
+// TestReminderRecordsAreRead tests that nothing is sent if a record cannot be read.
+func TestReminderRecordsAreRead(t *testing.T) {
 	var in inbox
 	r := newRig(t, in.config)
 	r.expiring("ci", 10*day)

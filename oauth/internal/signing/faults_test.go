@@ -187,8 +187,8 @@ func TestRingOutage(t *testing.T) {
 		_, kid := f.login(srv)
 		f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 		ring := f.ring()
-		ups := map[string]func(context.Context, string) error{"down": ringOnly(down), "read only": readOnly}
-		for name, disrupt := range ups {
+		outages := map[string]func(context.Context, string) error{"down": ringOnly(down), "read only": readOnly}
+		for name, disrupt := range outages {
 			f.tap.Before(disrupt)
 			require.ErrorIs(t, f.step(srv), store.ErrUnavailable, name)
 			require.Equal(t, []string{kid}, f.published(srv))

@@ -61,7 +61,7 @@ func givenKey(t testing.TB, kid string) *jose.Signer {
 type fleet struct {
 	t        testing.TB
 	store    store.Store
-	keys     store.SigningKeys // past the tap
+	keys     store.SigningKeys // not through the tap
 	tap      *storetest.Tap
 	written  *atomic.Int64 // how often the ring was changed
 	clock    *oauthtest.Clock

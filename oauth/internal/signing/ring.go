@@ -270,7 +270,7 @@ func (r *Ring) read(ctx context.Context) (stored store.Ring, err error) {
 // open decrypts the records and puts their keys into the ring. On an error, or if
 // there are no records, the ring does not change.
 func (r *Ring) open(records []store.SigningKey) error {
-	records = slices.DeleteFunc(slices.Clone(records), r.sealer.lost)
+	records = slices.DeleteFunc(slices.Clone(records), r.sealer.isWithdrawn)
 	if len(records) == 0 {
 		return nil
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// takes requires that each replica accepts the tokens.
-func (f *fleet) takes(tokens []string, replicas ...*replica) {
+// requireAccepted requires that each replica accepts the tokens.
+func (f *fleet) requireAccepted(tokens []string, replicas ...*replica) {
 	f.t.Helper()
 	for _, srv := range replicas {
 		for _, token := range tokens {
@@ -46,7 +46,7 @@ func TestRotate(t *testing.T) {
 	second := f.kid(two)
 	require.NotEqual(t, first, second)
 	require.Equal(t, second, f.kid(one))
-	f.takes([]string{token}, one, two)
+	f.requireAccepted([]string{token}, one, two)
 	f.clock.Advance(25*time.Hour + 5*time.Minute)
 	require.NoError(t, f.step(one))
 	require.Equal(t, []string{second}, f.published(one), "the key before it retires as after any rotation")
@@ -85,7 +85,7 @@ func TestRotateNow(t *testing.T) {
 			}
 			require.NoError(t, f.step(two))
 			require.Equal(t, now, f.kid(two))
-			f.takes([]string{token, fresh}, one, two)
+			f.requireAccepted([]string{token, fresh}, one, two)
 			f.clock.Advance(lead)
 			require.NoError(t, f.step(two))
 			want := now
@@ -120,7 +120,7 @@ func TestRevoke(t *testing.T) {
 	require.Len(t, f.ring().Keys, 1, "and none is left in the store")
 	_, err := one.Verifier().Verify(t.Context(), before)
 	require.ErrorIs(t, err, bearer.ErrInvalid, "old tokens end here at once")
-	f.takes([]string{fresh}, one)
+	f.requireAccepted([]string{fresh}, one)
 	t.Run("on other replicas with the next step", func(t *testing.T) {
 		f := f.at(t)
 		require.NoError(t, f.step(two))
@@ -128,7 +128,7 @@ func TestRevoke(t *testing.T) {
 		require.Equal(t, kid, f.kid(two))
 		_, err := two.Verifier().Verify(t.Context(), before)
 		require.ErrorIs(t, err, bearer.ErrInvalid)
-		f.takes([]string{fresh}, two)
+		f.requireAccepted([]string{fresh}, two)
 	})
 	t.Run("in the memory of a process", func(t *testing.T) {
 		f := newFleet(t)
@@ -177,7 +177,7 @@ func TestRevokeAtOnce(t *testing.T) {
 		token, _ := f.login(srv)
 		tokens = append(tokens, token)
 	}
-	f.takes(tokens, servers...)
+	f.requireAccepted(tokens, servers...)
 	for _, srv := range servers {
 		require.Equal(t, f.published(servers[0]), f.published(srv))
 		require.False(t, slices.ContainsFunc(f.published(srv), func(kid string) bool { return slices.Contains(old, kid) }))

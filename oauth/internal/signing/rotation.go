@@ -138,12 +138,12 @@ func (r *Ring) change(ctx context.Context, w want) error {
 // plan returns the keys as they should be now, and the key that it made, if any. If
 // nothing needs to change, it returns no keys.
 func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time, w want) (next []store.SigningKey, made *store.SigningKey, err error) {
-	var stay []store.SigningKey
+	var kept []store.SigningKey
 	if w != onlyNewKey {
-		stay = slices.DeleteFunc(slices.Clone(keys), r.sealer.lost)
+		kept = slices.DeleteFunc(slices.Clone(keys), r.sealer.isWithdrawn)
 	}
-	for i, k := range stay {
-		newest := i == len(stay)-1 // it stays, whatever its record says
+	for i, k := range kept {
+		newest := i == len(kept)-1 // it is kept, whatever its record says
 		if newest || k.PublishUntil.IsZero() || now.Before(k.PublishUntil) {
 			next = append(next, k)
 		}
@@ -195,8 +195,8 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 // credible returns how many of the keys do not begin far in the future. The others
 // are the last ones, and the next key is inserted before them. If all keys begin
 // far in the future, the clock of this process may be the wrong one. Then all count
-// as credible, unless the store has a clock, with which change compares this one,
-// or no other process makes keys.
+// as credible, with two exceptions: the store has a clock, with which change compares
+// the clock of this process, or no other process makes keys.
 func (r *Ring) credible(ctx context.Context, keys []store.SigningKey, now time.Time) (int, error) {
 	n := slices.IndexFunc(keys, func(k store.SigningKey) bool { return k.NotBefore.After(now.Add(r.farAhead())) })
 	switch {

@@ -28,7 +28,7 @@ type SealKey struct {
 // sealer seals and opens private keys with AES-256-GCM. It never changes.
 type sealer struct {
 	issuer    string
-	first     int           // version
+	first     int           // version of the first seal key of the list
 	list      hostlist.List // of the seal keys
 	aeads     map[int]cipher.AEAD
 	withdrawn []string // by title
@@ -64,9 +64,9 @@ func (s *sealer) seal(record *store.SigningKey, private []byte) {
 	record.Sealed = s.aeads[record.SealKey].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
 }
 
-// lost reports whether the host has withdrawn the seal key of the record. The
+// isWithdrawn reports whether the host has withdrawn the seal key of the record. The
 // signing key can then no longer be opened.
-func (s *sealer) lost(record store.SigningKey) bool {
+func (s *sealer) isWithdrawn(record store.SigningKey) bool {
 	return slices.Contains(s.withdrawn, hostlist.Title(entry(record.SealKey, "")))
 }
 

@@ -167,7 +167,7 @@ func TestSealersOfBothOrders(t *testing.T) {
 	require.Equal(t, 2, f.ring().Keys[0].SealKey, "B31 a key whose end changes, too")
 	require.NoError(t, f.step(ahead))
 	require.Equal(t, 2, f.ring().Keys[1].SealKey)
-	f.takes([]string{func() string { token, _ := f.login(behind); return token }()}, ahead)
+	f.requireAccepted([]string{func() string { token, _ := f.login(behind); return token }()}, ahead)
 }
 
 // TestWithdrawnSealKey tests that the keys that a withdrawn seal key sealed are
@@ -186,7 +186,7 @@ func TestWithdrawnSealKey(t *testing.T) {
 	require.NotContains(t, f.published(srv), first)
 	_, err := srv.Verifier().Verify(t.Context(), before)
 	require.ErrorIs(t, err, bearer.ErrInvalid)
-	f.takes([]string{func() string { token, _ := f.login(srv); return token }()}, f.server(lost))
+	f.requireAccepted([]string{func() string { token, _ := f.login(srv); return token }()}, f.server(lost))
 
 	t.Run("one of two", func(t *testing.T) {
 		f := newFleet(t)
