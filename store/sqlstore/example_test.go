@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -58,4 +59,33 @@ func Example() {
 	fmt.Println(found.Key.Name, found.Key.Version, found.Workspace.Keys, err)
 	_, err = s.Keys.Lookup(ctx, "key-2")
 	fmt.Println(err)
+}
+
+// A host that uses goose writes a file for each migration. For golang-migrate the file is
+// named 00001_latchkey_schema_1.up.sql and begins with the SQL itself, for atlas it is
+// 00001_latchkey_schema_1.sql. Give it the next number of your own migrations.
+func ExampleMigrations() {
+	dir, err := os.MkdirTemp("", "migrations")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	all, err := sqlstore.Migrations(sqlstore.PostgreSQL, sqlstore.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, m := range all {
+		name := fmt.Sprintf("%05d_%s.sql", m.Version, m.Name)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("-- +goose Up\n"+m.SQL), 0o600); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Println(all[0].Name)
+	fmt.Println(strings.Contains(all[0].SQL, "CREATE TABLE latchkey_keys ("))
+	// Output:
+	// latchkey_schema_1
+	// true
 }

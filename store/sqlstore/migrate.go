@@ -75,8 +75,8 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 // apply runs the missing migrations. It calls goOn before each statement and stops if
 // that fails.
 func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error) error {
-	create := d.translate(`CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)`)
-	if _, err := conn.ExecContext(ctx, create); err != nil {
+	// The table of versions must exist before it can be read.
+	if _, err := conn.ExecContext(ctx, d.migrations[0][0]); err != nil {
 		return err
 	}
 	version, err := d.schemaVersion(ctx, conn)
@@ -95,14 +95,48 @@ func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error)
 				return err
 			}
 		}
-		if _, err := conn.ExecContext(ctx, d.translate(`INSERT INTO {p}schema (version) VALUES (?) ON CONFLICT DO NOTHING`), n); err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
-// migrations returns the statements of each migration, the first one first.
+// Migration is the SQL that brings the tables from the version before to Version.
+type Migration struct {
+	Version int // of the schema; the first is 1
+	// Name is for a file name: the prefix of the tables, "schema_" and the version.
+	Name string
+	// SQL is the statements, with the views and the row in which the version is
+	// recorded. A semicolon at the end of a line ends a statement, and no other does.
+	SQL string
+}
+
+// Migrations returns all migrations as SQL, the first one first, for a host that runs
+// them with a tool of its own instead of Migrate. Write each to a file of that tool. A
+// release that changes the schema adds migrations and does not change those before.
+//
+// The tables are the same either way, and so is the check of their version before the
+// first use. Migrate does nothing to tables that the SQL made, and the SQL must not be
+// run on tables that Migrate made: tell the tool that it was applied. On MySQL run it
+// statement by statement, or set multiStatements=true in the tool's data source name.
+//
+// cfg must be the Config of New. The errors are those of New.
+func Migrations(dialect Dialect, cfg Config) ([]Migration, error) {
+	cfg, problems := cfg.check(dialect)
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("sqlstore: %w", err)
+	}
+	var all []Migration
+	for i, statements := range migrations(dialect, cfg.Prefix) {
+		all = append(all, Migration{
+			Version: i + 1, Name: fmt.Sprintf("%sschema_%d", cfg.Prefix, i+1),
+			SQL: strings.Join(statements, ";\n\n") + ";\n",
+		})
+	}
+	return all, nil
+}
+
+// migrations returns the statements of each migration, the first one first. The first
+// statement of all creates the table of versions, and the last one of each migration
+// records its version.
 func migrations(dialect Dialect, prefix string) [][]string {
 	var all [][]string
 	for n := 1; ; n++ {
@@ -112,11 +146,19 @@ func migrations(dialect Dialect, prefix string) [][]string {
 			return all
 		}
 		var statements []string
+		if n == 1 {
+			statements = append(statements, "CREATE TABLE IF NOT EXISTS "+prefix+
+				"schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)")
+		}
 		for statement := range strings.SplitSeq(strings.ReplaceAll(string(text), "{p}", prefix), ";\n") {
 			if statement = strings.TrimSpace(statement); statement != "" {
 				statements = append(statements, statement)
 			}
 		}
-		all = append(all, statements)
+		record := fmt.Sprintf("INSERT INTO %sschema (version) VALUES (%d) ON CONFLICT DO NOTHING", prefix, n)
+		if dialect == MySQL {
+			record = onDuplicateKey(record)
+		}
+		all = append(all, append(statements, record))
 	}
 }

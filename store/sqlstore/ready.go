@@ -41,7 +41,9 @@ func (d *Database) ready(ctx context.Context) error {
 		version, err = d.schemaVersion(ctx, conn)
 		return err
 	})
-	if err != nil && !noTable(err) {
+	if noTable(err) {
+		return fmt.Errorf("%w: the tables do not exist: call Migrate first, or run the SQL of Migrations", store.ErrUnavailable)
+	} else if err != nil {
 		return err
 	}
 	if err := d.checkVersion(version); err != nil {
@@ -62,12 +64,9 @@ func (d *Database) schemaVersion(ctx context.Context, conn *sql.Conn) (int, erro
 
 // checkVersion returns an error unless the schema has the version of this package.
 func (d *Database) checkVersion(version int) error {
-	newest := len(d.migrations)
-	switch {
-	case version == 0:
-		return fmt.Errorf("%w: the tables do not exist: call Migrate first", store.ErrUnavailable)
-	case version < newest:
-		return fmt.Errorf("%w: the schema has version %d, this release needs %d: call Migrate first", store.ErrUnavailable, version, newest)
+	if newest := len(d.migrations); version < newest {
+		return fmt.Errorf("%w: the schema has version %d, this release needs %d: call Migrate first, or run the SQL of Migrations after version %d",
+			store.ErrUnavailable, version, newest, version)
 	}
 	return d.refuseNewer(version)
 }

@@ -259,12 +259,30 @@ type Database struct {
 }
 
 // New returns a Database that uses db. The host configures and closes db. New does
-// not access the database. Call Migrate before the first use.
+// not access the database. Call Migrate before the first use, or run the SQL of
+// Migrations.
 func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 	var problems []error
 	if db == nil {
 		problems = append(problems, errors.New("db: must not be nil"))
 	}
+	cfg, wrong := cfg.check(dialect)
+	if err := errors.Join(append(problems, wrong...)...); err != nil {
+		return nil, fmt.Errorf("sqlstore: %w", err)
+	}
+	d := &Database{
+		pool: db, dialect: dialect, config: cfg, placeholders: dialect.placeholders(cfg.Prefix), migrations: migrations(dialect, cfg.Prefix),
+		checking: make(chan struct{}, 1), writer: make(chan struct{}, 1), feed: make(timedLock, 1),
+	}
+	for i := range d.stripes {
+		d.stripes[i] = make(timedLock, 1)
+	}
+	return d, nil
+}
+
+// check returns cfg with its defaults, and what is wrong with it and the dialect.
+func (cfg Config) check(dialect Dialect) (Config, []error) {
+	var problems []error
 	if !dialect.known() {
 		problems = append(problems, errors.New("dialect: must be PostgreSQL, MySQL or SQLite"))
 	}
@@ -276,17 +294,7 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 	if cfg.Listen != nil && dialect != PostgreSQL {
 		problems = append(problems, errors.New("Config.Listen: must be nil unless the dialect is PostgreSQL"))
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("sqlstore: %w", err)
-	}
-	d := &Database{
-		pool: db, dialect: dialect, config: cfg, placeholders: dialect.placeholders(cfg.Prefix), migrations: migrations(dialect, cfg.Prefix),
-		checking: make(chan struct{}, 1), writer: make(chan struct{}, 1), feed: make(timedLock, 1),
-	}
-	for i := range d.stripes {
-		d.stripes[i] = make(timedLock, 1)
-	}
-	return d, nil
+	return cfg, problems
 }
 
 // Store returns a store that uses d, with every field except Cached set. Its signing

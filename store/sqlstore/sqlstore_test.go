@@ -32,3 +32,9 @@ func TestNew(t *testing.T) {
 	}
 	require.Equal(t, "PostgreSQL MySQL SQLite unknown", sqlstore.PostgreSQL.String()+" "+sqlstore.MySQL.String()+" "+sqlstore.SQLite.String()+" "+sqlstore.Dialect(9).String())
 }
+
+func TestMigrationsRefuses(t *testing.T) {
+	_, err := sqlstore.Migrations(0, sqlstore.Config{Prefix: "Keys; DROP TABLE x"})
+	require.ErrorContains(t, err, "dialect:")
+	require.ErrorContains(t, err, "Config.Prefix:")
+}

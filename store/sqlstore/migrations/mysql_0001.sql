@@ -1,6 +1,6 @@
 -- Ids, names and texts are VARBINARY: they are compared byte by byte, whatever
--- collation the database has. Instants are microseconds since 1970;
--- -62135596800000000 is the zero time. The views at the end show both to people.
+-- collation the database has. Instants are microseconds since 1970, and the zero
+-- time is -62135596800000000. The views at the end show both to people.
 --
 -- MySQL commits each statement by itself: one that ran before does nothing.
 
