@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
 
@@ -12,6 +13,12 @@ import (
 
 // Refuse writes the response to an error.
 func (s *Server) Refuse(ctx context.Context, w http.ResponseWriter, err error) { s.refuse(ctx, w, err) }
+
+// DefaultLoginTimeout returns the default of Config.LoginTimeout.
+func DefaultLoginTimeout() time.Duration {
+	cfg, _, _ := Config{}.complete()
+	return cfg.LoginTimeout
+}
 
 // Step makes the step that Run makes every minute.
 func (s *Server) Step() error {

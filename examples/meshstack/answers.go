@@ -36,11 +36,9 @@ func refusalOf(err error) refusal {
 		return refusal{http.StatusForbidden, e.Reason + " They are: " + strings.Join(e.Missing.Names(), ", ") + "."}
 	} else if e, ok := errors.AsType[*policy.Denied](err); ok {
 		return refusal{http.StatusConflict, e.Reason}
-	}
-	switch {
-	case errors.Is(err, store.ErrNotFound):
+	} else if errors.Is(err, store.ErrNotFound) {
 		return refusal{http.StatusNotFound, "There is no such key or workspace."}
-	case errors.Is(err, store.ErrConflict):
+	} else if errors.Is(err, store.ErrConflict) {
 		return refusal{http.StatusConflict, "The key was changed at the same time. Try again."}
 	}
 	return refusal{http.StatusInternalServerError, "The server failed. Its log says why."}

@@ -24,10 +24,8 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	cfg.SealKeys = []oauth.SealKey{{Version: 1, Key: s.sealKey()}}
 	cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
 	cfg.APIKeys.Workspaces = ws.check
-	cfg.APIKeys.Management = apikey.Management{
-		List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
-		AdminList: "ADM_APIKEY_LIST", AdminSave: "ADM_APIKEY_SAVE", AdminDelete: "ADM_APIKEY_DELETE",
-	}
+	cfg.APIKeys.Management = apikey.Management{List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
+		AdminList: "ADM_APIKEY_LIST", AdminSave: "ADM_APIKEY_SAVE", AdminDelete: "ADM_APIKEY_DELETE"}
 	cfg.APIKeys.DefaultRules.MaxKeys = 100 // per workspace, until an administrator changes the settings
 	srv, err := oauth.New(st, cfg)
 	if err != nil {
@@ -52,6 +50,14 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	handle("PUT /api/meshobjects/meshapikeys/{uuid}", "APIKEY_SAVE", keys.replace)
 	handle("DELETE /api/meshobjects/meshapikeys/{uuid}", "APIKEY_DELETE", keys.remove)
 
+	// The router's own answer to a wrong method is not JSON.
+	for _, path := range [][2]string{{"meshapikeys", "POST"}, {"meshapikeys/{uuid}", "GET, HEAD, PUT, DELETE"}, {"meshworkspaces", "GET, HEAD"}, {"meshworkspaces/{workspace}", "GET, HEAD"}} {
+		mux.HandleFunc("/api/meshobjects/"+path[0], func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", path[1])
+			reply(w, http.StatusMethodNotAllowed, "application/json", refusal{Message: "This path supports " + path[1] + "."})
+		})
+	}
+
 	// The library's own API for keys, settings, events and usage, for programs with a token.
 	manage, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
 	if err != nil {
@@ -61,9 +67,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// The library's console, for people.
 	if devLogin {
-		pages, err := signin.Console("/console", srv.APIKeys(), people(ws), console.Config{
-			Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
-		})
+		pages, err := signin.Console("/console", srv.APIKeys(), people(ws), console.Config{Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -126,11 +130,8 @@ func (ws workspaces) check(_ context.Context, id string) (bool, error) {
 const workspaceMedia = "application/vnd.meshcloud.api.meshworkspace.v2.hal+json"
 
 func workspaceObject(id string) map[string]any {
-	return map[string]any{
-		"apiVersion": "v2", "kind": "meshWorkspace",
-		"metadata": map[string]any{"name": id, "tags": map[string]any{}},
-		"spec":     map[string]any{"displayName": id},
-	}
+	return map[string]any{"apiVersion": "v2", "kind": "meshWorkspace",
+		"metadata": map[string]any{"name": id, "tags": map[string]any{}}, "spec": map[string]any{"displayName": id}}
 }
 
 // get runs behind a guard, which has checked that the token reaches this workspace.
@@ -152,8 +153,6 @@ func (ws workspaces) list(w http.ResponseWriter, r *http.Request) {
 			objects = append(objects, workspaceObject(id))
 		}
 	}
-	reply(w, http.StatusOK, workspaceMedia, map[string]any{
-		"_embedded": map[string]any{"meshWorkspaces": objects},
-		"page":      map[string]int{"size": len(objects), "totalElements": len(objects), "totalPages": 1, "number": 0},
-	})
+	reply(w, http.StatusOK, workspaceMedia, map[string]any{"_embedded": map[string]any{"meshWorkspaces": objects},
+		"page": map[string]int{"size": len(objects), "totalElements": len(objects), "totalPages": 1, "number": 0}})
 }

@@ -79,14 +79,16 @@ func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.
 		return "", fmt.Errorf("%s holds other data and is not overwritten: remove it or choose another file", file)
 	}
 	maker := apikey.OrganizationAdmin("meshstack -bootstrap")
-	draft, result := "", "exists; its credentials were written when it was created"
+	draft, result := "", "was deleted within the last seconds; start again to create another"
 	for range 2 { // the existing key, or the one created in the first round
 		page, err := keys.List(ctx, maker, store.KeyQuery{Workspace: adminWorkspace, CreatedBy: maker.Ref(), Limit: 1})
 		if err != nil {
 			return "", err
 		}
 		if len(page.Keys) > 0 {
-			switch err := os.Rename(file+"."+page.Keys[0].ID, file); {
+			id := page.Keys[0].ID
+			result = id + " exists; its credentials were written when it was created. If they are lost, delete the key in the console (-dev-login) and start with -bootstrap again"
+			switch err := os.Rename(file+"."+id, file); {
 			case err == nil:
 				result = "was created; its credentials are in " + file
 			case !errors.Is(err, fs.ErrNotExist):

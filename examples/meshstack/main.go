@@ -44,6 +44,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -51,6 +52,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil))) // of the store and of net/http, too
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "meshstack:", err)
 		os.Exit(1)
@@ -103,11 +105,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	base := "http://" + strings.Replace(listener.Addr().String(), "[::]", "127.0.0.1", 1)
 	ws := parseWorkspaces(*names)
 	srv, routes, err := newBackend(st, oauth.Config{
-		Issuer:           cmp.Or(*issuer, base),
+		Issuer: cmp.Or(*issuer, base), Logger: slog.Default(),
 		InsecureLoopback: true, // plain http on this machine; an https issuer does not need it
-		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}, ws, secrets, *devLogin)
-	if err != nil {
+	if store.IsOutage(err) {
+		return errors.Join(fmt.Errorf("-store: %w", err), listener.Close())
+	} else if err != nil {
 		// The store was used with another file of secrets: all keys would be refused.
 		return errors.Join(fmt.Errorf("with the secrets in %s: %w", file, err), listener.Close())
 	}
@@ -116,6 +119,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		if first, err = bootstrap(ctx, srv.APIKeys(), *bootstrapFile, time.Now()); err != nil {
 			return errors.Join(fmt.Errorf("-bootstrap: %w", err), listener.Close())
 		}
+	}
+	if bound, ok := listener.Addr().(*net.TCPAddr); ok && !bound.IP.IsLoopback() {
+		fmt.Fprintf(out, "Other machines can reach %s, and it speaks plain HTTP: put a proxy with TLS in front of it, and set -issuer to the proxy's https URL.\n\n", bound)
 	}
 	fmt.Fprintf(out, `A backend with meshStack's API for keys runs at %s
 
@@ -134,10 +140,7 @@ Press Ctrl-C to stop.
 	return srv.Serve(ctx, &http.Server{
 		Handler: routes,
 		// Without these, clients that send slowly can block the server.
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      15 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    32 << 10, // a token names all its permissions
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 60 * time.Second,
+		MaxHeaderBytes: 32 << 10, // a token names all its permissions
 	}, listener, 10*time.Second)
 }

@@ -107,6 +107,16 @@ func TestIssuer(t *testing.T) {
 	require.Contains(t, url, "http://127.0.0.1:")
 }
 
+// TestOtherMachines: if other machines can reach the program, it says that it speaks plain
+// HTTP.
+func TestOtherMachines(t *testing.T) {
+	for addr, warned := range map[string]bool{"127.0.0.1:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
+		text, _ := serving(t, "-store", "memory", "-addr", addr)
+		require.Equal(t, warned, strings.Contains(text, "it speaks plain HTTP"), addr)
+		require.Equal(t, warned, strings.Contains(text, "set -issuer to the proxy's https URL"), addr)
+	}
+}
+
 func TestWrongArguments(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -126,6 +136,7 @@ func TestWrongArguments(t *testing.T) {
 		{"one more", []string{"-store", "redis://user:hunter2@host/nonsense"}, "-store: "},
 		{"a store that is not there", []string{"-store", "postgres://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
 		{"another that is not there", []string{"-store", "mysql://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
+		{"one more that is not there", []string{"-store", "redis://user:hunter2@127.0.0.1:1/0"}, "-store: oauth: "},
 		{"an issuer that is no URL", []string{"-store", "memory", "-issuer", "nonsense"}, "Config.Issuer"},
 		{"an issuer of plain http elsewhere", []string{"-store", "memory", "-issuer", "http://mesh.example.com"}, "Config.Issuer: it must be https"},
 		{"no address", []string{"-store", "memory", "-addr", "nonsense"}, "nonsense"},

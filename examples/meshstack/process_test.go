@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -157,4 +158,32 @@ func TestTerminate(t *testing.T) {
 	require.NotEmpty(t, w.login(t, readCredentials(t, "first-key")))
 	require.NoError(t, program.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, program.Wait())
+}
+
+// TestOneLine: if a start fails, the program prints one line; the clients of the databases
+// print nothing.
+func TestOneLine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() { // a server that closes each connection
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	for _, addr := range []string{"127.0.0.1:1", listener.Addr().String()} {
+		for _, scheme := range []string{"redis://", "mysql://", "postgres://"} {
+			program := exec.CommandContext(t.Context(), os.Args[0], "-addr=127.0.0.1:0", "-store", scheme+"user:hunter2@"+addr+"/0") //nolint:gosec // itself
+			program.Env = append(os.Environ(), "MESHSTACK_PROCESS=serve")
+			printed, err := program.CombinedOutput()
+			require.Error(t, err)
+			require.Regexp(t, `\Ameshstack: -store: [^\n]+\n\z`, string(printed))
+			require.NotContains(t, string(printed), addr)
+		}
+	}
 }

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql" // the driver "mysql"
+	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -23,12 +24,15 @@ import (
 // openStore opens the store of -store; end closes it. Its errors do not contain the URL,
 // which may hold a password.
 func openStore(ctx context.Context, name string) (st store.Store, end func() error, err error) {
+	// These clients log to standard error, with addresses, what their errors say as well.
+	logging.Disable()
+	_ = mysql.SetLogger(&mysql.NopLogger{}) //nolint:errcheck // fails only for nil
 	kind, rest, _ := strings.Cut(name, ":")
 	switch u, noURL := url.Parse(name); {
 	case kind == "memory":
 		return memstore.New(), func() error { return nil }, nil
 	case kind == "sqlite": // acknowledged writes survive a power failure
-		return openSQL(ctx, "sqlite", sqlstore.SQLite, "file:"+rest+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+		return openSQL(ctx, "sqlite", sqlstore.SQLite, "file:"+rest+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)")
 	case kind == "postgres" && noURL == nil:
 		return openSQL(ctx, "pgx", sqlstore.PostgreSQL, name)
 	case kind == "mysql" && noURL == nil:

@@ -1,12 +1,15 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,12 +91,15 @@ func reason(err error) string {
 	case noTable(err):
 		return "a table is missing: " + c.text
 	case c.class != "":
-		if meaning := meaningOf(c.class); meaning != "" {
-			return meaning + ": " + c.text
-		}
-		return c.text
+		return cmp.Or(meaningOf(c.class), "the database refused the call; its manual describes the code") + ": " + c.text
+	case errors.As(err, new(*net.DNSError)):
+		return "the server's host name cannot be resolved"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return "the server's certificate is not valid for the name in the data source name, or not signed by a trusted authority"
 	case errors.As(err, &errno):
 		return errno.Error()
+	case strings.Contains(err.Error(), "refused TLS connection"), strings.Contains(err.Error(), "server does not support TLS"): // pgx, go-sql-driver
+		return "the server does not use TLS"
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection broke"
 	case errors.Is(err, sql.ErrNoRows):
@@ -109,10 +115,16 @@ func meaningOf(class string) string {
 	for _, r := range []struct{ classes, meaning string }{
 		{"25006 1290 1792 1836", "the server or the session is read-only"},
 		{"53100 1021 1114 13", "the disk is full"},
-		{"53300 1040 1203", "the server has too many connections"},
-		{"28000 28P01 1045 1698", "the server refused the login"},
+		{"53300 1040 1203 1226", "the server has too many connections"},
+		{"53200 1037 1038 1041 7", "out of memory"},
+		{"28000 28P01 1045 1130 1698", "the server refused the login"},
 		{"42501 1044 1142 1143 1227", "the user lacks a privilege"},
 		{"3D000 1049", "the database does not exist"},
+		{"3F000 1046", "no schema or database is selected: check search_path, or the name in the data source name"},
+		{"42703 42883 1054 1", "the tables are not those that Migrate makes"},
+		{"42P07 1050", "another program has a table or view of this name: set Config.Prefix"},
+		{"P0001 23502 23505 23514 1062 1644 4025 19", "a trigger or a constraint that Migrate did not make refused the change"},
+		{"42704 1193", "the server does not know a setting of the data source name"},
 		{"57014 1317 1969 3024", "the server cancelled the statement"},
 		{"55P03 40P01 40001 1213", "another transaction holds a lock"},
 		{"1205", "another transaction holds a lock, or the Galera node cannot catch up with the others"},

@@ -62,7 +62,7 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 	defer discard(conn)
 	for {
 		var got sql.NullInt64
-		if err := conn.QueryRowContext(ctx, d.translate(`SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')), 10)`)).Scan(&got); err != nil {
+		if err := conn.QueryRowContext(ctx, d.translate(`SELECT GET_LOCK(SHA1(CONCAT(COALESCE(DATABASE(), ''), '.{p}schema')), 10)`)).Scan(&got); err != nil {
 			return err
 		}
 		if got.Int64 == 1 {

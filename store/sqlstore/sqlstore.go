@@ -114,7 +114,11 @@
 // EXTRA, so that acknowledged changes survive a power failure. Migrate and the first
 // call refuse a connection without these settings. With modernc.org/sqlite:
 //
-//	file:keys.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)
+//	file:keys.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)
+//
+// A busy timeout (in milliseconds) must be shorter than the deadlines of calls, which
+// are 900 ms for logins by default: a call that waits for the lock of the file does not
+// end before.
 //
 // Writers of one Database wait for each other within the process. Writers in several
 // processes wait for the lock of the file. Readers do not wait. The file must be on a

@@ -170,7 +170,7 @@ func mariaPlace(t *testing.T) place {
 func sqlitePlace(t *testing.T) place {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keys.db")
-	return place{Driver: "sqlite", Source: "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"}
+	return place{Driver: "sqlite", Source: "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)"}
 }
 
 // statements runs one statement now, and the other when the test ends.

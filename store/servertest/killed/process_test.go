@@ -107,7 +107,7 @@ func service(t *testing.T, st store.Store, now time.Time) *apikey.Service {
 }
 
 func open(file string) (store.Store, error) {
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)")
 	if err != nil {
 		return store.Store{}, err
 	}

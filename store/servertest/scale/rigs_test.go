@@ -84,7 +84,7 @@ func memoryRig(*testing.T, func(string) string) *rig {
 func sqliteRig(*testing.T, func(string) string) *rig {
 	return &rig{func(t *testing.T) *site {
 		source := "file:" + filepath.Join(memoryDir(t), "keys.db") +
-			"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
+			"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)"
 		s := sqlSite(t, "sqlite", source, sqlstore.SQLite)
 		s.settle = func(t *testing.T) { s.run(t, "PRAGMA wal_checkpoint(TRUNCATE)"); s.run(t, "ANALYZE") }
 		s.used = func(t *testing.T) int64 {

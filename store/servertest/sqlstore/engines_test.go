@@ -122,7 +122,7 @@ func sqliteSpace(t testing.TB) (driver, source string) {
 }
 
 func sqliteSource(file string) string {
-	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
+	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)"
 }
 
 // admin runs a statement now, and another one when the test ends.

@@ -27,7 +27,7 @@ func Example() {
 
 	// PostgreSQL: sql.Open("pgx", "postgres://...") and sqlstore.PostgreSQL.
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "keys.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+		"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(500)&_pragma=synchronous(FULL)")
 	if err != nil {
 		fmt.Println(err)
 		return

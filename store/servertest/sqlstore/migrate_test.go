@@ -129,7 +129,7 @@ func TestMigrate(t *testing.T) {
 
 // A SQLite connection that could lose acknowledged changes is refused.
 func TestPragmas(t *testing.T) {
-	const wal, timeout, full = "_pragma=journal_mode(WAL)", "_pragma=busy_timeout(5000)", "_pragma=synchronous(FULL)"
+	const wal, timeout, full = "_pragma=journal_mode(WAL)", "_pragma=busy_timeout(500)", "_pragma=synchronous(FULL)"
 	for _, try := range []struct {
 		name, pragmas, want string
 	}{
