@@ -6,7 +6,7 @@
 -- then of each its id, place, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
 local keys, created, names, settings, counts, deleting, tombstones, events, log, stream, ring, lists,
-  receipt, once, byCreated, byName = unpack(KEYS)
+  receipt, once, byCreated, byName, ends, byEnd, workspaces = unpack(KEYS)
 local channel, notice, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
 local at = 6
 
@@ -94,15 +94,23 @@ local function placeByName(name, id)
   return name .. '\0\1' .. id
 end
 
--- tombstone replaces a key by its tombstone, when flush is called. byCreated and byName
--- must be the orders of its workspace.
+-- placeByEnd is expiryMember of record.go, of an instant; '' is never.
+local function placeByEnd(notAfter, id) return (notAfter == '' and 'ffffffffffffffff' or notAfter) .. id end
+
+-- placeOf is the place of a workspace, whose id is escaped, among all.
+local function placeOf(workspace) return placeByName(workspace, workspace) end
+
+-- tombstone replaces a key by its tombstone, when flush is called. byCreated, byName and
+-- byEnd must be the orders of its workspace.
 local function tombstone(id, record, when)
-  local place, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)')
-  place, name = place .. id, placeByName(name, id)
+  local place, notAfter, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* ([^ ]*) [^ ]* ([^ ]*)')
+  place, notAfter, name = place .. id, placeByEnd(notAfter, id), placeByName(name, id)
   later('ZREM', created, place)
   later('ZREM', byCreated, place)
   later('ZREM', names, name)
   later('ZREM', byName, name)
+  later('ZREM', ends, notAfter)
+  later('ZREM', byEnd, notAfter)
   later('HSET', keys, id, '-' .. when)
   later('ZADD', tombstones, 0, when .. id)
 end

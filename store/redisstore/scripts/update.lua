@@ -1,22 +1,28 @@
 -- Replaces a key of the given version.
-local id, workspace, version, ends, text, name = take(), take(), take(), take(), take(), take()
+local id, workspace, version, revoke, text, name, notAfter = take(), take(), take(), take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
-local oldVersion, epoch, kept, oldName, oldSecrets =
-  string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*(.*)$')
-oldName = placeByName(oldName, id)
+local oldVersion, epoch, kept, oldEnd, oldName, oldSecrets =
+  string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* ([^ ]*) [^ ]* ([^ ]*)[^\n]*(.*)$')
+oldEnd, oldName = placeByEnd(oldEnd, id), placeByName(oldName, id)
 if oldVersion ~= version then return 'conflict' end
 -- A secret that the key had before keeps its creation and creator, its digest, its
 -- prefix and its last use, whatever the caller sent.
 local secret, old = '\n([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*)', {}
 for secretId, words in string.gmatch(oldSecrets, secret) do old[secretId] = words end
 text = string.gsub(text, secret, function(secretId, words) return '\n' .. secretId .. ' ' .. (old[secretId] or words) end)
-if ends == '1' then epoch = raised(epoch) end
+if revoke == '1' then epoch = raised(epoch) end
 redis.call('HSET', keys, id, following(version) .. ' ' .. epoch .. ' ' .. kept .. '\n' .. text)
 if oldName ~= name then
   redis.call('ZREM', names, oldName)
   redis.call('ZREM', byName, oldName)
   redis.call('ZADD', names, 0, name)
   redis.call('ZADD', byName, 0, name)
+end
+if oldEnd ~= notAfter then
+  redis.call('ZREM', ends, oldEnd)
+  redis.call('ZREM', byEnd, oldEnd)
+  redis.call('ZADD', ends, 0, notAfter)
+  redis.call('ZADD', byEnd, 0, notAfter)
 end
 return commit()
