@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +20,7 @@ const (
 )
 
 // MaxSorted is the largest number of keys that a workspace may hold to be listed by
-// last use or expiry.
+// last use.
 const MaxSorted = 10_000
 
 // MaxPage is the largest page that a list returns.
@@ -45,9 +44,9 @@ func PageSize(limit int) (int, error) {
 // A key that exists while a caller follows the cursors, and is not renamed meanwhile,
 // is on exactly one of the pages, in order, even if other keys are created or deleted.
 //
-// ByLastUsed and ByExpiry are for one workspace of at most MaxSorted keys;
-// otherwise List returns an error that says so. Each page is sorted by the values at
-// the time it is read.
+// ByLastUsed is for one workspace of at most MaxSorted keys; otherwise List returns an
+// error that says so. All other orders are for any number of keys, also of all
+// workspaces. ByLastUsed and ByExpiry go by the values at the time of each page.
 type KeyQuery struct {
 	// Workspace, unless empty, limits the list to one workspace.
 	Workspace string
@@ -69,6 +68,11 @@ type KeyQuery struct {
 	// NotAfter and matches neither.
 	NotAfterFrom time.Time
 	NotAfterTo   time.Time
+	// LastUsedFrom and LastUsedTo, unless zero, keep keys with
+	// LastUsedFrom <= LastUsed < LastUsedTo. A key that was never used matches
+	// neither.
+	LastUsedFrom time.Time
+	LastUsedTo   time.Time
 	Sort         KeySort
 	Descending   bool
 	// After, unless nil, begins the page after this key of an earlier page.
@@ -107,10 +111,15 @@ func (q *KeyQuery) Matches(k *Key) bool {
 	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
 		(creator == ActorRef{} || creator.ID == k.CreatedBy.ID && (creator.Kind == "" || creator.Kind == k.CreatedBy.Kind)) &&
 		(q.CreatorID == "" || q.CreatorID == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, madeSecret)) &&
-		(q.NotAfterFrom.IsZero() || !k.NotAfter.IsZero() && !k.NotAfter.Before(q.NotAfterFrom)) &&
-		(q.NotAfterTo.IsZero() || !k.NotAfter.IsZero() && k.NotAfter.Before(q.NotAfterTo)) &&
+		within(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) && within(k.LastUsed, q.LastUsedFrom, q.LastUsedTo) &&
 		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
 		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
+}
+
+// within reports whether from <= t < to. A bound that is zero is none; a time that is
+// zero is within no bound.
+func within(t, from, to time.Time) bool {
+	return from.IsZero() && to.IsZero() || !t.IsZero() && !t.Before(from) && (to.IsZero() || t.Before(to))
 }
 
 // lower changes only ASCII letters.
@@ -123,10 +132,10 @@ func lower(text string) string {
 	}, text)
 }
 
-// Page assembles one page, for a driver that keeps keys ordered by creation and by
-// name, and matches them in Go. It calls read with a query in one of these two
-// orders; read returns the first keys that match, in order, and no more than the given
-// number. Page does not fill in the settings of the keys; the driver does.
+// Page assembles one page, for a driver that keeps keys ordered by creation, name and
+// expiry, and matches them in Go. It calls read with a query in one of these
+// orders; read returns the first keys that match, in order, and at most the given
+// number of them. Page does not set the settings of the keys; the driver does.
 func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPage, error) {
 	limit, err := PageSize(q.Limit)
 	if err != nil {
@@ -134,10 +143,10 @@ func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPag
 	}
 	var keys []Key
 	switch q.Sort {
-	case "", ByCreated, ByName:
+	case "", ByCreated, ByName, ByExpiry:
 		// One key more than the page holds shows whether there is a next page.
 		keys, err = read(q, limit+1)
-	case ByLastUsed, ByExpiry:
+	case ByLastUsed:
 		keys, err = q.sorted(read)
 	default:
 		err = fmt.Errorf("unknown order %q: use \"created\", \"name\", \"last_used\" or \"expires\"", q.Sort)
@@ -152,8 +161,7 @@ func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPag
 	return page, nil
 }
 
-// sorted returns all keys after the cursor that match, in order of last use or
-// expiry.
+// sorted returns all keys after the cursor that match, in order of last use.
 func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Key, error) {
 	if q.Workspace == "" {
 		return nil, fmt.Errorf("the order %q needs a workspace: name one in the query", q.Sort)
@@ -166,29 +174,17 @@ func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Ke
 		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys: use another order", q.Sort, MaxSorted)
 	}
 	order := func(a, b Key) int {
-		n := cmp.Or(cmp.Compare(sortValue(q.Sort, &a), sortValue(q.Sort, &b)), cmp.Compare(a.ID, b.ID))
+		n := cmp.Or(a.LastUsed.Compare(b.LastUsed), cmp.Compare(a.ID, b.ID))
 		if q.Descending {
 			return -n
 		}
 		return n
 	}
 	keys = slices.DeleteFunc(keys, func(k Key) bool {
-		return !q.Matches(&k) || q.After != nil && order(k, Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}) <= 0
+		return !q.Matches(&k) || q.After != nil && order(k, Key{ID: q.After.ID, LastUsed: q.After.Time}) <= 0
 	})
 	slices.SortFunc(keys, order)
 	return keys, nil
-}
-
-// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires comes
-// last.
-func sortValue(sort KeySort, k *Key) int64 {
-	switch {
-	case sort == ByLastUsed:
-		return k.LastUsed.UnixMicro()
-	case k.NotAfter.IsZero():
-		return math.MaxInt64
-	}
-	return k.NotAfter.UnixMicro()
 }
 
 // KeyPage is one page of keys. Next is nil on the last page.

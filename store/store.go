@@ -72,14 +72,15 @@ type Store struct {
 // transaction, so a host must not assign a field from another driver. A wrapper of
 // the same driver, such as package cache, may replace fields.
 type Records struct {
-	Keys      Keys
-	Upkeep    Upkeep
-	Settings  Settings
-	Events    Events
-	Epochs    Epochs
-	OnceIDs   OnceIDs
-	HostLists HostLists
-	Watch     Watch
+	Keys       Keys
+	Workspaces Workspaces
+	Upkeep     Upkeep
+	Settings   Settings
+	Events     Events
+	Epochs     Epochs
+	OnceIDs    OnceIDs
+	HostLists  HostLists
+	Watch      Watch
 }
 
 // Reads are the reads of a login and of a route's guard. The methods behave as

@@ -93,8 +93,8 @@ func TestFilters(t *testing.T) {
 	require.Equal(t, []string{"Alpha", "bravo", "charlie", "delta"}, r.list("ada", "/keys?sort=name").names())
 }
 
-// TestSortedListsAreBounded: two orders are only for workspaces of a bounded size, as
-// the answer says. The other orders have no bound.
+// TestSortedListsAreBounded: the order by last use is only for workspaces of a bounded
+// size, as the answer says. The other orders have no bound.
 func TestSortedListsAreBounded(t *testing.T) {
 	r := newRig(t)
 	add := func(n int) {
@@ -105,12 +105,11 @@ func TestSortedListsAreBounded(t *testing.T) {
 		add(n)
 	}
 	path := "/workspaces/team-a/keys?limit=1&sort="
-	require.Len(t, r.list("olga", path+"expires").Keys, 1)
+	require.Len(t, r.list("olga", path+"last_used").Keys, 1)
 	add(store.MaxSorted)
-	for _, sort := range []string{"expires", "last_used"} {
-		p := r.do("olga", "GET", path+sort, "").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
-		require.Equal(t, "sort", p.Errors[0].Field)
-	}
+	p := r.do("olga", "GET", path+"last_used", "").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+	require.Equal(t, "sort", p.Errors[0].Field)
+	require.Len(t, r.list("olga", path+"expires").Keys, 1)
 	require.Len(t, r.list("olga", path+"name").Keys, 1)
 	require.Len(t, r.list("olga", path+"created").Keys, 1)
 }
@@ -127,6 +126,8 @@ func TestExpiring(t *testing.T) {
 	require.Equal(t, []string{"soon", "later"}, r.list("olga", "/workspaces/team-a/keys?sort=expires&"+later).names())
 	require.Empty(t, r.list("olga", "/workspaces/team-a/keys?expires_from=2026-07-01&expires_to=2026-07-02").names())
 	require.ElementsMatch(t, []string{"soon", "theirs"}, r.list("ada", "/keys?"+soon).names())
+	require.Equal(t, []string{"theirs", "soon", "later", "never"}, r.list("ada", "/keys?sort=expires").names())
+	require.Equal(t, []string{"later", "soon", "theirs"}, r.list("ada", "/keys?sort=expires&order=desc&"+later).names())
 }
 
 // TestCursorsAreBound: a cursor is valid only for its actor, list and filter, and only

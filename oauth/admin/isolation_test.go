@@ -34,7 +34,7 @@ var bodies = map[string]string{
 
 // adminsOnly are the routes that answer 403 to everyone except administrators.
 var adminsOnly = map[string]bool{
-	"GET /keys": true, "GET /violations": true, "GET /outdated": true, "GET /events": true,
+	"GET /keys": true, "GET /workspaces": true, "GET /violations": true, "GET /outdated": true, "GET /events": true,
 	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true, "POST /settings/end_tokens": true,
 }
 

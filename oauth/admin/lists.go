@@ -21,6 +21,8 @@ func (h *Handler) listKeys(c *call) error {
 		CreatedBy:    store.ActorRef{Kind: c.query.Get("created_by_kind"), ID: c.query.Get("created_by")},
 		NotAfterFrom: c.instant("expires_from"),
 		NotAfterTo:   c.instant("expires_to"),
+		LastUsedFrom: c.instant("last_used_from"),
+		LastUsedTo:   c.instant("last_used_to"),
 		Sort:         store.KeySort(c.choice("sort", "created", "name", "last_used", "expires")),
 		Descending:   c.choice("order", "asc", "desc") == "desc",
 		After:        c.after,
@@ -33,7 +35,7 @@ func (h *Handler) listKeys(c *call) error {
 		disabled := word == "true"
 		q.Disabled = &disabled
 	}
-	needsWorkspace := q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry
+	needsWorkspace := q.Sort == store.ByLastUsed
 	if needsWorkspace && q.Workspace == "" {
 		c.bad.add("sort", "This order is available only for the keys of one workspace.")
 	}

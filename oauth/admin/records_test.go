@@ -68,7 +68,7 @@ func TestPolicies(t *testing.T) {
 			return workspace != "gone", nil
 		}
 	})
-	r.do("ada", "POST", "/workspaces/gone/keys", newKey).problem(http.StatusForbidden, admin.CodeForbidden)
+	r.do("ada", "POST", "/workspaces/gone/keys", newKey).problem(http.StatusNotFound, admin.CodeNotFound)
 	r.do("ada", "POST", "/workspaces/down/keys", newKey).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 
 	answer = &policy.Denied{Rule: "office_hours", Reason: "Not at night.", Err: errors.New("canary")}

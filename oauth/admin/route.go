@@ -24,7 +24,7 @@ type route struct {
 // listing are the query parameters of lists of keys.
 var listing = []string{
 	"text", "permission", "created_by", "created_by_kind", "disabled", "expires_from", "expires_to",
-	"sort", "order", "limit", "cursor",
+	"last_used_from", "last_used_to", "sort", "order", "limit", "cursor",
 }
 
 var (
@@ -63,6 +63,7 @@ func routes() []route {
 		{get, "/keys/{key}/usage", period, nil, false, (*Handler).keyUsage},
 		{post, "/deletions", nil, idMembers, false, (*Handler).deleteKeys},
 
+		{get, "/workspaces", paging, nil, false, (*Handler).listWorkspaces},
 		{get, "/workspaces/{workspace}/permissions", nil, nil, false, (*Handler).grantable},
 		{get, "/violations", paging, nil, false, (*Handler).listViolations},
 		{get, "/workspaces/{workspace}/violations", paging, nil, false, (*Handler).listViolations},

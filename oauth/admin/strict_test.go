@@ -147,11 +147,12 @@ func TestQueries(t *testing.T) {
 	}
 	r.do("ada", "GET", "/keys?a=%zz", "").problem(http.StatusBadRequest, admin.CodeMalformed)
 	for query, field := range map[string]string{
-		"limit=0": "limit", "limit=1001": "limit", "limit=x": "limit", "sort=random": "sort", "sort=expires": "sort", "sort=last_used": "sort",
+		"limit=0": "limit", "limit=1001": "limit", "limit=x": "limit", "sort=random": "sort", "sort=last_used": "sort",
 		"order=up": "order", "disabled=1": "disabled", "expires_from=soon": "expires_from", "expires_to=0000-01-01T00:00:00Z": "expires_to",
 		"expires_to=0000-12-31": "expires_to", "expires_to=0001-01-01": "expires_to", "expires_to=0001-01-01T00:00:00.0000001Z": "expires_to",
 		"expires_to=9999-12-31T23:59:59-00:01": "expires_to",
-		"created_by_kind=owner":                "created_by_kind", "cursor=x": "cursor",
+		"last_used_from=soon":                  "last_used_from", "last_used_to=0001-01-01": "last_used_to",
+		"created_by_kind=owner": "created_by_kind", "cursor=x": "cursor",
 	} {
 		t.Run(query, func(t *testing.T) {
 			p := r.at(t).do("ada", "GET", "/keys?"+query, "").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)

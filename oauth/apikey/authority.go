@@ -17,11 +17,12 @@ import (
 // powers with powersOf, and calls one of these:
 //
 //	mayAdminister  settings, workspaces, all keys that one person made, export and restore
-//	maySee         keys and events of one workspace, or of all
+//	maySee         keys and events of one workspace that exists, or of all
 //	mayAdd         a new key in a workspace
 //	mayActOn       one key that exists: to read, change, rotate or delete it
 //	mayGrant       what a new or changed key holds
 //	mustBeActive   whether the host knows the workspace and has not suspended it
+//	mustExist      whether the host or the store knows the workspace
 //
 // An actor without any right in the workspace gets store.ErrNotFound, and otherwise
 // a *ForbiddenError.
@@ -143,7 +144,18 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string)
 }
 
 // maySee refuses an actor that may not list the keys of a workspace, or of all if
-// workspace is empty.
+// workspace is empty, and refuses a workspace that does not exist.
+func (s *Service) maySee(ctx context.Context, actor Actor, workspace string) error {
+	p, err := s.powersOf(ctx, actor)
+	if err == nil {
+		err = p.maySee(workspace)
+	}
+	if err != nil || workspace == "" {
+		return err
+	}
+	return s.mustExist(ctx, workspace)
+}
+
 func (p powers) maySee(workspace string) error {
 	switch {
 	case workspace == "" && !p.everywhere.list:
@@ -277,8 +289,28 @@ func outlives(a, b time.Time) bool {
 // does not know.
 func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
 	suspended, err := s.askHost(ctx, workspace)
-	if suspended {
-		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
+	if !suspended {
+		return err
 	}
-	return err
+	if err := s.mustExist(ctx, workspace); err != nil {
+		return err
+	}
+	return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
+}
+
+// mustExist refuses a workspace that does not exist: the host says that it is not active,
+// and the store has neither keys nor a saved record of it.
+func (s *Service) mustExist(ctx context.Context, workspace string) error {
+	suspended, err := s.askHost(ctx, workspace)
+	if err != nil || !suspended {
+		return err
+	}
+	w, err := s.store.Settings.Workspace(ctx, workspace)
+	if err != nil {
+		return fmt.Errorf("apikey: read workspace: %w", err)
+	}
+	if w.Keys == 0 && w.Version == 0 {
+		return errNoRight
+	}
+	return nil
 }

@@ -63,11 +63,17 @@ type Options struct {
 	// Management names the permissions that let keys manage keys. Zero: keys manage
 	// nothing.
 	Management Management
-	// Workspaces, unless nil, reports whether a workspace may use keys: active is
-	// false if the host has suspended it or does not know it. On any error the call
-	// fails with an error that wraps store.ErrUnavailable. It is called when a key
-	// is made, rotated or enabled, when a key acts as an Actor, and at each login,
-	// revocation and introspection after the secret was verified.
+	// Workspaces reports whether a workspace may use keys: active is false if the
+	// host has suspended it or does not know it. Set it before you make the first
+	// key: if it is nil, an administrator who mistypes an id makes keys in a
+	// workspace that does not exist, and New logs a warning. A workspace that is not
+	// active, and of which the store has neither keys nor a saved record, does not
+	// exist: calls that name it return store.ErrNotFound.
+	//
+	// On any error the call fails with an error that wraps store.ErrUnavailable. It
+	// is called when an actor names a workspace or makes, rotates or enables a key,
+	// when a key acts as an Actor, and at each login, revocation and introspection
+	// after the secret was verified.
 	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
 
 	// SecretPrefixes are the texts that secrets begin with, so that scanners find
@@ -186,7 +192,7 @@ type Service struct {
 	withheld  hourly // see reportWithheld
 }
 
-// New checks cfg and returns a Service that uses st, in which Keys, Upkeep,
+// New checks cfg and returns a Service that uses st, in which Keys, Workspaces, Upkeep,
 // Settings, Events, Epochs and HostLists are required. It joins all problems into one
 // error; each names its field.
 //
@@ -201,6 +207,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		missing bool
 	}{
 		{"Keys", st.Keys == nil},
+		{"Workspaces", st.Workspaces == nil},
 		{"Upkeep", st.Upkeep == nil},
 		{"Settings", st.Settings == nil},
 		{"Events", st.Events == nil},
@@ -218,6 +225,9 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	}
 	if !hash.Keyed() {
 		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
+	}
+	if cfg.Workspaces == nil {
+		cfg.Logger.Warn("Config.Workspaces is not set: an administrator can make keys in a workspace that does not exist; set it to a function that knows your workspaces")
 	}
 	// A Config printed by accident must not show them.
 	cfg.Peppers = nil

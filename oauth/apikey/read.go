@@ -57,11 +57,7 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page
 
 // list is List, and returns stored keys with the settings that apply to them.
 func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
-	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return store.KeyPage{}, err
-	}
-	if err := p.maySee(q.Workspace); err != nil {
+	if err := s.maySee(ctx, actor, q.Workspace); err != nil {
 		return store.KeyPage{}, err
 	}
 	page, err := s.store.Keys.List(ctx, q)
@@ -87,17 +83,13 @@ func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) 
 	if !p.in(workspace).save {
 		return scope.Set{}, nil
 	}
-	return p.grants, nil
+	return p.grants, s.mustExist(ctx, workspace)
 }
 
 // Events returns one page of the audit log of a workspace, or of all if Workspace
 // is empty. The actor must be allowed to see its keys.
 func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (store.EventPage, error) {
-	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return store.EventPage{}, err
-	}
-	if err := p.maySee(q.Workspace); err != nil {
+	if err := s.maySee(ctx, actor, q.Workspace); err != nil {
 		return store.EventPage{}, err
 	}
 	page, err := s.store.Events.List(ctx, q)

@@ -13,14 +13,10 @@ import (
 // force in it: its own merged with those of the instance, see
 // policy.EffectiveRules. The actor must be allowed to see its keys.
 func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, store.Rules, error) {
-	p, err := s.powersOf(ctx, actor)
-	if err == nil && id == "" {
-		err = invalid("workspace", "It may not be empty.")
+	if id == "" {
+		return store.Workspace{}, store.Rules{}, invalid("workspace", "It may not be empty.")
 	}
-	if err == nil {
-		err = p.maySee(id)
-	}
-	if err != nil {
+	if err := s.maySee(ctx, actor, id); err != nil {
 		return store.Workspace{}, store.Rules{}, err
 	}
 	w, instance, err := s.settingsOf(ctx, id)
@@ -28,6 +24,20 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 		return store.Workspace{}, store.Rules{}, err
 	}
 	return w, policy.EffectiveRules(instance, w), nil
+}
+
+// Workspaces returns one page of the workspaces of which the store has keys or a saved
+// record, with both, in byte order of their ids: those after the id after, or the first
+// ones if it is empty. See store.Workspaces. For an organization admin.
+func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, limit int) (store.WorkspacePage, error) {
+	if err := s.mayAdminister(ctx, actor, audit.Workspace); err != nil {
+		return store.WorkspacePage{}, err
+	}
+	page, err := s.store.Workspaces.List(ctx, after, limit)
+	if err != nil {
+		return store.WorkspacePage{}, fmt.Errorf("apikey: list workspaces: %w", err)
+	}
+	return page, nil
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.

@@ -97,7 +97,7 @@ func New(t testing.TB, permissions ...string) *Server {
 
 // NewWith starts a server with the host's configuration. Only Permissions is
 // required. The defaults are for tests: the Issuer is the server's URL, the Logger
-// writes to the test's log, LoginTimeout is one minute, and there is a signing key
+// writes to the test's log, LoginTimeout is one minute, every workspace exists, and there is a signing key
 // and a pepper. Now must be empty, because the clock is Clock. SealKeys are ignored,
 // because the signing keys are not stored. With RequireTLS the server uses TLS, with
 // a certificate that only the clients of Client trust.
@@ -116,6 +116,9 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	}
 	if cfg.LoginTimeout == 0 {
 		cfg.LoginTimeout = time.Minute
+	}
+	if cfg.APIKeys.Workspaces == nil {
+		cfg.APIKeys.Workspaces = anyWorkspace
 	}
 	if len(cfg.APIKeys.Peppers) == 0 {
 		cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
@@ -170,12 +173,15 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	return s
 }
 
+// anyWorkspace is Config.APIKeys.Workspaces of a host with every workspace.
+func anyWorkspace(context.Context, string) (bool, error) { return true, nil }
+
 // variant returns a server on the same store, with a changed configuration and
 // without the host's policies and rules.
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
 	cfg.Policy = nil
-	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = nil, nil, store.Rules{}
+	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = anyWorkspace, nil, store.Rules{}
 	change(&cfg)
 	return oauth.New(s.store, cfg)
 }

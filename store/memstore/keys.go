@@ -97,6 +97,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 		db.remove(k, at)
 		// Remove the record if it equals that of a new workspace.
 		if ws := db.workspaces[workspace]; ws.Keys == 0 && ws.Version == 0 && ws.Epoch == 0 {
+			db.listed.tree.Delete(ws)
 			delete(db.workspaces, workspace)
 		}
 		return nil

@@ -3,12 +3,13 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // orders are the indexes by which keys are listed without sorting.
-type orders struct{ created, name index[store.Key] }
+type orders struct{ created, name, expiry index[store.Key] }
 
 func newOrders() orders {
 	return orders{
@@ -18,7 +19,21 @@ func newOrders() orders {
 		name: newIndex(func(a, b *store.Key) int {
 			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 		}),
+		expiry: newIndex(func(a, b *store.Key) int {
+			return cmp.Or(compareExpiry(a.NotAfter, b.NotAfter), cmp.Compare(a.ID, b.ID))
+		}),
 	}
+}
+
+// compareExpiry orders by expiry. The zero time, which is never, comes last.
+func compareExpiry(a, b time.Time) int {
+	switch {
+	case a.IsZero() == b.IsZero():
+		return a.Compare(b)
+	case a.IsZero():
+		return 1
+	}
+	return -1
 }
 
 // list adds a key to the indexes of its workspace and of all keys.
@@ -26,6 +41,7 @@ func (db *database) list(k *store.Key) {
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.ReplaceOrInsert(k)
 		o.name.tree.ReplaceOrInsert(k)
+		o.expiry.tree.ReplaceOrInsert(k)
 	}
 }
 
@@ -33,6 +49,7 @@ func (db *database) unlist(k *store.Key) {
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.Delete(k)
 		o.name.tree.Delete(k)
+		o.expiry.tree.Delete(k)
 	}
 }
 
@@ -69,14 +86,17 @@ func (db *database) matching(ctx context.Context, q *store.KeyQuery, most int) (
 				of = ws.orders
 			}
 		}
-		if q.Sort == store.ByName {
+		switch q.Sort {
+		case store.ByName:
 			return of.name
+		case store.ByExpiry:
+			return of.expiry
 		}
 		return of.created
 	}
 	var after *store.Key
 	if q.After != nil {
-		after = &store.Key{ID: q.After.ID, Name: q.After.Name, Created: q.After.Time}
+		after = &store.Key{ID: q.After.ID, Name: q.After.Name, Created: q.After.Time, NotAfter: q.After.Time}
 	}
 	err = scan(ctx, db, order, after, q.Descending, func(k *store.Key) bool {
 		if q.Matches(k) {
@@ -85,4 +105,20 @@ func (db *database) matching(ctx context.Context, q *store.KeyQuery, most int) (
 		return len(keys) < most
 	})
 	return keys, err
+}
+
+// workspaceTable implements store.Workspaces.
+type workspaceTable struct{ db *database }
+
+// List implements store.Workspaces.
+func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	page, err := store.PageOfWorkspaces(limit, func(most int) (all []store.Workspace, err error) {
+		listed := func() index[workspace] { return t.db.listed }
+		err = scan(ctx, t.db, listed, &workspace{Workspace: store.Workspace{ID: after}}, false, func(ws *workspace) bool {
+			all = append(all, ws.Workspace)
+			return len(all) < most
+		})
+		return all, err
+	})
+	return page, fail("list workspaces", err)
 }

@@ -7,6 +7,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -26,6 +27,7 @@ func New() store.Store {
 		orders:     newOrders(),
 		tombstones: make(map[string]time.Time),
 		workspaces: make(map[string]*workspace),
+		listed:     newIndex(func(a, b *workspace) int { return cmp.Compare(a.ID, b.ID) }),
 		events:     make(map[string]bool),
 		logs:       map[string]index[store.Event]{"": newLog()},
 		once:       newExpiring(start),
@@ -36,14 +38,15 @@ func New() store.Store {
 	}
 	return store.Store{
 		Records: store.Records{
-			Keys:      &keyTable{db},
-			Upkeep:    &upkeep{db},
-			Settings:  &settings{db},
-			Events:    &eventLog{db},
-			Epochs:    &epochs{db},
-			OnceIDs:   &onceIDs{db},
-			HostLists: &lists{db},
-			Watch:     &watch{db},
+			Keys:       &keyTable{db},
+			Workspaces: &workspaceTable{db},
+			Upkeep:     &upkeep{db},
+			Settings:   &settings{db},
+			Events:     &eventLog{db},
+			Epochs:     &epochs{db},
+			OnceIDs:    &onceIDs{db},
+			HostLists:  &lists{db},
+			Watch:      &watch{db},
 		},
 		SigningKeys: &signingKeys{db},
 		Usage:       &usage{db},
@@ -59,6 +62,7 @@ type database struct {
 
 	instance   store.InstanceSettings
 	workspaces map[string]*workspace
+	listed     index[workspace] // all of workspaces, by id
 	keys       map[string]*store.Key
 	orders     orders                        // of all keys
 	tombstones map[string]time.Time          // ids of deleted keys, and when each was deleted
@@ -155,6 +159,7 @@ func (db *database) addWorkspace(id string) *workspace {
 	if ws == nil {
 		ws = &workspace{store.Workspace{ID: id}, newOrders()}
 		db.workspaces[id] = ws
+		db.listed.tree.ReplaceOrInsert(ws)
 	}
 	return ws
 }

@@ -19,7 +19,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	head, rest := encodeKey(&k)
 	err := t.db.apply(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notification: keyNotification(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), limit, head, rest, sortable(k.Created) + k.ID, nameMember(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), limit, head, rest, sortable(k.Created) + k.ID, nameMember(k.Name, k.ID), expiryMember(k.NotAfter, k.ID)},
 	})
 	return fail("create key", err)
 }
@@ -67,7 +67,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	_, rest := encodeKey(&k)
 	err := t.db.apply(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notification: keyNotification(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), k.Version, c.RevokeTokens, rest, nameMember(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), k.Version, c.RevokeTokens, rest, nameMember(k.Name, k.ID), expiryMember(k.NotAfter, k.ID)},
 	})
 	return fail("update key", err)
 }

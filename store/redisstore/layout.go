@@ -26,6 +26,9 @@ func (l layout) stream() string   { return l.record("stream") }
 func (l layout) ring() string     { return l.record("ring") }
 func (l layout) lists() string    { return l.record("lists") }
 
+// workspaces is a sorted set of the workspaces that have keys or settings.
+func (l layout) workspaces() string { return l.record("workspaces") }
+
 // channel contains the number of the database, since channels are shared by all
 // databases of a server.
 func (l layout) channel() string {
@@ -35,7 +38,7 @@ func (l layout) channel() string {
 	return l.record("notices:" + strconv.Itoa(l.database))
 }
 
-// order returns the name of a sorted set of keys ("created", "names") or events ("log")
+// order returns the name of a sorted set of keys ("created", "names", "ends") or events ("log")
 // of a workspace or, if that is empty, of all workspaces.
 func (l layout) order(workspace, what string) string {
 	if workspace == "" {
@@ -56,7 +59,7 @@ func (l layout) changeKeys(workspace, request, once string) []string {
 	return []string{
 		l.keys(), l.order("", "created"), l.order("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
 		l.events(), l.order("", "log"), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
-		l.order(workspace, "created"), l.order(workspace, "names"),
+		l.order(workspace, "created"), l.order(workspace, "names"), l.order("", "ends"), l.order(workspace, "ends"), l.workspaces(),
 	}
 }
 

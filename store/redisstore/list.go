@@ -44,14 +44,19 @@ const (
 // scan returns up to limit matching keys in the order of a sorted set.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]store.Key, error) {
 	l, order, byName := t.db.layout, "created", q.Sort == store.ByName
-	if byName {
+	switch {
+	case byName:
 		order = "names"
+	case q.Sort == store.ByExpiry:
+		order = "ends"
 	}
 	p := page{keys: []string{l.order(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case byName:
 		p.after(nameMember(q.After.Name, q.After.ID))
+	case q.Sort == store.ByExpiry:
+		p.after(expiryMember(q.After.Time, q.After.ID))
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}

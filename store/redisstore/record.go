@@ -244,6 +244,15 @@ func nameMember(name, id string) string {
 	return strings.ReplaceAll(name, "\x00", "\x00\xff") + "\x00\x01" + id
 }
 
+// expiryMember returns a member that sorts by expiry, keys that never expire last, and
+// then by id.
+func expiryMember(notAfter time.Time, id string) string {
+	if notAfter.IsZero() {
+		return "ffffffffffffffff" + id
+	}
+	return sortable(notAfter) + id
+}
+
 func flag(on bool) string {
 	if on {
 		return "1"

@@ -121,14 +121,15 @@ func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err e
 func (db *Driver) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
-			Keys:      &keyTable{db},
-			Upkeep:    &upkeep{db},
-			Settings:  &settings{db},
-			Events:    &eventLog{db},
-			Epochs:    &epochs{db},
-			OnceIDs:   &onceIDs{db},
-			HostLists: &lists{db},
-			Watch:     &watch{db},
+			Keys:       &keyTable{db},
+			Workspaces: &workspaceTable{db},
+			Upkeep:     &upkeep{db},
+			Settings:   &settings{db},
+			Events:     &eventLog{db},
+			Epochs:     &epochs{db},
+			OnceIDs:    &onceIDs{db},
+			HostLists:  &lists{db},
+			Watch:      &watch{db},
 		},
 		SigningKeys: &signingKeys{db},
 		Usage:       &usage{db},

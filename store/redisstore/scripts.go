@@ -20,7 +20,7 @@ type scripts struct {
 	// These begin with change.lua.
 	create, update, remove, settings, deleteWorkspace, sweep, recordUses, rehash, purge, write, prune, revoke, ring, entries *script
 	// These do not.
-	read, page, advance, count, pruneDay *script
+	read, page, workspaces, advance, count, pruneDay *script
 }
 
 func loadScripts() *scripts {
@@ -38,6 +38,6 @@ func loadScripts() *scripts {
 		deleteWorkspace: change("deleteworkspace"), sweep: change("sweep"), recordUses: change("recorduses"), rehash: change("rehash"),
 		purge: change("purge"), write: change("write"), prune: change("prune"), revoke: change("revoke"),
 		ring: change("ring"), entries: change("entries"),
-		read: load("read"), page: load("page"), advance: load("advance"), count: load("count"), pruneDay: load("pruneday"),
+		read: load("read"), page: load("page"), workspaces: load("workspaces"), advance: load("advance"), count: load("count"), pruneDay: load("pruneday"),
 	}
 }

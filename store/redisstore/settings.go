@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -108,4 +109,38 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 func (db *Driver) sweep(ctx context.Context, workspace string) error {
 	_, err := db.inBatches(ctx, change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
 	return err
+}
+
+// workspaceTable implements store.Workspaces.
+type workspaceTable struct{ db *Driver }
+
+// List implements store.Workspaces. A script reads up to 200 workspaces.
+func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	page, err := store.PageOfWorkspaces(limit, func(most int) (all []store.Workspace, err error) {
+		l, from := t.db.layout, "-"
+		if after != "" {
+			from = "(" + nameMember(after, escape(after))
+		}
+		for more := true; more && len(all) < most; {
+			n := min(most-len(all), maxVisit)
+			c := evaluate(t.db.scripts.workspaces, []string{l.workspaces(), l.settings(), l.counts()}, from, n)
+			if err := t.db.send(ctx, c); err != nil {
+				return nil, err
+			}
+			texts := c.texts() // place, settings and number of keys of each
+			more = len(texts) == 3*n
+			for ; len(texts) >= 3; texts = texts[3:] {
+				var id string
+				_, escaped, _ := strings.Cut(texts[0], "\x00\x01")
+				bad := decode(escaped, &id)
+				w, err := decodeWorkspace(id, texts[1], texts[2])
+				if err := cmp.Or(bad, err); err != nil {
+					return nil, err
+				}
+				all, from = append(all, w), "("+texts[0]
+			}
+		}
+		return all, nil
+	})
+	return page, fail("list workspaces", err)
 }

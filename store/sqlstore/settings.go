@@ -112,3 +112,19 @@ func (s *settings) changeWorkspace(ctx context.Context, id string, c store.Chang
 		return write(b, w)
 	})
 }
+
+// workspaceTable implements store.Workspaces.
+type workspaceTable struct{ d *Database }
+
+// List implements store.Workspaces. It is one query. The table also has a row for a
+// workspace whose last key was deleted, so a page may be short.
+func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	page, err := store.PageOfWorkspaces(limit, func(most int) ([]store.Workspace, error) {
+		if !storable(after) {
+			return nil, refuse("the id to begin after must be UTF-8 without a zero byte")
+		}
+		return all(ctx, t.d, func(w *store.Workspace) []any { return append(workspaceRow(w), orZero[string]{&w.ID}) },
+			`SELECT `+workspaceColumns+`, w.id FROM {p}workspaces w WHERE w.id > ? ORDER BY w.id LIMIT ?`, after, most)
+	})
+	return page, fail(ctx, "list workspaces", err)
+}

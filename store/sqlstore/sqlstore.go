@@ -306,14 +306,15 @@ func (cfg Config) check(dialect Dialect) (Config, []error) {
 func (d *Database) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
-			Keys:      &keyTable{d},
-			Upkeep:    &upkeep{d},
-			Settings:  &settings{d},
-			Events:    &eventLog{d},
-			Epochs:    &epochs{d},
-			OnceIDs:   &onceIDs{d},
-			HostLists: &lists{d},
-			Watch:     &watch{d},
+			Keys:       &keyTable{d},
+			Workspaces: &workspaceTable{d},
+			Upkeep:     &upkeep{d},
+			Settings:   &settings{d},
+			Events:     &eventLog{d},
+			Epochs:     &epochs{d},
+			OnceIDs:    &onceIDs{d},
+			HostLists:  &lists{d},
+			Watch:      &watch{d},
 		},
 		SigningKeys: &signingKeys{d},
 		Usage:       &usage{d},

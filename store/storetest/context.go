@@ -35,6 +35,10 @@ var calls = []struct {
 		_, err := s.Keys.List(ctx, store.KeyQuery{})
 		return err
 	}},
+	{"Workspaces.List", hasWorkspaces, func(ctx context.Context, s store.Store) error {
+		_, err := s.Workspaces.List(ctx, "", 0)
+		return err
+	}},
 	{"Upkeep.RecordUses", nil, func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}})
 	}},
@@ -119,6 +123,7 @@ var calls = []struct {
 	}},
 }
 
+func hasWorkspaces(s store.Store) bool  { return s.Workspaces != nil }
 func hasLists(s store.Store) bool       { return s.HostLists != nil }
 func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
 func hasEpochs(s store.Store) bool      { return s.Epochs != nil }

@@ -22,7 +22,7 @@ func cursorRules() []rule {
 				for i := range 6 {
 					create(t, s, plainKey("team-a", fmt.Sprintf("key-%d", i)))
 				}
-				for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
+				for _, sort := range []store.KeySort{store.ByCreated, store.ByName, store.ByExpiry} {
 					page, err := s.Keys.List(background, store.KeyQuery{Sort: sort, Limit: 2})
 					must(t, "List", err)
 					if len(page.Keys) != 2 || page.Next == nil {
@@ -64,6 +64,31 @@ func cursorRules() []rule {
 				want := []string{"b", "c", "a"}
 				equalList(t, "all workspaces", list(t, s, store.KeyQuery{Sort: store.ByName}), want)
 				equalList(t, "one workspace", list(t, s, store.KeyQuery{Sort: store.ByName, Workspace: "team-a"}), want)
+			},
+		},
+		{
+			name: "a key with another expiry moves",
+			why:  "A list by expiry shows a key whose expiry was changed at its new position only.",
+			run: func(t tester, s store.Store) {
+				for i, id := range []string{"a", "b", "c"} {
+					k := plainKey("team-a", id)
+					k.NotAfter = noon.Add(time.Duration(i) * time.Hour)
+					create(t, s, k)
+				}
+				for version, tc := range []struct {
+					end  time.Time
+					want []string
+				}{
+					{noon.Add(90 * time.Minute), []string{"b", "a", "c"}}, {time.Time{}, []string{"b", "c", "a"}}, {noon, []string{"a", "b", "c"}},
+				} {
+					k := plainKey("team-a", "a")
+					k.NotAfter, k.Version = tc.end, int64(version+1)
+					update(t, s, k)
+					equalList(t, "all workspaces", list(t, s, store.KeyQuery{Sort: store.ByExpiry, Limit: 1}), tc.want)
+					equalList(t, "one workspace", list(t, s, store.KeyQuery{Sort: store.ByExpiry, Workspace: "team-a"}), tc.want)
+				}
+				remove(t, s, "team-a", "b")
+				equalList(t, "after a deletion", list(t, s, store.KeyQuery{Sort: store.ByExpiry}), []string{"a", "c"})
 			},
 		},
 		{

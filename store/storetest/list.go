@@ -123,10 +123,10 @@ func listRules() []rule {
 			},
 		},
 		{
-			name: "orders without an index are for one workspace",
-			why:  "ByLastUsed and ByExpiry over all workspaces, and unknown orders, are errors that say so.",
+			name: "the order by last use is for one workspace",
+			why:  "ByLastUsed over all workspaces, and unknown orders, are errors that say so.",
 			run: func(t tester, s store.Store) {
-				for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry, "digest", "name; drop table"} {
+				for _, sort := range []store.KeySort{store.ByLastUsed, "digest", "name; drop table"} {
 					if _, err := s.Keys.List(background, store.KeyQuery{Sort: sort}); err == nil {
 						t.Errorf("Sort %q over all workspaces: no error", sort)
 					}
@@ -175,18 +175,19 @@ func listRules() []rule {
 		{
 			name: "more than MaxSorted keys",
 			soak: true,
-			why:  "ByLastUsed and ByExpiry work up to MaxSorted keys of a workspace; above that they are an error that says so.",
+			why:  "ByLastUsed works up to MaxSorted keys of a workspace; above that it is an error that says so. ByExpiry has no bound.",
 			run: func(t tester, s store.Store) {
 				for i := range store.MaxSorted + 1 {
 					create(t, s, plainKey("team-a", fmt.Sprintf("key-%05d", i)))
 				}
-				for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry} {
-					if _, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a", Sort: sort}); err == nil {
-						t.Errorf("Sort %q: no error", sort)
-					}
+				q := store.KeyQuery{Workspace: "team-a", Sort: store.ByLastUsed, Limit: store.MaxPage}
+				if _, err := s.Keys.List(background, q); err == nil {
+					t.Errorf("Sort %q: no error", q.Sort)
 				}
+				all := store.KeyQuery{Sort: store.ByExpiry, Limit: store.MaxPage}
+				equal(t, "keys by expiry", len(list(t, s, all)), store.MaxSorted+1)
 				remove(t, s, "team-a", "key-00007")
-				equal(t, "keys", len(list(t, s, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry, Limit: store.MaxPage})), store.MaxSorted)
+				equal(t, "keys by last use", len(list(t, s, q)), store.MaxSorted)
 			},
 		},
 	}
@@ -244,7 +245,7 @@ func settingsOfKeys(t tester, s store.Store) {
 	check := func() {
 		for _, workspace := range []string{"", "team-a", "team-b", "team b"} {
 			for _, sort := range []store.KeySort{store.ByCreated, store.ByName, store.ByLastUsed, store.ByExpiry} {
-				if workspace == "" && (sort == store.ByLastUsed || sort == store.ByExpiry) {
+				if workspace == "" && sort == store.ByLastUsed {
 					continue
 				}
 				page, err := s.Keys.List(background, store.KeyQuery{Workspace: workspace, Sort: sort})
@@ -285,7 +286,7 @@ func everyOrder(t tester, s store.Store) {
 		{store.ByCreated, []string{"", "team-a", "team-b"}, func(a, b store.Key) int { return a.Created.Compare(b.Created) }},
 		{store.ByName, []string{"", "team-a", "team-b"}, func(a, b store.Key) int { return strings.Compare(a.Name, b.Name) }},
 		{store.ByLastUsed, []string{"team-a", "team-b"}, func(a, b store.Key) int { return a.LastUsed.Compare(b.LastUsed) }},
-		{store.ByExpiry, []string{"team-a", "team-b"}, func(a, b store.Key) int { return expiry(a).Compare(expiry(b)) }},
+		{store.ByExpiry, []string{"", "team-a", "team-b"}, func(a, b store.Key) int { return expiry(a).Compare(expiry(b)) }},
 	} {
 		sorted := slices.SortedFunc(slices.Values(keys), func(a, b store.Key) int {
 			return cmp.Or(tc.order(a, b), strings.Compare(a.ID, b.ID))
@@ -329,6 +330,7 @@ func conditions(t tester, s store.Store) {
 	keys = append(keys, person, other)
 	on, off := true, false
 	from, to := noon.Add(time.Hour), noon.Add(3*time.Hour)
+	usedFrom, usedTo := noon.Add(time.Minute), noon.Add(3*time.Minute)
 	inRange := func(k store.Key) bool {
 		return !k.NotAfter.IsZero() && !k.NotAfter.Before(from) && k.NotAfter.Before(to)
 	}
@@ -347,6 +349,12 @@ func conditions(t tester, s store.Store) {
 		{"expiry from", store.KeyQuery{NotAfterFrom: from}, func(k store.Key) bool { return !k.NotAfter.IsZero() && !k.NotAfter.Before(from) }},
 		{"expiry to", store.KeyQuery{NotAfterTo: to}, func(k store.Key) bool { return !k.NotAfter.IsZero() && k.NotAfter.Before(to) }},
 		{"expiry from and to", store.KeyQuery{NotAfterFrom: from, NotAfterTo: to}, inRange},
+		{"last use from", store.KeyQuery{LastUsedFrom: usedFrom}, func(k store.Key) bool { return !k.LastUsed.Before(usedFrom) }},
+		{"last use to", store.KeyQuery{LastUsedTo: usedTo}, func(k store.Key) bool { return !k.LastUsed.IsZero() && k.LastUsed.Before(usedTo) }},
+		{"last use from and to", store.KeyQuery{LastUsedFrom: usedFrom, LastUsedTo: usedTo}, func(k store.Key) bool {
+			return !k.LastUsed.Before(usedFrom) && k.LastUsed.Before(usedTo)
+		}},
+		{"last use long ago", store.KeyQuery{LastUsedFrom: noon.AddDate(-100, 0, 0), LastUsedTo: noon.AddDate(-99, 0, 0)}, func(store.Key) bool { return false }},
 		{"creator", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}}, named(person.Name)},
 		{"creator of any kind", store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}}, named(person.Name, other.Name)},
 		{"unknown creator", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person"}}, named()},
@@ -362,9 +370,9 @@ func conditions(t tester, s store.Store) {
 		}},
 	} {
 		for _, workspace := range []string{"", "team-a"} {
-			sorts := []store.KeySort{store.ByCreated, store.ByName}
+			sorts := []store.KeySort{store.ByCreated, store.ByName, store.ByExpiry}
 			if workspace != "" {
-				sorts = append(sorts, store.ByLastUsed, store.ByExpiry)
+				sorts = append(sorts, store.ByLastUsed)
 			}
 			want := []string{}
 			for _, k := range keys {

@@ -129,6 +129,7 @@ func groups() []group {
 		{name: "Upkeep", rules: upkeepRules()},
 		{name: "Settings", rules: settingsRules()},
 		{name: "Workspaces", rules: workspaceRules()},
+		{name: "WorkspaceList", needs: hasWorkspaces, rules: workspaceListRules()},
 		{name: "Events", rules: eventRules()},
 		{name: "Change", rules: changeRules()},
 		{name: "Preconditions", rules: preconditionRules()},

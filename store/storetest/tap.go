@@ -26,6 +26,9 @@ func (t *Tap) Over(st store.Store) store.Store {
 	if st.Keys != nil {
 		st.Keys = tappedKeys(below)
 	}
+	if st.Workspaces != nil {
+		st.Workspaces = tappedWorkspaces(below)
+	}
 	if st.Upkeep != nil {
 		st.Upkeep = tappedUpkeep(below)
 	}
@@ -116,6 +119,7 @@ type tapped struct {
 
 type (
 	tappedKeys        tapped
+	tappedWorkspaces  tapped
 	tappedUpkeep      tapped
 	tappedSettings    tapped
 	tappedEvents      tapped
@@ -144,6 +148,10 @@ func (k tappedKeys) Delete(ctx context.Context, workspace, id string, version in
 
 func (k tappedKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	return tapValue(ctx, k.t, "Keys.List", func() (store.KeyPage, error) { return k.to.Keys.List(ctx, q) })
+}
+
+func (w tappedWorkspaces) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	return tapValue(ctx, w.t, "Workspaces.List", func() (store.WorkspacePage, error) { return w.to.Workspaces.List(ctx, after, limit) })
 }
 
 func (u tappedUpkeep) RecordUses(ctx context.Context, uses []store.Use) error {

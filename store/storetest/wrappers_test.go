@@ -54,6 +54,12 @@ func (w keys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error)
 	return w.Keys.List(ctx, q)
 }
 
+type workspaces func(ctx context.Context, after string, limit int) (store.WorkspacePage, error)
+
+func (w workspaces) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	return w(ctx, after, limit)
+}
+
 type upkeep struct {
 	store.Upkeep
 	purge      func(ctx context.Context, before time.Time) (int, error)

@@ -31,11 +31,12 @@ type keyList struct {
 type quota struct {
 	Total, Limit int // Limit 0: no limit
 	Full         bool
+	NoRecords    bool // it has neither keys nor settings
 }
 
 func (s *call) quota(workspace string) (q quota, err error) {
 	has, rules, err := s.keys().Workspace(s.r.Context(), s.actor(), workspace)
-	return quota{Total: has.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && has.Keys >= rules.MaxKeys}, err
+	return quota{Total: has.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && has.Keys >= rules.MaxKeys, NoRecords: has.Keys == 0 && has.Version == 0}, err
 }
 
 // order is an order of a list. Value is a column, with a minus before it for the
@@ -45,17 +46,16 @@ type order struct {
 	Chosen       bool
 }
 
-// sortBy sets the order of q to the wanted one and returns all orders. Orders by
-// last use and expiry exist only for workspaces with few keys.
+// sortBy sets the order of q to the wanted one and returns all orders. The order by
+// last use exists only for workspaces with few keys.
 func sortBy(q *store.KeyQuery, wanted string, few bool) []order {
 	orders := []order{
 		{Value: "-created", Label: "Newest first"}, {Value: "created", Label: "Oldest first"},
 		{Value: "name", Label: "Name, A to Z"}, {Value: "-name", Label: "Name, Z to A"},
+		{Value: "expires", Label: "Expires soonest first"}, {Value: "-expires", Label: "Expires last first"},
 	}
 	if few {
-		orders = append(orders,
-			order{Value: "-last_used", Label: "Used most recently first"}, order{Value: "last_used", Label: "Used least recently first"},
-			order{Value: "expires", Label: "Expires soonest first"}, order{Value: "-expires", Label: "Expires last first"})
+		orders = append(orders, order{Value: "-last_used", Label: "Used most recently first"}, order{Value: "last_used", Label: "Used least recently first"})
 	}
 	chosen := max(0, slices.IndexFunc(orders, func(o order) bool { return o.Value == wanted }))
 	orders[chosen].Chosen = true
@@ -107,8 +107,10 @@ func (s *call) listAllKeys() error {
 // readKeys reads a page of keys, with the filter and order in the query.
 func (s *call) readKeys(workspace string, few bool) (keyList, error) {
 	filter, after, now := form{Values: s.r.URL.Query()}, s.after(), s.keys().Now()
-	list := keyList{Filter: filter.Values, Filtered: filter.has("text", "permission", "state"), Catalog: s.keys().Catalog().Groups()}
+	list := keyList{Filter: filter.Values, Filtered: filter.has("text", "permission", "state", "creator"), Catalog: s.keys().Catalog().Groups()}
 	q := store.KeyQuery{Workspace: workspace, Text: filter.Get("text"), Permission: filter.Get("permission"), After: after, Limit: pageSize}
+	// The page shows a key that made a key as "key" and its id.
+	q.CreatedBy.ID = strings.TrimPrefix(strings.TrimSpace(filter.Get("creator")), "key ")
 	list.Orders = sortBy(&q, filter.Get("sort"), few)
 	switch state := filter.Get("state"); state {
 	case "disabled", "enabled":

@@ -70,6 +70,10 @@ func (s *call) refuse(err error) {
 		page.Text = list[0].Label() + list[0].Reason
 	}
 	switch r.Kind {
+	case answer.NotFound:
+		if s.workspace() != "" {
+			page.Text = "There is no such workspace."
+		}
 	case answer.Conflict, answer.StaleForm, answer.Malformed, answer.Late:
 		if s.r.Method == http.MethodPost {
 			page.Again = s.formPage()

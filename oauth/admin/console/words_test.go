@@ -100,9 +100,11 @@ func TestOrdersOfAList(t *testing.T) {
 	body := r.get("olga", list+"?sort=name&text=c").Body
 	require.Contains(t, body, `<option value="name" selected>`)
 	require.Contains(t, body, `<option value="-expires">`)
-	// Stores do not sort the keys of all workspaces by these.
-	body = r.get("ada", "/settings/keys?sort=expires").Body
-	require.NotContains(t, body, `value="expires"`)
+	require.Contains(t, body, `<option value="last_used">`)
+	require.Contains(t, r.get("ada", "/settings/keys?sort=expires").Body, `<option value="expires" selected>`)
+	// Stores do not sort the keys of all workspaces by last use.
+	body = r.get("ada", "/settings/keys?sort=last_used").Body
+	require.NotContains(t, body, `value="last_used"`)
 	require.Contains(t, body, `<option value="-created" selected>`)
 }
 

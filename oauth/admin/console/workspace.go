@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// home lists the person's workspaces. It redirects to the workspace whose id was
+// home lists the person's workspaces, and for an administrator all. It redirects to the workspace whose id was
 // typed, or to the only one of a member.
 func (s *call) home() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
@@ -16,19 +16,28 @@ func (s *call) home() error {
 	if own := s.person.Workspaces; len(own) == 1 && !s.administers() {
 		return s.redirect("", "workspaces", own[0], "keys")
 	}
-	return s.show(http.StatusOK, "home", frame{Here: "home", Title: "API keys"})
+	page := frame{Here: "home", Title: "API keys"}
+	if s.administers() {
+		list, err := s.readWorkspaces()
+		if err != nil {
+			return err
+		}
+		page.Data = list
+	}
+	return s.show(http.StatusOK, "home", page)
 }
 
 // openWorkspace lists the workspaces for an administrator, and redirects to the
 // settings of the one whose id was typed.
 func (s *call) openWorkspace() error {
-	if _, err := s.keys().Settings(s.r.Context(), s.actor()); err != nil {
+	list, err := s.readWorkspaces()
+	if err != nil {
 		return err
 	}
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "settings", "workspaces", id)
 	}
-	return s.show(http.StatusOK, "workspaces", frame{Here: "workspace", Title: "Workspaces"})
+	return s.show(http.StatusOK, "workspaces", frame{Here: "workspace", Title: "Workspaces", Data: list})
 }
 
 // workspacePage returns the data of the page of a workspace's settings.

@@ -6,7 +6,7 @@
 -- then of each its id, member, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
 local keys, created, names, settings, counts, deleting, tombstones, events, log, stream, ring, lists,
-  receipt, once, byCreated, byName = unpack(KEYS)
+  receipt, once, byCreated, byName, ends, byEnd, workspaces = unpack(KEYS)
 local channel, notification, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
 local at = 6
 
@@ -95,15 +95,23 @@ local function nameMember(name, id)
   return name .. '\0\1' .. id
 end
 
--- tombstone replaces a key by its tombstone when flush is called. byCreated and byName
--- must be the sorted sets of its workspace.
+-- expiryMember is expiryMember of record.go, of an instant; '' is never.
+local function expiryMember(notAfter, id) return (notAfter == '' and 'ffffffffffffffff' or notAfter) .. id end
+
+-- workspaceMember is the member of a workspace, whose id is escaped, in the set of all.
+local function workspaceMember(workspace) return nameMember(workspace, workspace) end
+
+-- tombstone replaces a key by its tombstone when flush is called. byCreated, byName and
+-- byEnd must be the sorted sets of its workspace.
 local function tombstone(id, record, when)
-  local member, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)')
-  member, name = member .. id, nameMember(name, id)
+  local member, notAfter, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* ([^ ]*) [^ ]* ([^ ]*)')
+  member, notAfter, name = member .. id, expiryMember(notAfter, id), nameMember(name, id)
   later('ZREM', created, member)
   later('ZREM', byCreated, member)
   later('ZREM', names, name)
   later('ZREM', byName, name)
+  later('ZREM', ends, notAfter)
+  later('ZREM', byEnd, notAfter)
   later('HSET', keys, id, '-' .. when)
   later('ZADD', tombstones, 0, when .. id)
 end

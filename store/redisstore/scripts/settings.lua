@@ -5,5 +5,6 @@ if deleted == '1' then return 'missing' end
 if oldVersion ~= version then return 'conflict' end
 if revokeTokens == '1' then epoch = raised(epoch) end
 redis.call('HSET', settings, field, following(version) .. ' ' .. epoch .. ' 0 ' .. rest)
+if field ~= 'i' then redis.call('ZADD', workspaces, 0, workspaceMember(string.sub(field, 2))) end
 if reminders then redis.call('HSET', settings, 'r', reminders) end
 return commit()

@@ -1,10 +1,10 @@
 -- Replaces a key of the given version.
-local id, workspace, version, revokeTokens, text, name = take(), take(), take(), take(), take(), take()
+local id, workspace, version, revokeTokens, text, name, notAfter = take(), take(), take(), take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
-local oldVersion, epoch, kept, oldName, oldSecrets =
-  string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*(.*)$')
-oldName = nameMember(oldName, id)
+local oldVersion, epoch, kept, oldEnd, oldName, oldSecrets =
+  string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* ([^ ]*) [^ ]* ([^ ]*)[^\n]*(.*)$')
+oldEnd, oldName = expiryMember(oldEnd, id), nameMember(oldName, id)
 if oldVersion ~= version then return 'conflict' end
 -- A secret that the key had before keeps its creation and creator, its digest, its
 -- prefix and its last use, whatever the caller sent.
@@ -18,5 +18,11 @@ if oldName ~= name then
   redis.call('ZREM', byName, oldName)
   redis.call('ZADD', names, 0, name)
   redis.call('ZADD', byName, 0, name)
+end
+if oldEnd ~= notAfter then
+  redis.call('ZREM', ends, oldEnd)
+  redis.call('ZREM', byEnd, oldEnd)
+  redis.call('ZADD', ends, 0, notAfter)
+  redis.call('ZADD', byEnd, 0, notAfter)
 end
 return commit()

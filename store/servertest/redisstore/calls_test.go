@@ -102,6 +102,11 @@ var readCalls = []oneCall{
 	{name: "a page of a workspace's keys", trips: 2, do: listing(store.KeyQuery{Workspace: "team-a"}, 5)},
 	{name: "a page by name", trips: 2, do: listing(store.KeyQuery{Workspace: "team-a", Sort: store.ByName}, 5)},
 	{name: "a page by last use", trips: 2, do: listing(store.KeyQuery{Workspace: "team-a", Sort: store.ByLastUsed}, 5)},
+	{name: "a page by expiry of all workspaces", trips: 2, do: listing(store.KeyQuery{Sort: store.ByExpiry}, 6)},
+	{name: "a page of workspaces", trips: 1, do: func(ctx context.Context, s store.Store) error {
+		page, err := s.Workspaces.List(ctx, "", 100)
+		return some(len(page.Workspaces), err)
+	}},
 	{name: "a page of all keys", trips: 2, do: listing(store.KeyQuery{}, 6)},
 	{name: "a page of no keys", trips: 1, do: listing(store.KeyQuery{Workspace: "team-c"}, 0)},
 	{name: "a page of events", trips: 1, do: events(store.EventQuery{})},

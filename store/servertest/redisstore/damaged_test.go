@@ -15,6 +15,7 @@ import (
 // it is returned.
 func TestDamagedRecords(t *testing.T) {
 	lookUp := func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }
+	listWorkspaces := func(ctx context.Context, s store.Store) error { _, err := s.Workspaces.List(ctx, "", 0); return err }
 	instance := func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }
 	reminders := func(text string) func(string) string {
 		return func(string) string { return text }
@@ -41,6 +42,8 @@ func TestDamagedRecords(t *testing.T) {
 			_, err := s.Settings.Workspace(ctx, "team-a")
 			return err
 		}},
+		{"settings in a list of workspaces", "settings", "wteam-a", spoilt, listWorkspaces},
+		{"a number of keys in a list of workspaces", "counts", "team-a", spoilt, listWorkspaces},
 		{"an event", "events", "old", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Events.List(ctx, store.EventQuery{})
 			return err

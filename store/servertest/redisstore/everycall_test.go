@@ -158,6 +158,16 @@ var everyCall = []chore{
 		}
 		return c.s.Events.Append(ctx, events...)
 	}},
+	{"list workspaces", func(ctx context.Context, t *testing.T, c *stock) error {
+		for _, limit := range []int{100, store.MaxPage} {
+			page, err := c.s.Workspaces.List(ctx, "", limit)
+			if err != nil {
+				return err
+			}
+			require.NotEmpty(t, page.Workspaces)
+		}
+		return nil
+	}},
 	{"list events", func(ctx context.Context, _ *testing.T, c *stock) error {
 		return c.each(ctx, 1, 0, c.few, func(n int) error {
 			e := c.event(n * (c.events / c.few))

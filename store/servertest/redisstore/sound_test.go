@@ -73,13 +73,13 @@ func inspect(t *testing.T, client redis.UniversalClient, prefix string) map[stri
 	for _, name := range i.names() {
 		i.lifetime(name)
 		switch what := strings.TrimPrefix(name, "{"+prefix+"}:"); lastPart(what) {
-		case "created", "names", "tombstones":
+		case "created", "names", "ends", "tombstones", "workspaces":
 			gotOrders[i.plain(what)] = i.sorted(what)
 		case "log":
 			gotLogs[i.plain(what)] = i.sorted(what)
 		}
 	}
-	require.Equal(t, orders, gotOrders, "the sorted sets of keys and tombstones")
+	require.Equal(t, orders, gotOrders, "the sorted sets of keys, tombstones and workspaces")
 	require.Equal(t, logs, gotLogs, "the sorted sets of events")
 	return workspaces
 }
@@ -116,7 +116,7 @@ func lastPart(name string) string { return name[strings.LastIndexByte(name, ':')
 func lifetimes() map[string]time.Duration {
 	const long = 100 * 365 * 24 * time.Hour
 	return map[string]time.Duration{
-		"keys": 0, "created": 0, "names": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
+		"keys": 0, "created": 0, "names": 0, "ends": 0, "workspaces": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
 		"stream": 0, "ring": 0, "lists": 0, "days": 0, "day": 0,
 		"done": time.Minute, "limit": time.Hour, "once": long, "revoked": long,
 	}
@@ -152,7 +152,12 @@ func (i inspector) lifetime(name string) {
 // exist.
 func (i inspector) keys(workspaces map[string]found) map[string][]string {
 	i.Helper()
-	deleted, counts := i.deleted(), make(map[string]int)
+	deleted, counts, known := i.deleted(), make(map[string]int), make(map[string]bool)
+	for field := range i.hash("settings") {
+		if workspace, is := strings.CutPrefix(field, "w"); is {
+			known[i.plain(workspace)] = true
+		}
+	}
 	orders := make(map[string][]string)
 	place := func(order, place string) { orders[order] = append(orders[order], place) }
 	for id, record := range i.hash("keys") {
@@ -161,17 +166,22 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 			place("tombstones", when+id)
 			continue
 		}
-		workspace, created, name := i.places(record)
+		workspace, created, end, name := i.places(record)
 		for _, of := range []string{"", "w:" + workspace + ":"} {
 			place(of+"created", created+id)
 			place(of+"names", name+"\x00\x01"+id)
+			place(of+"ends", end+id)
 		}
 		if swept, is := deleted[workspace]; is {
 			require.False(i, swept, "%s of the deleted workspace %s was not removed", id, workspace)
 			continue
 		}
 		counts[workspace]++
+		known[workspace] = true
 		i.of(workspaces, workspace).keys[id] = true
+	}
+	for workspace := range known {
+		place("workspaces", workspace+"\x00\x01"+url.PathEscape(workspace))
 	}
 	for _, order := range orders {
 		slices.Sort(order)
@@ -242,9 +252,9 @@ func (i inspector) of(workspaces map[string]found, workspace string) found {
 	return workspaces[workspace]
 }
 
-// places returns from a key's record its workspace, its time of creation as it is sorted,
-// and its name.
-func (i inspector) places(record string) (workspace, created, name string) {
+// places returns from a key's record its workspace, its time of creation and its expiry as
+// they are sorted, and its name.
+func (i inspector) places(record string) (workspace, created, end, name string) {
 	i.Helper()
 	lines := strings.Split(record, "\n")
 	require.Greater(i, len(lines), 1, "the record %q", record)
@@ -254,7 +264,10 @@ func (i inspector) places(record string) (workspace, created, name string) {
 	for _, secret := range lines[2:] {
 		require.Len(i, strings.Split(secret, " "), 10, "a secret: %q", secret)
 	}
-	return i.plain(made[2]), i.instant(made[3]), i.plain(body[4])
+	if end = "ffffffffffffffff"; body[2] != "" { // never
+		end = i.instant(body[2])
+	}
+	return i.plain(made[2]), i.instant(made[3]), end, i.plain(body[4])
 }
 
 // instant checks that a text is a time of 16 digits, and returns it.

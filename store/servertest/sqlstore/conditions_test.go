@@ -43,10 +43,10 @@ func TestListConditions(t *testing.T) {
 
 		_, err = db.ExecContext(ctx, "UPDATE latchkey_workspaces SET held = 10001")
 		require.NoError(t, err)
-		for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry} {
-			_, err = s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: sort})
-			require.ErrorContains(t, err, "at most 10000 keys")
-		}
+		_, err = s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: store.ByLastUsed})
+		require.ErrorContains(t, err, "at most 10000 keys")
+		_, err = s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry})
+		require.NoError(t, err)
 	})
 }
 

@@ -25,6 +25,8 @@ func TestOddWorkspaces(t *testing.T) {
 				require.NoError(t, err, "%q %s", workspace, order)
 				require.Empty(t, page.Keys)
 			}
+			_, err := s.Workspaces.List(ctx, workspace, 0)
+			require.ErrorContains(t, err, "UTF-8")
 			w, err := s.Settings.Workspace(ctx, workspace)
 			require.NoError(t, err)
 			require.Equal(t, workspace, w.ID)
@@ -87,7 +89,7 @@ func TestAMissingRowIsAnOutage(t *testing.T) {
 			"look-up":   func() error { _, err := s.Keys.Lookup(ctx, "k"); return err },
 			"epochs":    func() error { _, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "k"}); return err },
 			"sorted": func() error {
-				_, err := s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry})
+				_, err := s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: store.ByLastUsed})
 				return err
 			},
 		} {

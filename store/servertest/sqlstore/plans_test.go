@@ -104,6 +104,10 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			_, err := st.Settings.Workspace(ctx, "team-1")
 			ends(err)(t)
 		}},
+		{name: "a page of workspaces", wants: `FROM latchkey_workspaces w WHERE`, sorted: true, do: func(t *testing.T) {
+			_, err := st.Workspaces.List(ctx, "team-1", 100)
+			ends(err)(t)
+		}},
 		{name: "creation, tombstone", wants: `SELECT at FROM latchkey_tombstones`, do: func(t *testing.T) {
 			ends(st.Keys.Create(ctx, made, 1000, event("made")))(t)
 		}},
@@ -192,7 +196,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 	after := &store.KeyCursor{ID: keyID, Time: start.Add(50_000 * time.Second), Name: "name 8"}
 	for name, q := range map[string]store.KeyQuery{
 		"by creation": {}, "by name": {Sort: store.ByName}, "by creation of a workspace": {Workspace: "team-7"},
-		"by name of a workspace": {Workspace: "team-7", Sort: store.ByName}, "by expiry of a workspace": {Workspace: "team-7", Sort: store.ByExpiry},
+		"by name of a workspace": {Workspace: "team-7", Sort: store.ByName}, "by expiry": {Sort: store.ByExpiry}, "by expiry of a workspace": {Workspace: "team-7", Sort: store.ByExpiry},
 	} {
 		for _, place := range []*store.KeyCursor{nil, after} {
 			for _, descending := range []bool{false, true} {

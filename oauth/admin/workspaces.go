@@ -1,0 +1,41 @@
+package admin
+
+import "github.com/latchkey-go/latchkey/store"
+
+// listWorkspaces serves GET /workspaces: the workspaces of which the store has keys or
+// settings.
+func (h *Handler) listWorkspaces(c *call) error {
+	ctx, after := c.r.Context(), ""
+	if c.after != nil {
+		after = c.after.ID
+	}
+	settings, err := h.keys.Settings(ctx, c.actor)
+	if err != nil {
+		return err
+	}
+	page, err := h.keys.Workspaces(ctx, c.actor, after, c.limit)
+	if err != nil {
+		return err
+	}
+	var next *store.KeyCursor
+	if page.Next != "" {
+		next = &store.KeyCursor{ID: page.Next}
+	}
+	return c.answerPage(next, members{"keys_off": settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)})
+}
+
+// showWorkspace returns a workspace as a list shows it. Keys that are off are not a state
+// of each workspace: the list tells it once.
+func showWorkspace(w *store.Workspace) members {
+	state := "active"
+	switch {
+	case w.Deleted:
+		state = "deleted"
+	case w.Suspended:
+		state = "suspended"
+	}
+	return members{
+		"workspace": w.ID, "state": state, "keys": w.Keys, "own_rules": w.Rules != store.Rules{},
+		"updated_at": orNull(w.Updated), "version": w.Version,
+	}
+}

@@ -1,0 +1,48 @@
+package store
+
+import "context"
+
+// WorkspacePage is one page of workspaces.
+type WorkspacePage struct {
+	Workspaces []Workspace
+	// Next is the id after which the next page begins. It is empty on the last
+	// page.
+	Next string
+}
+
+// Workspaces lists the workspaces of which a store has keys or a saved record
+// (Version > 0). Deleted workspaces have a record.
+type Workspaces interface {
+	// List returns one page in byte order of the ids: the workspaces after the id
+	// after, or the first ones if it is empty. limit is 1 to MaxPage; 0 means 100.
+	// Pages that follow each other show each workspace that was listed throughout
+	// exactly once. The work for a page is bounded by limit, so a page may hold
+	// fewer workspaces although Next is set.
+	List(ctx context.Context, after string, limit int) (WorkspacePage, error)
+}
+
+// PageOfWorkspaces assembles one page. It calls read for the records of the first
+// workspaces after the cursor, at most the given number of them. It leaves out
+// workspaces without keys whose record was never saved. It is for drivers.
+func PageOfWorkspaces(limit int, read func(most int) ([]Workspace, error)) (WorkspacePage, error) {
+	limit, err := PageSize(limit)
+	if err != nil {
+		return WorkspacePage{}, err
+	}
+	// One more than the page holds shows whether there is a next page.
+	records, err := read(limit + 1)
+	if err != nil {
+		return WorkspacePage{}, err
+	}
+	var page WorkspacePage
+	if len(records) > limit {
+		records = records[:limit]
+		page.Next = records[limit-1].ID
+	}
+	for _, w := range records {
+		if w.Keys > 0 || w.Version > 0 {
+			page.Workspaces = append(page.Workspaces, w)
+		}
+	}
+	return page, nil
+}
