@@ -11,9 +11,10 @@ import (
 )
 
 // Settings returns the instance's saved settings, or the defaults of Options, with
-// Version 0, if none were saved. For an organization admin.
+// Version 0, if none were saved. For an organization admin, and a key with
+// Management.ReadSettings, SaveSettings or SuspendWorkspaces.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSettings, error) {
-	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, actReadSettings); err != nil {
 		return store.InstanceSettings{}, err
 	}
 	return s.instance(ctx)
@@ -24,7 +25,7 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 // tokens if it switches keys off or makes an expiry rule stricter, since the rule
 // may apply to existing keys; keys that may still log in get new tokens. A call
 // that changes nothing writes nothing, unless settings were never saved. For an
-// organization admin.
+// organization admin, and a key with Management.SaveSettings.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
 	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, ends bool, err error) {
 		if err := checkSettings(wanted); err != nil {
@@ -59,7 +60,8 @@ func (s *Service) alterInstance(
 	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, ends bool, err error),
 ) (store.InstanceSettings, error) {
 	return retry(func() (store.InstanceSettings, error) {
-		if err := s.mayAdminister(ctx, actor, action); err != nil {
+		p, err := s.mayAdminister(ctx, actor, action)
+		if err != nil {
 			return store.InstanceSettings{}, err
 		}
 		w, err := s.instance(ctx)
@@ -78,7 +80,7 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		change.RevokeTokens = ends
+		change.RevokeTokens, change.Preconditions = ends, p.preconditionsOfActor()
 		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
 			return store.InstanceSettings{}, writeError(action, err)
 		}
