@@ -135,6 +135,67 @@ func (p powers) in(workspace string) rights {
 // any reports whether there is at least one right.
 func (r rights) any() bool { return r.list || r.save || r.remove }
 
+// words returns the rights as Rights names them.
+func (r rights) words() (words fields) {
+	words.add(r.list, "list_keys")
+	words.add(r.save, "save_keys")
+	words.add(r.remove, "delete_keys")
+	return words
+}
+
+// Rights are what an actor may do at one moment, in these words:
+//
+//	list_keys           see keys, their usage and audit events
+//	save_keys           make, change, rotate, disable and enable keys
+//	delete_keys         delete keys
+//	rotate_own          rotate its own secret; for a key
+//	read_settings       read the settings of the instance and of every workspace
+//	save_settings       replace these settings
+//	suspend_workspaces  suspend and resume workspaces
+//	administer          everything else that is for an organization admin
+//
+// Policies, the settings and the state of a workspace can still refuse a call.
+type Rights struct {
+	// Name is the acting key's name. It is empty for a person.
+	Name string
+	// Everywhere are the rights in the instance and in every workspace.
+	Everywhere []string
+	// Workspaces are an owner's workspaces, or a key's own, each with all the
+	// rights there.
+	Workspaces map[string][]string
+	// Grants are the permissions that the actor may grant to keys it may save.
+	Grants scope.Set
+}
+
+// Rights returns what the actor may do now. A key that is not live gets a
+// *ForbiddenError.
+func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return Rights{}, err
+	}
+	everywhere := p.everywhere.words()
+	everywhere.add(p.settings.read, "read_settings")
+	everywhere.add(p.settings.save, "save_settings")
+	everywhere.add(p.settings.suspend, "suspend_workspaces")
+	everywhere.add(p.admin, "administer")
+	r := Rights{Everywhere: everywhere, Workspaces: map[string][]string{}}
+	if p.key != nil {
+		r.Name = p.key.Name
+	}
+	saves := p.everywhere.save
+	for _, workspace := range p.workspaces {
+		there := p.in(workspace)
+		words := there.words()
+		words.add(p.rotatesOwn, "rotate_own")
+		r.Workspaces[workspace], saves = words, saves || there.save
+	}
+	if saves {
+		r.Grants = p.grants
+	}
+	return r, nil
+}
+
 // self reports whether the acting key is the given one.
 func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 

@@ -38,8 +38,8 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 		w.KeysOff, w.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
 		changed := changedRules(before.Rules, w.Rules)
-		changed.add(before.KeysOff != w.KeysOff, "keys_off")
-		changed.add(before.Reminders.Off != w.Reminders.Off, "reminders_off")
+		changed.add(before.KeysOff != w.KeysOff, "keys_enabled")
+		changed.add(before.Reminders.Off != w.Reminders.Off, "reminders_enabled")
 		changed.add(!slices.Equal(before.Reminders.Before, w.Reminders.Before), "remind_before")
 		return changed, w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
 	})
@@ -122,9 +122,9 @@ func checkSettings(wanted store.InstanceSettings) error {
 }
 
 func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
-	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It must be 0 for no limit, or more.")
-	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be 0 for no bound, or at least a minute.")
-	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It may not be after the year 9999.")
+	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It may not be negative.")
+	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be at least a minute.")
+	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_at", "It may not be after the year 9999.")
 }
 
 // storedRules returns rules in the form that stores keep, so that they can be compared.
@@ -146,7 +146,7 @@ func changedRules(before, after store.Rules) (changed fields) {
 	changed.add(before.MaxKeys != after.MaxKeys, "max_keys")
 	changed.add(before.RequireExpiry != after.RequireExpiry, "require_expiry")
 	changed.add(before.MaxLifetime != after.MaxLifetime, "max_lifetime")
-	changed.add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_from")
+	changed.add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_at")
 	return changed
 }
 
