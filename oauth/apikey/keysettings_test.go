@@ -115,7 +115,8 @@ func TestKeysOverSettings(t *testing.T) {
 		forbidden(t, r.RevokeAllTokens(t.Context(), actor))
 		forbidden(t, r.DeleteWorkspace(t.Context(), actor, "team-b"))
 		forbidden(t, errOf(r.DisableAllBy(t.Context(), actor, store.ActorRef{ID: "olga"})))
-		forbidden(t, errOf(r.Outdated(t.Context(), actor, nil, 0)))
+		lists, _ := r.create(admin, "team-a", "admin.settings.save admin.keys.list")
+		forbidden(t, errOf(r.Outdated(t.Context(), asKey(lists), nil, 0)))
 		forbidden(t, errOf(r.Restorer(t.Context(), actor)))
 		forbidden(t, errOf(r.PreviewSettings(t.Context(), actor, store.InstanceSettings{}, nil, 0))) // it may not list keys
 		for _, err := range r.Records(t.Context(), actor) {
@@ -200,4 +201,45 @@ func TestSettingsByAKeyAreDecidedAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, policy.StateKeysOff, standing.State)
 	})
+}
+
+// TestNoSettingsByADisabledKey disables a key while it saves settings: no save is written
+// after the key was disabled.
+func TestNoSettingsByADisabledKey(t *testing.T) {
+	r := newRig(t)
+	saved := 0
+	for range harness.Rounds(60, 20_000) {
+		key, _ := r.create(admin, "team-a", "admin.settings.save")
+		started, done := make(chan struct{}), make(chan int)
+		for range 2 {
+			go func() {
+				n := 0
+				for {
+					now, _, err := r.Workspace(context.Background(), asKey(key), "team-b")
+					if err == nil {
+						now.Rules.MaxKeys++
+						_, err = r.SaveWorkspace(context.Background(), asKey(key), now)
+					}
+					if n == 0 {
+						started <- struct{}{}
+					}
+					n++
+					if isForbidden(err) {
+						done <- n
+						return
+					}
+				}
+			}()
+		}
+		<-started
+		<-started
+		require.NoError(t, errOf(r.Disable(t.Context(), admin, key.ID, 0)))
+		at, _, err := r.Workspace(t.Context(), admin, "team-b")
+		require.NoError(t, err)
+		saved += <-done + <-done
+		after, _, err := r.Workspace(t.Context(), admin, "team-b")
+		require.NoError(t, err)
+		require.Equal(t, at.Version, after.Version, "B27 nothing was saved after the key was disabled")
+	}
+	require.Positive(t, saved)
 }
