@@ -114,7 +114,7 @@ func TestSettingsAndQuota(t *testing.T) {
 	admin.fill("#f-max_keys", "1")
 	admin.choose(`input[name="limit"][value="own"]`)
 	admin.choose(`input[name="require_expiry"]`)
-	admin.steps(chromedp.SetValue("#f-enforced_from", "2026-07-01"))
+	admin.steps(chromedp.SetValue("#f-enforced_at", "2026-07-01"))
 	admin.choose(`input[name="effect"][value="all"]`)
 	admin.click("main form button.main")
 	require.Contains(t, admin.text(), "End at once: 1 key")

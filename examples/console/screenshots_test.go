@@ -60,7 +60,7 @@ func sights(h *host) []sight {
 		{"settings-preview", "ada", "/settings", func(w *window) {
 			w.fill("#f-max_lifetime", "30")
 			w.choose(`input[value="all"]`)
-			w.fill("#f-enforced_from", "2026-07-01")
+			w.fill("#f-enforced_at", "2026-07-01")
 			send(w)
 		}},
 		{"workspaces", "ada", "/settings/workspaces", nil},

@@ -19,8 +19,10 @@
 //   - What the actor may not see is answered like what does not exist: 404.
 //   - JSON is read strictly: an unknown member, or one that appears twice or in
 //     another case, is answered with 400, and so is an unknown query parameter.
-//     null means no expiry or no resources; null as name or permissions is
-//     answered with 422.
+//     null as name or permissions is answered with 422.
+//   - A member whose name ends in _at is an instant, and one that ends in _on is a
+//     date. A duration is a whole number of seconds. null means none: no expiry, no
+//     limit, never.
 //   - No answer may be cached. A secret is only in the answer that created it,
 //     which has no ETag.
 //   - A key and a record of settings have an ETag. A change with If-Match is

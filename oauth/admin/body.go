@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -131,8 +132,8 @@ func (b *body) text(name string) string { return read[string](b, name, "It must 
 func (b *body) flag(name string) bool { return read[bool](b, name, "It must be true or false.") }
 
 // integer reads a whole number. If it is absent, it returns 0.
-func (b *body) integer(name string, least, most int64) int64 {
-	const wrong = "It must be a whole number within the bounds of this field."
+func (b *body) integer(name string, least, most int64, or string) int64 {
+	wrong := fmt.Sprintf("It must be a whole number from %d to %d%s.", least, most, or)
 	n := read[int64](b, name, wrong)
 	if n < least || n > most {
 		b.bad.add(name, wrong)
@@ -146,7 +147,15 @@ const maxSeconds = 100 * 366 * 24 * 60 * 60
 
 // seconds reads a duration. If it is absent, it returns 0.
 func (b *body) seconds(name string) time.Duration {
-	return time.Duration(b.integer(name, 0, maxSeconds)) * time.Second
+	return time.Duration(b.integer(name, 0, maxSeconds, "")) * time.Second
+}
+
+// limit reads a whole number, or null for no limit. For null or absent it returns 0.
+func (b *body) limit(name string, most int64) int64 {
+	if b.isNull(name) {
+		return 0
+	}
+	return b.integer(name, 1, most, ", or null for no limit")
 }
 
 // list reads an array of strings. If it is absent, it returns nil.

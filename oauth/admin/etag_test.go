@@ -44,8 +44,8 @@ func TestETagsThatHold(t *testing.T) {
 			require.Equal(t, before, r.snapshot("team-a"))
 		})
 	}
-	const own = `{"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null`
-	for path, body := range map[string]string{"/settings": own + `,"keys_off":false,"reminders_off":false,"remind_before":null}`, "/workspaces/team-a/settings": own + `}`} {
+	const own = `{"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null`
+	for path, body := range map[string]string{"/settings": own + `,"keys_enabled":true,"reminders_enabled":true,"remind_before":null}`, "/workspaces/team-a/settings": own + `,"unlimited_keys":false}`} {
 		t.Run("replace "+path, func(t *testing.T) {
 			r := newRig(t)
 			r.create("olga", "team-a", "ci")

@@ -54,7 +54,7 @@ func Example() {
 	var made struct {
 		Key struct {
 			Workspace string `json:"workspace"`
-			ExpiresAt string `json:"expires_at"`
+			ExpiresOn string `json:"expires_on"`
 			State     string `json:"state"`
 		} `json:"key"`
 		Secret string `json:"secret"`
@@ -63,7 +63,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(answer.StatusCode, made.Key.Workspace, made.Key.State, "until", made.Key.ExpiresAt, made.Secret[:3]+"...")
+	fmt.Println(answer.StatusCode, made.Key.Workspace, made.Key.State, "until", made.Key.ExpiresOn, made.Secret[:3]+"...")
 
 	// Another workspace is answered like one that does not exist.
 	foreign, err := http.Get(web.URL + "/api/admin/workspaces/team-b/keys")

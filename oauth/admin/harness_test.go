@@ -212,17 +212,18 @@ type key struct {
 	Permissions []string   `json:"permissions"`
 	Asked       []string   `json:"asked"`
 	Resources   []string   `json:"resources"`
-	ExpiresAt   *string    `json:"expires_at"`
-	NotAfter    *time.Time `json:"not_after"`
+	ExpiresAt   *time.Time `json:"expires_at"`
+	ExpiresOn   *string    `json:"expires_on"`
 	State       string     `json:"state"`
-	Reason      *string    `json:"reason"`
+	StateReason *string    `json:"state_reason"`
+	StateText   *string    `json:"state_text"`
 	EndsAt      *time.Time `json:"ends_at"`
 	Withheld    []string   `json:"withheld"`
 	Secrets     []struct {
 		ID         string     `json:"id"`
-		Hint       string     `json:"hint"`
+		Hint       *string    `json:"hint"`
 		CreatedAt  time.Time  `json:"created_at"`
-		NotAfter   *time.Time `json:"not_after"`
+		ExpiresAt  *time.Time `json:"expires_at"`
 		LastUsedAt *time.Time `json:"last_used_at"`
 	} `json:"secrets"`
 	CreatedBy  struct{ Kind, ID string } `json:"created_by"`

@@ -23,11 +23,11 @@ var bodies = map[string]string{
 	"POST /keys/{key}/disable":                      `{}`,
 	"POST /keys/{key}/enable":                       `{}`,
 	"POST /deletions":                               `{"ids":["KEY"]}`,
-	"PUT /settings":                                 `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
-	"POST /settings/preview":                        `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
-	"POST /settings/end_tokens":                     `{}`,
-	"PUT /workspaces/{workspace}/settings":          `{"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
-	"POST /workspaces/{workspace}/settings/preview": `{"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
+	"PUT /settings":                                 `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /settings/preview":                        `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /settings/revoke_tokens":                  `{}`,
+	"PUT /workspaces/{workspace}/settings":          `{"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /workspaces/{workspace}/settings/preview": `{"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /workspaces/{workspace}/suspend":          `{}`,
 	"POST /workspaces/{workspace}/resume":           `{}`,
 }
@@ -35,8 +35,12 @@ var bodies = map[string]string{
 // adminsOnly are the routes that answer 403 to everyone except administrators.
 var adminsOnly = map[string]bool{
 	"GET /keys": true, "GET /workspaces": true, "GET /violations": true, "GET /outdated": true, "GET /events": true,
-	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true, "POST /settings/end_tokens": true,
+	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true, "POST /settings/revoke_tokens": true,
 }
+
+// everybodys are the routes that answer every actor with its own rights or with the
+// catalog.
+var everybodys = map[string]bool{"GET /me": true, "GET /permissions": true}
 
 // takesBody reports whether requests with the method have a body.
 func takesBody(method string) bool {
@@ -124,6 +128,8 @@ func TestIsolation(t *testing.T) {
 						require.Contains(t, []int{404, 405}, theirs.StatusCode)
 					case entry.Pattern == "/deletions":
 						require.Contains(t, theirs.Body, `"status":404`)
+					case everybodys[entry.Method+" "+entry.Pattern]:
+						theirs.Wants(http.StatusOK)
 					case adminsOnly[entry.Method+" "+entry.Pattern]:
 						theirs.Wants(http.StatusForbidden)
 					default:

@@ -147,10 +147,11 @@ type keyJSON struct {
 	Permissions []string     `json:"permissions"`
 	Asked       []string     `json:"asked"`
 	Resources   []string     `json:"resources"`
-	ExpiresAt   *string      `json:"expires_at"`
-	NotAfter    *time.Time   `json:"not_after"`
-	State       policy.State `json:"state"`
-	Reason      *string      `json:"reason"`
+	ExpiresAt   *time.Time   `json:"expires_at"`
+	ExpiresOn   *string      `json:"expires_on"`
+	State       string       `json:"state"`
+	StateReason *string      `json:"state_reason"`
+	StateText   *string      `json:"state_text"`
 	EndsAt      *time.Time   `json:"ends_at"`
 	Withheld    []string     `json:"withheld"`
 	Secrets     []secretJSON `json:"secrets"`
@@ -163,9 +164,9 @@ type keyJSON struct {
 
 type secretJSON struct {
 	ID         string     `json:"id"`
-	Hint       string     `json:"hint"`
+	Hint       *string    `json:"hint"`
 	CreatedAt  time.Time  `json:"created_at"`
-	NotAfter   *time.Time `json:"not_after"`
+	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
@@ -175,17 +176,19 @@ type actorJSON struct {
 }
 
 func showKey(k *apikey.Key) keyJSON {
-	shown := keyJSON{
+	state, reason := stateOf(k.Standing)
+	return keyJSON{
 		ID:          k.ID,
 		Workspace:   k.Workspace,
 		Name:        k.Name,
 		Permissions: k.Permissions.Names(),
 		Asked:       k.RequestedPermissions.Names(),
 		Resources:   append([]string{}, k.Resources...),
-		ExpiresAt:   textOrNull(k.NotAfterText),
-		NotAfter:    orNull(k.NotAfter),
-		State:       k.Standing.State,
-		Reason:      textOrNull(k.Standing.Text),
+		ExpiresAt:   orNull(k.NotAfter),
+		ExpiresOn:   unlessZero(k.NotAfterText),
+		State:       state,
+		StateReason: unlessZero(reason),
+		StateText:   unlessZero(k.Standing.Text),
 		EndsAt:      orNull(k.Standing.Expires),
 		Withheld:    k.Withheld.Names(),
 		Secrets:     each(k.Secrets, showSecret),
@@ -195,14 +198,25 @@ func showKey(k *apikey.Key) keyJSON {
 		LastUsedAt:  orNull(k.LastUsed),
 		Version:     k.Version,
 	}
-	if k.NotAfterText == "" && !k.NotAfter.IsZero() {
-		shown.ExpiresAt = textOrNull(k.NotAfter.Format(time.RFC3339Nano))
+}
+
+// stateOf returns the state of a key in an answer and the reason, which is empty for
+// a key that is active. The notes of refused logins have the same reasons, except for
+// expired_by_rules.
+func stateOf(s policy.Standing) (state, reason string) {
+	switch {
+	case s.Live():
+		return string(s.State), ""
+	case s.State == policy.StateExpired && s.ByRules:
+		return string(s.State), "expired_by_rules"
+	case s.State == policy.StateSuspended, s.State == policy.StateKeysOff:
+		return "blocked", string(s.State)
 	}
-	return shown
+	return string(s.State), string(s.State)
 }
 
 func showSecret(s *apikey.KeySecret) secretJSON {
-	return secretJSON{ID: s.ID, Hint: s.Hint, CreatedAt: s.Created, NotAfter: orNull(s.NotAfter), LastUsedAt: orNull(s.LastUsed)}
+	return secretJSON{ID: s.ID, Hint: unlessZero(s.Hint), CreatedAt: s.Created, ExpiresAt: orNull(s.NotAfter), LastUsedAt: orNull(s.LastUsed)}
 }
 
 // orNull returns nil, which is null in JSON, for the zero time.
@@ -213,11 +227,12 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-func textOrNull(text string) *string {
-	if text == "" {
+// unlessZero returns nil, which is null in JSON, for the zero value.
+func unlessZero[T comparable](value T) *T {
+	if value == *new(T) {
 		return nil
 	}
-	return &text
+	return &value
 }
 
 // answerKey sends a key with its ETag, or returns err.

@@ -23,8 +23,8 @@ func TestLifeOfAKey(t *testing.T) {
 	require.Equal(t, noon, *r.read("olga", m.Key.ID).Secrets[0].LastUsedAt)
 	require.Equal(t, []string{"project.delete", "project.list", "project.save"}, m.Key.Permissions)
 	require.Equal(t, []string{"project.*"}, m.Key.Asked)
-	require.Equal(t, "2027-01-31", *m.Key.ExpiresAt)
-	require.Equal(t, time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), *m.Key.NotAfter)
+	require.Equal(t, "2027-01-31", *m.Key.ExpiresOn)
+	require.Equal(t, time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), *m.Key.ExpiresAt)
 	require.Equal(t, "olga", m.Key.CreatedBy.ID)
 
 	there, err := url.Parse(r.web.URL + prefix + "/workspaces/team-a/keys")
@@ -50,7 +50,7 @@ func TestLifeOfAKey(t *testing.T) {
 	require.NoError(t, r.login(m.Key.ID, rotated.Secret), "the secret a rotation returns is the one that logs in")
 	require.NoError(t, r.login(m.Key.ID, m.Secret), "so does the old one, within the grace")
 	require.Len(t, rotated.Key.Secrets, 2)
-	require.Equal(t, "2027-06-30T12:00:00Z", *rotated.Key.ExpiresAt)
+	require.Equal(t, time.Date(2027, 6, 30, 12, 0, 0, 0, time.UTC), *rotated.Key.ExpiresAt)
 
 	r.do("olga", "DELETE", "/keys/"+m.Key.ID+"/secrets/"+rotated.Key.Secrets[0].ID, "").Wants(http.StatusOK)
 	require.Error(t, r.login(m.Key.ID, m.Secret))

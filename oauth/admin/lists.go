@@ -58,36 +58,6 @@ func (h *Handler) listKeys(c *call) error {
 	return c.answerPage(page.Next, members{"keys": each(page.Keys, showKey)})
 }
 
-// grantable serves GET /workspaces/{workspace}/permissions: the permissions that
-// this actor may now grant to a key there, in the catalog's groups and order.
-func (h *Handler) grantable(c *call) error {
-	ctx := c.r.Context()
-	set, err := h.keys.Grantable(ctx, c.actor, c.workspace())
-	if err != nil {
-		return err
-	}
-	if set.Len() == 0 {
-		// The workspace does not exist for this actor, or the actor may only read
-		// there.
-		if _, _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
-			return err
-		}
-	}
-	groups := []members{}
-	for _, group := range h.keys.Catalog().Groups() {
-		var permissions []members
-		for _, p := range group.Permissions {
-			if set.Has(p.Name) {
-				permissions = append(permissions, members{"name": p.Name, "title": p.Title, "description": p.Description, "level": p.Level.String()})
-			}
-		}
-		if permissions != nil {
-			groups = append(groups, members{"title": group.Title, "permissions": permissions})
-		}
-	}
-	return c.answer(http.StatusOK, members{"groups": groups})
-}
-
 // cursor seals a cursor, if there is one, for this actor, list and filter. Its
 // content is not secret: the caller has just seen the key that it names. It is
 // sealed so that callers cannot make cursors of their own and learn from them
@@ -160,8 +130,9 @@ func (h *Handler) listEvents(c *call) error {
 
 func showEvent(e *store.Event) members {
 	return members{
-		"id": e.ID, "time": e.Time, "actor": actorJSON(e.Actor), "action": e.Action, "workspace": e.Workspace, "key": e.Key,
-		"fields": append([]string{}, e.Fields...), "note": e.Note,
+		"id": e.ID, "occurred_at": e.Time, "actor": actorJSON(e.Actor), "action": e.Action,
+		"workspace": unlessZero(e.Workspace), "key": unlessZero(e.Key),
+		"fields": append([]string{}, e.Fields...), "note": unlessZero(e.Note),
 	}
 }
 

@@ -28,18 +28,18 @@ func TestLastDay(t *testing.T) {
 	r := newRig(t)
 	end := time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
 	m := r.createWith("ada", "team-a", `{"name":"x","permissions":[],"expires_at":"9999-12-31"}`)
-	require.Equal(t, "9999-12-31", *m.Key.ExpiresAt)
-	require.Equal(t, end, m.Key.NotAfter.UTC())
+	require.Equal(t, "9999-12-31", *m.Key.ExpiresOn)
+	require.Equal(t, end, m.Key.ExpiresAt.UTC())
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 
 	other := r.create("ada", "team-a", "y")
 	r.do("ada", "PATCH", "/keys/"+other.Key.ID, `{"expires_at":"9999-12-31"}`).Wants(http.StatusOK)
-	require.Equal(t, "9999-12-31", *r.read("ada", other.Key.ID).ExpiresAt)
+	require.Equal(t, "9999-12-31", *r.read("ada", other.Key.ID).ExpiresOn)
 	r.do("ada", "POST", "/keys/"+other.Key.ID+"/rotate", `{"grace":60,"expires_at":"9999-12-31"}`).Wants(http.StatusOK)
 	require.Equal(t, []string{"x", "y"}, r.list("ada", "/workspaces/team-a/keys?sort=name&expires_from=9999-12-31").names())
 	require.Empty(t, r.list("ada", "/workspaces/team-a/keys?expires_to=9999-12-31").names(), "the end of a span is its day's beginning")
 	r.do("ada", "GET", "/events?from=2026-01-01&to=9999-12-31", "").Wants(http.StatusOK)
-	const rules = `{"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":"9999-12-31"}`
+	const rules = `{"max_keys":null,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":"9999-12-31"}`
 	r.do("ada", "PUT", "/workspaces/team-a/settings", rules, "If-Match", "*").Wants(http.StatusOK)
 
 	for _, text := range []string{"10000-01-01", "9999-12-32", "9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00Z"} {

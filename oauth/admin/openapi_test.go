@@ -63,6 +63,53 @@ func sorted(texts []string) []string {
 	return texts
 }
 
+// schema is a schema of the document.
+type schema struct {
+	Ref         string `json:"$ref"`
+	Description string
+	Format      string
+	Items       *schema
+	Properties  map[string]schema
+}
+
+// TestDocumentConventions: every part has a description, and the name of a member says
+// whether it is an instant.
+func TestDocumentConventions(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Parameters map[string]struct{ Description string }
+			Schemas    map[string]schema
+		}
+	}
+	require.NoError(t, json.Unmarshal(admin.Document(), &doc))
+	for name, parameter := range doc.Components.Parameters {
+		require.NotEmpty(t, parameter.Description, name)
+	}
+	members := 0
+	var check func(name string, s schema, input bool)
+	check = func(name string, s schema, input bool) {
+		if s.Ref != "" {
+			return
+		}
+		require.NotEmpty(t, s.Description, name)
+		if !input { // a request may have a date for an instant
+			require.Equal(t, strings.HasSuffix(name, "_at"), s.Format == "date-time", name)
+		}
+		require.NotRegexp(t, `_(off|disabled)$`, name, "a flag is not negative")
+		for member, property := range s.Properties {
+			members++
+			check(name+"."+member, property, input)
+		}
+		if s.Items != nil && s.Items.Properties != nil {
+			check(name+"[]", *s.Items, input)
+		}
+	}
+	for name, s := range doc.Components.Schemas {
+		check(name, s, strings.HasSuffix(name, "Input") || name == "KeyPatch" || name == "Rotation")
+	}
+	require.Greater(t, members, 100)
+}
+
 func TestDocumentIsServed(t *testing.T) {
 	r := newRig(t)
 	got := r.do("nobody at all", "GET", "/openapi.json", "").Wants(http.StatusOK)

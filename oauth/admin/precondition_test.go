@@ -96,7 +96,7 @@ func TestTwoAdministrators(t *testing.T) {
 		require.ElementsMatch(t, []int{200, 412}, []int{answers[0].StatusCode, answers[1].StatusCode})
 		k := r.read("olga", m.Key.ID)
 		require.Equal(t, answers[0].StatusCode == 200, k.Name == name)
-		require.Equal(t, answers[1].StatusCode == 200, k.ExpiresAt != nil && *k.ExpiresAt == expiry)
+		require.Equal(t, answers[1].StatusCode == 200, k.ExpiresOn != nil && *k.ExpiresOn == expiry)
 	}
 }
 
@@ -119,8 +119,8 @@ func together[T any](n int, f func(i int) T) []T {
 func TestSettingsNeedIfMatch(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
-	const instance = `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
-	const own = `{"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
+	const instance = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
+	const own = `{"max_keys":7,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
 	for path, body := range map[string]string{"/settings": instance, "/workspaces/team-a/settings": own} {
 		t.Run(path, func(t *testing.T) {
 			r := r.at(t)

@@ -25,7 +25,7 @@ func TestRecords(t *testing.T) {
 	r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).Wants(http.StatusOK)
 	type event struct {
 		ID, Action, Workspace, Key, Note string
-		Time                             time.Time
+		Time                             time.Time `json:"occurred_at"`
 		Actor                            struct{ Kind, ID string }
 		Fields                           []string
 	}

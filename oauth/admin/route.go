@@ -36,12 +36,12 @@ var (
 // The members that a body may hold. All members of settings are required, so that
 // no rule is lifted because it was left out.
 var (
-	noMembers       = []string{}
-	idMembers       = []string{"ids"}
-	specMembers     = []string{"name", "permissions", "expires_at", "resources"}
-	rotateMembers   = []string{"grace", "name", "permissions", "expires_at", "resources"}
-	ruleMembers     = []string{"max_keys", "require_expiry", "max_lifetime", "enforced_from"}
-	settingsMembers = []string{"keys_off", "max_keys", "require_expiry", "max_lifetime", "enforced_from", "reminders_off", "remind_before"}
+	noMembers        = []string{}
+	idMembers        = []string{"ids"}
+	specMembers      = []string{"name", "permissions", "expires_at", "resources"}
+	rotateMembers    = []string{"grace", "name", "permissions", "expires_at", "resources"}
+	workspaceMembers = []string{"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at"}
+	settingsMembers  = []string{"keys_enabled", "max_keys", "require_expiry", "max_lifetime", "enforced_at", "reminders_enabled", "remind_before"}
 )
 
 // routes returns the table.
@@ -49,6 +49,9 @@ func routes() []route {
 	get, post, put, patch, remove := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 	return []route{
 		{get, "/openapi.json", nil, nil, true, (*Handler).openAPI},
+
+		{get, "/me", nil, nil, false, (*Handler).me},
+		{get, "/permissions", nil, nil, false, (*Handler).catalog},
 
 		{get, "/keys", listing, nil, false, (*Handler).listKeys},
 		{get, "/workspaces/{workspace}/keys", listing, nil, false, (*Handler).listKeys},
@@ -74,10 +77,10 @@ func routes() []route {
 		{get, "/settings", nil, nil, false, (*Handler).readSettings},
 		{put, "/settings", nil, settingsMembers, false, (*Handler).saveSettings},
 		{post, "/settings/preview", paging, settingsMembers, false, (*Handler).previewSettings},
-		{post, "/settings/end_tokens", nil, noMembers, false, (*Handler).endTokens},
+		{post, "/settings/revoke_tokens", nil, noMembers, false, (*Handler).revokeTokens},
 		{get, "/workspaces/{workspace}/settings", nil, nil, false, (*Handler).readWorkspace},
-		{put, "/workspaces/{workspace}/settings", nil, ruleMembers, false, (*Handler).saveWorkspace},
-		{post, "/workspaces/{workspace}/settings/preview", paging, ruleMembers, false, (*Handler).previewWorkspace},
+		{put, "/workspaces/{workspace}/settings", nil, workspaceMembers, false, (*Handler).saveWorkspace},
+		{post, "/workspaces/{workspace}/settings/preview", paging, workspaceMembers, false, (*Handler).previewWorkspace},
 		{post, "/workspaces/{workspace}/suspend", nil, noMembers, false, switched(true)},
 		{post, "/workspaces/{workspace}/resume", nil, noMembers, false, switched(false)},
 	}

@@ -8,23 +8,24 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // showRules returns the members of rules in an answer. Durations are in seconds.
 func showRules(r store.Rules) members {
 	return members{
-		"max_keys": r.MaxKeys, "require_expiry": r.RequireExpiry,
-		"max_lifetime": int64(r.MaxLifetime / time.Second), "enforced_from": orNull(r.EnforcedFrom),
+		"max_keys": unlessZero(max(0, r.MaxKeys)), "require_expiry": r.RequireExpiry,
+		"max_lifetime": unlessZero(int64(r.MaxLifetime / time.Second)), "enforced_at": orNull(r.EnforcedFrom),
 	}
 }
 
 func (b *body) rules() store.Rules {
 	return store.Rules{
-		MaxKeys:       int(b.integer("max_keys", store.Unlimited, 1<<31-1)),
+		MaxKeys:       int(b.limit("max_keys", 1<<31-1)),
 		RequireExpiry: b.flag("require_expiry"),
-		MaxLifetime:   b.seconds("max_lifetime"),
-		EnforcedFrom:  b.instant("enforced_from"),
+		MaxLifetime:   time.Duration(b.limit("max_lifetime", maxSeconds)) * time.Second,
+		EnforcedFrom:  b.instant("enforced_at"),
 	}
 }
 
@@ -44,7 +45,7 @@ func (c *call) answerSettings(s store.InstanceSettings, err error) error {
 	}
 	shown := showRules(s.Rules)
 	maps.Copy(shown, members{
-		"keys_off": s.KeysOff, "reminders_off": s.Reminders.Off,
+		"keys_enabled": !s.KeysOff, "reminders_enabled": !s.Reminders.Off,
 		"remind_before": inSeconds(s.Reminders.Before), // null: the times that the host configured
 		"reminders":     members{"sent": sent, "before": append([]int64{}, inSeconds(inForce)...)},
 		"updated_at":    orNull(s.Updated), "version": s.Version,
@@ -69,8 +70,8 @@ func (h *Handler) saveSettings(c *call) error {
 	return c.answerSettings(h.keys.SaveSettings(c.r.Context(), c.actor, wanted))
 }
 
-// endTokens serves POST /settings/end_tokens.
-func (h *Handler) endTokens(c *call) error {
+// revokeTokens serves POST /settings/revoke_tokens.
+func (h *Handler) revokeTokens(c *call) error {
 	if err := h.keys.RevokeAllTokens(c.r.Context(), c.actor); err != nil {
 		return err
 	}
@@ -81,8 +82,8 @@ func (h *Handler) endTokens(c *call) error {
 func (c *call) wantedSettings() (wanted store.InstanceSettings, err error) {
 	b := &c.body
 	b.require(settingsMembers...)
-	wanted.KeysOff, wanted.Rules = b.flag("keys_off"), b.rules()
-	wanted.Reminders = store.Reminders{Off: b.flag("reminders_off"), Before: b.reminders("remind_before")}
+	wanted.KeysOff, wanted.Rules = !b.flag("keys_enabled"), b.rules()
+	wanted.Reminders = store.Reminders{Off: !b.flag("reminders_enabled"), Before: b.reminders("remind_before")}
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
 	}
@@ -125,8 +126,9 @@ func (c *call) answerWorkspace(w store.Workspace, inForce store.Rules, err error
 	shown := showRules(w.Rules)
 	maps.Copy(shown, members{
 		"workspace": w.ID, "suspended": w.Suspended, "keys": w.Keys,
-		"in_force":   showRules(inForce), // merged with the instance's
-		"updated_at": orNull(w.Updated), "version": w.Version,
+		"unlimited_keys": w.Rules.MaxKeys == store.Unlimited,
+		"in_force":       showRules(inForce), // merged with the instance's
+		"updated_at":     orNull(w.Updated), "version": w.Version,
 	})
 	return c.answer(http.StatusOK, shown)
 }
@@ -137,16 +139,26 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted); err != nil {
+	// The instance's settings are read first, since the change may end the key that
+	// makes it.
+	instance, err := h.keys.Settings(c.r.Context(), c.actor)
+	if err != nil {
 		return err
 	}
-	return h.readWorkspace(c)
+	saved, err := h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted)
+	return c.answerWorkspace(saved, policy.EffectiveRules(instance.Instance, saved), err)
 }
 
 // wantedWorkspace reads a workspace's settings from the body.
 func (c *call) wantedWorkspace() (wanted store.Workspace, err error) {
-	c.body.require(ruleMembers...)
+	c.body.require(workspaceMembers...)
 	wanted = store.Workspace{ID: c.workspace(), Rules: c.body.rules()}
+	if c.body.flag("unlimited_keys") {
+		if wanted.Rules.MaxKeys != 0 {
+			c.bad.add("max_keys", "It must be null if unlimited_keys is true.")
+		}
+		wanted.Rules.MaxKeys = store.Unlimited
+	}
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
 	}
@@ -205,10 +217,10 @@ func (c *call) answerEffects(page apikey.Page[apikey.KeyPreview], err error) err
 	return c.answerPage(page.Next, members{
 		"effects": each(page.Keys, func(e *apikey.KeyPreview) members {
 			return members{
-				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After),
+				"key": showKey(&e.Key), "ends_at": orNull(e.Before), "new_ends_at": orNull(e.After),
 			}
 		}),
-		"looked_at": page.Checked,
+		"checked": page.Checked,
 	})
 }
 
@@ -222,7 +234,7 @@ func (h *Handler) listViolations(c *call) error {
 	broken := slices.DeleteFunc(page.Keys, func(k apikey.Key) bool { return len(k.RulesBroken) == 0 })
 	return c.answerPage(page.Next, members{
 		"violations": each(broken, func(k *apikey.Key) members {
-			return members{"key": showKey(k), "rules": k.RulesBroken, "ends": orNull(k.Standing.Expires)}
+			return members{"key": showKey(k), "rules": k.RulesBroken}
 		}),
 	})
 }

@@ -14,20 +14,20 @@ import (
 )
 
 type rules struct {
-	MaxKeys       int        `json:"max_keys"`
+	MaxKeys       *int       `json:"max_keys"`
 	RequireExpiry bool       `json:"require_expiry"`
-	MaxLifetime   int64      `json:"max_lifetime"`
-	EnforcedFrom  *time.Time `json:"enforced_from"`
+	MaxLifetime   *int64     `json:"max_lifetime"`
+	EnforcedFrom  *time.Time `json:"enforced_at"`
 }
 
 type settings struct {
-	KeysOff bool `json:"keys_off"`
+	KeysEnabled bool `json:"keys_enabled"`
 	rules
-	RemindersOff bool       `json:"reminders_off"`
-	RemindBefore []int64    `json:"remind_before"`
-	Reminders    reminders  `json:"reminders"`
-	UpdatedAt    *time.Time `json:"updated_at"`
-	Version      int64      `json:"version"`
+	RemindersEnabled bool       `json:"reminders_enabled"`
+	RemindBefore     []int64    `json:"remind_before"`
+	Reminders        reminders  `json:"reminders"`
+	UpdatedAt        *time.Time `json:"updated_at"`
+	Version          int64      `json:"version"`
 }
 
 type reminders struct {
@@ -36,12 +36,13 @@ type reminders struct {
 }
 
 // fresh are settings that were never saved, of a host that sends no reminders.
-var fresh = settings{Reminders: reminders{Before: []int64{}}}
+var fresh = settings{KeysEnabled: true, RemindersEnabled: true, Reminders: reminders{Before: []int64{}}}
 
 type workspace struct {
-	Workspace string `json:"workspace"`
-	Suspended bool   `json:"suspended"`
-	Keys      int    `json:"keys"`
+	Workspace     string `json:"workspace"`
+	Suspended     bool   `json:"suspended"`
+	Keys          int    `json:"keys"`
+	UnlimitedKeys bool   `json:"unlimited_keys"`
 	rules
 	InForce   rules      `json:"in_force"`
 	UpdatedAt *time.Time `json:"updated_at"`
@@ -55,34 +56,46 @@ func TestSettings(t *testing.T) {
 	r.do("ada", "GET", "/settings", "").Wants(http.StatusOK).Into(&got)
 	require.Equal(t, fresh, got, "fresh settings: keys on, no limit, no forced expiry")
 
-	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_from":"2026-08-01"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
+	r.do("ada", "PUT", "/settings", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_at":"2026-08-01"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
 	august := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
-	require.Equal(t, rules{2, true, 86400, &august}, got.rules)
+	require.Equal(t, rules{new(2), true, new(int64(86400)), &august}, got.rules)
 	require.Equal(t, noon, *got.UpdatedAt)
 
 	var own workspace
-	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":-1,"require_expiry":false,"max_lifetime":3600,"enforced_from":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&own)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":null,"unlimited_keys":true,"require_expiry":false,"max_lifetime":3600,"enforced_at":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&own)
 	july := time.Date(2026, 7, 15, 10, 0, 0, 0, time.UTC)
-	require.Equal(t, rules{-1, false, 3600, &july}, own.rules)
-	require.Equal(t, rules{0, true, 3600, &july}, own.InForce, "of two the stricter")
+	require.Equal(t, rules{nil, false, new(int64(3600)), &july}, own.rules)
+	require.True(t, own.UnlimitedKeys)
+	require.Equal(t, rules{nil, true, new(int64(3600)), &july}, own.InForce, "of two the stricter")
 	require.Equal(t, 1, own.Keys)
+	for name, body := range map[string]string{
+		"a limit and none":   `{"max_keys":1,"unlimited_keys":true,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
+		"a limit below zero": `{"max_keys":-1,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
+		"neither, left out":  `{"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.at(t).do("ada", "PUT", "/workspaces/team-a/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+		})
+	}
 	r.do("olga", "GET", "/workspaces/team-a/settings", "").Wants(http.StatusOK).Into(&own)
-	r.do("olga", "PUT", "/workspaces/team-a/settings", `{"max_keys":1,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`, "If-Match", `*`).problem(http.StatusForbidden, admin.CodeForbidden)
+	r.do("olga", "PUT", "/workspaces/team-a/settings", `{"max_keys":1,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`, "If-Match", `*`).problem(http.StatusForbidden, admin.CodeForbidden)
 	p := r.do("olga", "POST", createA, newKey).problem(http.StatusForbidden, admin.CodePolicy)
 	require.Equal(t, "settings.max_lifetime", p.Rule)
 
 	for name, body := range map[string]string{
-		"nothing":              `{}`,
-		"keys_off left out":    `{"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
-		"a rule left out":      `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
-		"a limit below zero":   `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
-		"a limit too large":    `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
-		"half a minute":        `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":30,"enforced_from":null}`,
-		"three hundred years":  `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":9467280000,"enforced_from":null}`,
-		"text for a flag":      `{"keys_off":"false","reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
-		"null for a flag":      `{"keys_off":null,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
-		"a date that is none":  `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"soon"}`,
-		"a date that is empty": `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":""}`,
+		"nothing":               `{}`,
+		"keys_enabled left out": `{"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"a rule left out":       `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
+		"a limit below zero":    `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_at":null}`,
+		"a limit too large":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_at":null}`,
+		"zero for no limit":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"zero for no bound":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":0,"enforced_at":null}`,
+		"half a minute":         `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":30,"enforced_at":null}`,
+		"three hundred years":   `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":9467280000,"enforced_at":null}`,
+		"text for a flag":       `{"keys_enabled":"false","reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"null for a flag":       `{"keys_enabled":null,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"a date that is none":   `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":"soon"}`,
+		"a date that is empty":  `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":""}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
@@ -91,7 +104,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-const reminding = `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"reminders_off":%t,"remind_before":%s}`
+const reminding = `{"keys_enabled":true,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"reminders_enabled":%t,"remind_before":%s}`
 
 func TestReminderSettings(t *testing.T) {
 	r := newRig(t, func(s *setup) {
@@ -99,7 +112,7 @@ func TestReminderSettings(t *testing.T) {
 	})
 	put := func(off bool, before string) (got settings) {
 		t.Helper()
-		r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, off, before), "If-Match", "*").Wants(http.StatusOK).Into(&got)
+		r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, !off, before), "If-Match", "*").Wants(http.StatusOK).Into(&got)
 		return got
 	}
 	var got settings
@@ -110,7 +123,7 @@ func TestReminderSettings(t *testing.T) {
 	require.Equal(t, []int64{31622400, 3600}, got.RemindBefore)
 	require.Equal(t, reminders{true, []int64{31622400, 3600}}, got.Reminders)
 	got = put(true, `[31622400,3600]`)
-	require.True(t, got.RemindersOff)
+	require.False(t, got.RemindersEnabled)
 	require.Equal(t, []int64{31622400, 3600}, got.RemindBefore, "for when they are on again")
 	require.Equal(t, reminders{true, []int64{}}, got.Reminders)
 	got = put(true, `null`)
@@ -118,7 +131,7 @@ func TestReminderSettings(t *testing.T) {
 
 	t.Run("a host that sends no reminders", func(t *testing.T) {
 		var got settings
-		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, "[3600]"), "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
+		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, true, "[3600]"), "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
 		require.Equal(t, []int64{3600}, got.RemindBefore, "kept for a host that does")
 		require.Equal(t, reminders{false, []int64{}}, got.Reminders)
 	})
@@ -141,8 +154,8 @@ func TestReminderSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := r.at(t)
 			for _, answer := range []*reply{
-				r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, before), "If-Match", "*"),
-				r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, false, before)),
+				r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, true, before), "If-Match", "*"),
+				r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, true, before)),
 			} {
 				p := answer.problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 				require.Len(t, p.Errors, 1)
@@ -151,8 +164,8 @@ func TestReminderSettings(t *testing.T) {
 		})
 	}
 	for member, body := range map[string]string{
-		"reminders_off": `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"remind_before":null}`,
-		"remind_before": `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"reminders_off":false}`,
+		"reminders_enabled": `{"keys_enabled":true,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"remind_before":null}`,
+		"remind_before":     `{"keys_enabled":true,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"reminders_enabled":true}`,
 	} {
 		t.Run(member+" left out", func(t *testing.T) {
 			p := r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
@@ -161,7 +174,7 @@ func TestReminderSettings(t *testing.T) {
 		})
 	}
 	t.Run("the member reminders is read-only", func(t *testing.T) {
-		body := strings.TrimSuffix(fmt.Sprintf(reminding, false, "null"), "}") + `,"reminders":{"sent":true,"before":[]}}`
+		body := strings.TrimSuffix(fmt.Sprintf(reminding, true, "null"), "}") + `,"reminders":{"sent":true,"before":[]}}`
 		r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusBadRequest, admin.CodeMalformed)
 	})
 }
@@ -188,20 +201,20 @@ func TestRevokeTokens(t *testing.T) {
 	m := r.create("olga", "team-a", "ci")
 	before := r.epochs("team-a", m.Key.ID)
 	for actor, problem := range map[string]string{"olga": admin.CodeForbidden, "guest": admin.CodeForbidden} {
-		r.do(actor, "POST", "/settings/end_tokens", "").problem(http.StatusForbidden, problem)
+		r.do(actor, "POST", "/settings/revoke_tokens", "").problem(http.StatusForbidden, problem)
 	}
-	r.do("ada", "POST", "/settings/end_tokens", `{"keys_off":true}`).problem(http.StatusBadRequest, admin.CodeMalformed)
+	r.do("ada", "POST", "/settings/revoke_tokens", `{"keys_enabled":false}`).problem(http.StatusBadRequest, admin.CodeMalformed)
 	require.Equal(t, before, r.epochs("team-a", m.Key.ID))
 	var got settings
-	r.do("ada", "POST", "/settings/end_tokens", "").Wants(http.StatusOK).Into(&got)
-	require.False(t, got.KeysOff)
+	r.do("ada", "POST", "/settings/revoke_tokens", "").Wants(http.StatusOK).Into(&got)
+	require.True(t, got.KeysEnabled)
 	require.Equal(t, fresh.rules, got.rules)
 	first := r.epochs("team-a", m.Key.ID)
 	require.Greater(t, first.Instance, before.Instance, "B30")
-	r.do("ada", "POST", "/settings/end_tokens", "{}").Wants(http.StatusOK)
+	r.do("ada", "POST", "/settings/revoke_tokens", "{}").Wants(http.StatusOK)
 	require.Greater(t, r.epochs("team-a", m.Key.ID).Instance, first.Instance, "B30 each time")
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
-	require.Contains(t, r.do("ada", "GET", "/events", "").Wants(http.StatusOK).Body, `"settings.end_tokens"`)
+	require.Contains(t, r.do("ada", "GET", "/events", "").Wants(http.StatusOK).Body, `"settings.revoke_tokens"`)
 }
 
 // epochs returns the epochs that tokens of a key are compared with.
@@ -214,12 +227,11 @@ func (r *rig) epochs(workspace, key string) store.EpochState {
 
 type effects struct {
 	Effects []struct {
-		Key      key        `json:"key"`
-		EndsNow  *time.Time `json:"ends_now"`
-		Ends     *time.Time `json:"ends"`
-		Reminded bool       `json:"reminded"`
+		Key     key        `json:"key"`
+		EndsNow *time.Time `json:"ends_at"`
+		Ends    *time.Time `json:"new_ends_at"`
 	} `json:"effects"`
-	Looked int     `json:"looked_at"`
+	Looked int     `json:"checked"`
 	Next   *string `json:"next"`
 }
 
@@ -233,7 +245,7 @@ func TestPreview(t *testing.T) {
 		all["b "+name] = r.createWith("bert", "team-b", `{"name":"b `+name+`","permissions":[],"expires_at":`+expiry+`}`)
 	}
 	// From 10 July on, the maximum lifetime is 30 days.
-	const change = `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_from":"2026-07-10"}`
+	const change = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_at":"2026-07-10"}`
 	foretold := map[string]time.Time{}
 	looked, cursor := 0, ""
 	for {
@@ -242,7 +254,7 @@ func TestPreview(t *testing.T) {
 		looked += page.Looked
 		for _, effect := range page.Effects {
 			foretold[effect.Key.Name] = *effect.Ends
-			require.Equal(t, effect.Key.NotAfter, effect.EndsNow)
+			require.Equal(t, effect.Key.ExpiresAt, effect.EndsNow)
 		}
 		if page.Next == nil {
 			break
@@ -261,7 +273,7 @@ func TestPreview(t *testing.T) {
 	r.clock.Advance(30*24*time.Hour - time.Second)
 	for name, m := range all {
 		_, touched := foretold[name]
-		require.Equal(t, touched, logsIn(name), "%s, a second before; it ends %v", name, m.Key.NotAfter)
+		require.Equal(t, touched, logsIn(name), "%s, a second before; it ends %v", name, m.Key.ExpiresAt)
 	}
 	r.clock.Advance(time.Second)
 	for name := range all {
@@ -273,18 +285,18 @@ func TestPreview(t *testing.T) {
 		r.create("olga", "team-a", "never")
 		r.create("bert", "team-b", "b never")
 		var page effects
-		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"2026-07-10"}`).Wants(http.StatusOK).Into(&page)
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":"2026-07-10"}`).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1)
 		require.Equal(t, "never", page.Effects[0].Key.Name)
 		require.Equal(t, time.Date(2026, 7, 10, 0, 0, 0, 0, time.UTC), *page.Effects[0].Ends)
-		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":-2,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
-		r.do("olga", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`).problem(http.StatusForbidden, admin.CodeForbidden)
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":-2,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+		r.do("olga", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`).problem(http.StatusForbidden, admin.CodeForbidden)
 	})
 	t.Run("for new keys only", func(t *testing.T) {
 		r := newRig(t)
 		r.create("olga", "team-a", "never")
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`).Wants(http.StatusOK).Into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`).Wants(http.StatusOK).Into(&page)
 		require.Empty(t, page.Effects)
 		require.Equal(t, 1, page.Looked)
 	})
@@ -294,7 +306,7 @@ func TestPreview(t *testing.T) {
 		r.createWith("olga", "team-a", `{"name":"over","permissions":[],"expires_at":"2026-07-01T12:00:30Z"}`)
 		r.clock.Advance(time.Minute)
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).Wants(http.StatusOK).Into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1, "what has expired does not end again")
 		require.Equal(t, noon.Add(time.Minute), *page.Effects[0].Ends)
 	})
@@ -308,9 +320,8 @@ func TestViolations(t *testing.T) {
 	r.create("bert", "team-b", "b never")
 	type page struct {
 		Violations []struct {
-			Key   key        `json:"key"`
-			Rules []string   `json:"rules"`
-			Ends  *time.Time `json:"ends"`
+			Key   key      `json:"key"`
+			Rules []string `json:"rules"`
 		} `json:"violations"`
 		Next *string `json:"next"`
 	}
@@ -329,9 +340,9 @@ func TestViolations(t *testing.T) {
 		}
 	}
 	require.Empty(t, find("ada", "/violations"))
-	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
+	r.do("ada", "PUT", "/settings", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry"}, "b never": {"require_expiry"}}, find("ada", "/violations"))
-	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":0,"require_expiry":false,"max_lifetime":2592000,"enforced_from":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":null,"unlimited_keys":false,"require_expiry":false,"max_lifetime":2592000,"enforced_at":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry", "max_lifetime"}, "long": {"max_lifetime"}}, find("olga", "/workspaces/team-a/violations"))
 	require.Len(t, find("ada", "/violations"), 3)
 }

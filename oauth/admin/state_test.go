@@ -28,19 +28,22 @@ func TestStateOfAKey(t *testing.T) {
 	}
 	ends := noon.Add(24 * time.Hour)
 	for _, tc := range []struct {
-		name, state, reason string
-		do                  func(r *rig)
-		ends                *time.Time
+		name, state, reason, text string
+		do                        func(r *rig)
+		ends                      *time.Time
 	}{
-		{"live", "active", "", func(*rig) {}, nil},
-		{"the rules end it later", "active", "", save(func(s *store.InstanceSettings) {
+		{"live", "active", "", "", func(*rig) {}, nil},
+		{"the rules end it later", "active", "", "", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: ends}
 		}), &ends},
-		{"expired under the rules", "expired", "This API key has expired under the rules of this service.", save(func(s *store.InstanceSettings) {
+		{"expired under the rules", "expired", "expired_by_rules", "This API key has expired under the rules of this service.", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
 		}), &noon},
-		{"while keys are off", "keys_off", "API keys are switched off.", save(func(s *store.InstanceSettings) { s.KeysOff = true }), nil},
-		{"in a suspended workspace", "suspended", "The workspace of this API key is suspended.", func(r *rig) {
+		{"disabled", "disabled", "disabled", "This API key is disabled.", func(r *rig) {
+			r.do("olga", "POST", "/keys/"+r.list("olga", "/workspaces/team-a/keys").Keys[0].ID+"/disable", "").Wants(http.StatusOK)
+		}, nil},
+		{"while keys are off", "blocked", "keys_off", "API keys are switched off.", save(func(s *store.InstanceSettings) { s.KeysOff = true }), nil},
+		{"in a suspended workspace", "blocked", "suspended", "The workspace of this API key is suspended.", func(r *rig) {
 			require.NoError(r.t, r.keys.SetSuspended(ctx, harness.Ada, "team-a", true))
 		}, nil},
 	} {
@@ -54,17 +57,29 @@ func TestStateOfAKey(t *testing.T) {
 			for _, k := range append(shown, renamed) {
 				require.Equal(t, tc.state, k.State)
 				require.Equal(t, tc.ends, k.EndsAt)
-				require.Nil(t, k.NotAfter, "the key's own expiry stays as it is stored")
+				require.Nil(t, k.ExpiresAt, "the key's own expiry stays as it is stored")
 				if tc.reason == "" {
-					require.Nil(t, k.Reason)
+					require.Nil(t, k.StateReason)
+					require.Nil(t, k.StateText)
 				} else {
-					require.Equal(t, tc.reason, *k.Reason)
+					require.Equal(t, tc.reason, *k.StateReason)
+					require.Equal(t, tc.text, *k.StateText)
 				}
 			}
 			err := r.login(m.Key.ID, m.Secret)
 			require.Equal(t, tc.reason == "", err == nil)
 		})
 	}
+}
+
+func TestStateOfAnExpiredKey(t *testing.T) {
+	r := newRig(t)
+	m := r.createWith("olga", "team-a", `{"name":"ci","permissions":[],"expires_at":"2026-07-01T13:00:00Z"}`)
+	r.clock.Advance(time.Hour)
+	k := r.read("olga", m.Key.ID)
+	require.Equal(t, []string{"expired", "expired", "This API key has expired."}, []string{k.State, *k.StateReason, *k.StateText})
+	require.Equal(t, k.ExpiresAt, k.EndsAt)
+	require.Nil(t, k.ExpiresOn, "it was given as an instant")
 }
 
 // TestWithheldPermissions: answers name the permissions that tokens do not hold. An

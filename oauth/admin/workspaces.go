@@ -21,11 +21,11 @@ func (h *Handler) listWorkspaces(c *call) error {
 	if page.Next != "" {
 		next = &store.KeyCursor{ID: page.Next}
 	}
-	return c.answerPage(next, members{"keys_off": settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)})
+	return c.answerPage(next, members{"keys_enabled": !settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)})
 }
 
-// showWorkspace returns a workspace as a list shows it. Keys that are off are not a state
-// of each workspace: the list tells it once.
+// showWorkspace returns a workspace as a list shows it. Switched-off keys are not a state
+// of each workspace: the list says it once.
 func showWorkspace(w *store.Workspace) members {
 	state := "active"
 	switch {

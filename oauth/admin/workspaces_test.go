@@ -16,8 +16,8 @@ import (
 )
 
 type workspacePage struct {
-	KeysOff    bool `json:"keys_off"`
-	Workspaces []struct {
+	KeysEnabled bool `json:"keys_enabled"`
+	Workspaces  []struct {
 		Workspace string     `json:"workspace"`
 		State     string     `json:"state"`
 		Keys      int        `json:"keys"`
@@ -35,13 +35,13 @@ func TestListWorkspaces(t *testing.T) {
 		r.do("ada", "GET", path, "").Wants(http.StatusOK).Into(&p)
 		return p
 	}
-	require.Equal(t, `{"keys_off":false,"next":null,"workspaces":[]}`, strings.TrimSpace(r.do("ada", "GET", "/workspaces", "").Wants(http.StatusOK).Body))
+	require.Equal(t, `{"keys_enabled":true,"next":null,"workspaces":[]}`, strings.TrimSpace(r.do("ada", "GET", "/workspaces", "").Wants(http.StatusOK).Body))
 	first := r.create("olga", "team-a", "one")
 	r.create("olga", "team-a", "two")
 	r.create("bert", "team-b", "three")
 	r.do("max", "POST", "/keys/"+first.Key.ID+"/disable", "").Wants(http.StatusOK)
 	r.do("ada", "POST", "/workspaces/team-b/suspend", "").Wants(http.StatusOK)
-	r.do("ada", "PUT", "/workspaces/team-c/settings", `{"max_keys":3,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`, "If-Match", "*").Wants(http.StatusOK)
+	r.do("ada", "PUT", "/workspaces/team-c/settings", `{"max_keys":3,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"unlimited_keys":false}`, "If-Match", "*").Wants(http.StatusOK)
 	require.NoError(t, r.keys.DeleteWorkspace(t.Context(), apikey.OrganizationAdmin("ada"), "team-d"))
 
 	page := read("/workspaces")
@@ -76,7 +76,7 @@ func TestListWorkspaces(t *testing.T) {
 	settings.KeysOff = true
 	_, err = r.keys.SaveSettings(t.Context(), people["ada"], settings)
 	require.NoError(t, err)
-	require.True(t, read("/workspaces").KeysOff)
+	require.False(t, read("/workspaces").KeysEnabled)
 	for _, actor := range []string{"olga", "bert", "guest"} {
 		r.do(actor, "GET", "/workspaces", "").problem(http.StatusForbidden, admin.CodeForbidden)
 	}

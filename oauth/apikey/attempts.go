@@ -57,14 +57,19 @@ func (p powers) preconditions() []store.Precondition {
 	return []store.Precondition{{Key: p.key.ID, Version: p.key.Version}}
 }
 
-// preconditionsIn returns the preconditions of a change that gives something in the
-// workspace w. They also name the settings that apply to the acting key, and those
-// that policies decided with.
-func (p powers) preconditionsIn(w store.Workspace, instance store.Instance) []store.Precondition {
-	records := p.preconditions()
-	if p.key != nil {
-		records = append(records, settingsRead(p.found.Workspace, p.found.Instance)...)
+// preconditionsOfActor returns preconditions and the settings that apply to the
+// acting key: all records that its rights were read from.
+func (p powers) preconditionsOfActor() []store.Precondition {
+	if p.key == nil {
+		return nil
 	}
+	return append(p.preconditions(), settingsRead(p.found.Workspace, p.found.Instance)...)
+}
+
+// preconditionsIn returns the preconditions of a change that gives something in the
+// workspace w. They also name the settings that policies decided with.
+func (p powers) preconditionsIn(w store.Workspace, instance store.Instance) []store.Precondition {
+	records := p.preconditionsOfActor()
 	for _, record := range settingsRead(w, instance) {
 		if !slices.Contains(records, record) {
 			records = append(records, record)

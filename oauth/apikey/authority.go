@@ -16,7 +16,8 @@ import (
 // This file decides what an actor may do. Each management call reads the actor's
 // powers with powersOf, and calls one of these:
 //
-//	mayAdminister  settings, workspaces, all keys that one person made, export and restore
+//	mayAdminister  settings, workspaces, all keys that one person made, export and restore;
+//	               of these, keys may read and save settings and suspend workspaces
 //	maySee         keys and events of one workspace that exists, or of all
 //	mayAdd         a new key in a workspace
 //	mayActOn       one key that exists: to read, change, rotate or delete it
@@ -36,9 +37,11 @@ type powers struct {
 	workspaces      []string
 	// grants are the permissions that the actor may grant.
 	grants scope.Set
-	// admin says that the actor is an organization admin: it may read and change
-	// settings, and its wildcards include admin permissions.
+	// admin says that the actor is an organization admin: its wildcards include
+	// admin permissions.
 	admin bool
+	// settings are the actor's rights over settings and workspaces.
+	settings settingsRights
 	// rotatesOwn says that the actor is a key that may replace its own secret.
 	rotatesOwn bool
 	// key is the acting key's record, nil for a person. found is that record with
@@ -53,6 +56,12 @@ type rights struct {
 	list, save, remove bool
 }
 
+// settingsRights are rights over the settings of the instance and of every
+// workspace, and to suspend and resume workspaces. Each of the others includes read.
+type settingsRights struct {
+	read, save, suspend bool
+}
+
 // powersOf reads the actor's rights. An acting key that is not live has none: it
 // gets a *ForbiddenError.
 func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
@@ -62,6 +71,7 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 	switch a.ref.Kind {
 	case kindAdmin:
 		p.everywhere, p.grants, p.admin = all, catalog.All(), true
+		p.settings = settingsRights{true, true, true}
 	case kindOwner:
 		p.own, p.workspaces = all, a.workspaces
 		p.grants = catalog.All().Minus(catalog.Admin())
@@ -104,6 +114,8 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	m := s.cfg.Management
 	p.own = rights{holds(m.List), holds(m.Save), holds(m.Delete)}
 	p.everywhere = rights{holds(m.AdminList), holds(m.AdminSave), holds(m.AdminDelete)}
+	p.settings = settingsRights{save: holds(m.SaveSettings), suspend: holds(m.SuspendWorkspaces)}
+	p.settings.read = holds(m.ReadSettings) || p.settings.save || p.settings.suspend
 	p.rotatesOwn = holds(m.RotateOwn) || p.in(found.Key.Workspace).save
 	// Only an organization admin grants a permission that reaches every workspace.
 	p.grants = held.Minus(s.cfg.Permissions.Admin())
@@ -124,23 +136,94 @@ func (p powers) in(workspace string) rights {
 // any reports whether there is at least one right.
 func (r rights) any() bool { return r.list || r.save || r.remove }
 
+// words returns the rights as Rights names them.
+func (r rights) words() (words fields) {
+	words.add(r.list, "list_keys")
+	words.add(r.save, "save_keys")
+	words.add(r.remove, "delete_keys")
+	return words
+}
+
+// Rights are what an actor may do at one moment, in these words:
+//
+//	list_keys           see keys, their usage and audit events
+//	save_keys           make, change, rotate, disable and enable keys
+//	delete_keys         delete keys
+//	rotate_own          rotate its own secret; for a key
+//	read_settings       read the settings of the instance and of every workspace
+//	save_settings       replace these settings
+//	suspend_workspaces  suspend and resume workspaces
+//	administer          everything else that is for an organization admin
+//
+// Policies, the settings and the state of a workspace can still refuse a call.
+type Rights struct {
+	// Name is the acting key's name. It is empty for a person.
+	Name string
+	// Everywhere are the rights in the instance and in every workspace.
+	Everywhere []string
+	// Workspaces are an owner's workspaces, or a key's own, each with all the
+	// rights there.
+	Workspaces map[string][]string
+	// Grants are the permissions that the actor may grant to keys it may save.
+	Grants scope.Set
+}
+
+// Rights returns what the actor may do now. A key that is not live gets a
+// *ForbiddenError.
+func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return Rights{}, err
+	}
+	everywhere := p.everywhere.words()
+	everywhere.add(p.settings.read, "read_settings")
+	everywhere.add(p.settings.save, "save_settings")
+	everywhere.add(p.settings.suspend, "suspend_workspaces")
+	everywhere.add(p.admin, "administer")
+	r := Rights{Everywhere: everywhere, Workspaces: map[string][]string{}}
+	if p.key != nil {
+		r.Name = p.key.Name
+	}
+	saves := p.everywhere.save
+	for _, workspace := range p.workspaces {
+		there := p.in(workspace)
+		words := there.words()
+		words.add(p.rotatesOwn, "rotate_own")
+		r.Workspaces[workspace], saves = words, saves || there.save
+	}
+	if saves {
+		r.Grants = p.grants
+	}
+	return r, nil
+}
+
 // self reports whether the acting key is the given one.
 func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 
+// mayAdminister refuses every actor but an organization admin, and a key with a
+// permission for the action.
 func (p powers) mayAdminister(action string) error {
-	if p.admin {
-		return nil
+	may := p.admin
+	switch action {
+	case actReadSettings:
+		may = p.settings.read
+	case audit.Settings, audit.Workspace:
+		may = p.settings.save
+	case audit.Suspend, audit.Resume:
+		may = p.settings.suspend
 	}
-	return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
+	if !may {
+		return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
+	}
+	return nil
 }
 
-// mayAdminister refuses every actor but an organization admin.
-func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) error {
+func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) (powers, error) {
 	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.mayAdminister(action)
 	}
-	return p.mayAdminister(action)
+	return p, err
 }
 
 // maySee refuses an actor that may not list the keys of a workspace, or of all if
@@ -191,7 +274,12 @@ func (p powers) mayAdd(action, workspace string, deepest int) error {
 	return nil
 }
 
-const actRead = "key.read"
+// Actions that are not in the audit log.
+const (
+	actRead         = "key.read"
+	actReadSettings = "settings.read"
+	actOutdated     = "key.list_outdated"
+)
 
 // mayActOn refuses an actor that may not do the action on an existing key. A key
 // may do two things with itself: read its record and rotate its secret.

@@ -143,6 +143,9 @@ func TestRights(t *testing.T) {
 		{"key that rotates itself", byKey("keys.rotate project.list"), "0000 000000000 fffffff", "0000 000000000 fffffff"},
 		{"key without permissions", byKey(""), "0000 000000000 fffffff", "0000 000000000 fffffff"},
 		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "++++ ++++f++f+ fffffff", "++++ ++++f++f+ fffffff"},
+		{"key that reads settings", byKey("admin.settings.read project.list"), "000+ 000000000 +ffffff", "000+ 000000000 +ffffff"},
+		{"key that saves settings", byKey("admin.settings.save project.list"), "000+ 000000000 +++ffff", "000+ 000000000 +++ffff"},
+		{"key that suspends", byKey("admin.workspaces.suspend project.list"), "000+ 000000000 +fff+ff", "000+ 000000000 +ff++ff"},
 		{"disabled key", byKey(everything, func(r *rig, k apikey.Key) {
 			_, err := r.Disable(context.Background(), admin, k.ID, 0)
 			require.NoError(r.t, err)

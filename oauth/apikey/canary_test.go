@@ -88,7 +88,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Proof": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
-		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
+		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rights": apikey.Rights{Name: "ci"}, "Rotation": apikey.Rotation{},
 		"Secret":  secret,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}

@@ -72,14 +72,14 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.Import(ctx, owner, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "imported", Digest: bcryptOf(t, "x")})
 			return err
 		}},
-		{audit.Settings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_off", "reminders_off", "remind_before"}, func() error {
+		{audit.Settings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_enabled", "reminders_enabled", "remind_before"}, func() error {
 			_, err := r.SaveSettings(ctx, admin, store.InstanceSettings{
 				Instance:  store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 5, RequireExpiry: true}},
 				Reminders: store.Reminders{Off: true, Before: []time.Duration{day}},
 			})
 			return err
 		}},
-		{audit.Workspace, byAdmin, "", []string{"max_lifetime", "enforced_from"}, func() error {
+		{audit.Workspace, byAdmin, "", []string{"max_lifetime", "enforced_at"}, func() error {
 			_, err := r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: time.Hour, EnforcedFrom: noon}})
 			return err
 		}},

@@ -149,9 +149,10 @@ type Options struct {
 	Random io.Reader
 }
 
-// Management names the permissions that let a key manage keys. An empty name allows
-// nothing. The Admin ones apply to every workspace and must have the catalog's
-// admin level.
+// Management names the permissions that let a key manage keys and settings. An empty
+// name allows nothing. The Admin ones and those for settings apply to every workspace
+// and must have the catalog's admin level, so that only an organization admin grants
+// them.
 type Management struct {
 	List   string // see keys
 	Save   string // make, change, rotate, retire, disable, enable
@@ -162,6 +163,15 @@ type Management struct {
 	AdminList   string
 	AdminSave   string
 	AdminDelete string
+
+	// ReadSettings lets a key read the settings of the instance and of every
+	// workspace. Each of the other two includes it.
+	ReadSettings string
+	// SaveSettings lets a key replace these settings. It includes switching keys off,
+	// but not revoking all tokens. To preview settings the key needs AdminList as well.
+	SaveSettings string
+	// SuspendWorkspaces lets a key suspend and resume every workspace but its own.
+	SuspendWorkspaces string
 
 	// MaxDepth bounds the chain of keys that make keys. A key made by a person has
 	// depth 0, and one made by a key has the depth of that key plus 1. With 1, a
@@ -311,6 +321,9 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		{"AdminList", m.AdminList, true},
 		{"AdminSave", m.AdminSave, true},
 		{"AdminDelete", m.AdminDelete, true},
+		{"ReadSettings", m.ReadSettings, true},
+		{"SaveSettings", m.SaveSettings, true},
+		{"SuspendWorkspaces", m.SuspendWorkspaces, true},
 	} {
 		if p.name == "" {
 			continue
@@ -320,7 +333,7 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		case !ok:
 			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions", p.field, p.name))
 		case p.admin != (known.Level == scope.Admin):
-			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: the Admin fields need the admin level, and the others must not have it", p.field, p.name, known.Level))
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: the Admin fields and those for settings need the admin level, and the others must not have it", p.field, p.name, known.Level))
 		}
 	}
 	return problems

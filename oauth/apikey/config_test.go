@@ -47,6 +47,10 @@ func TestNewChecksManagement(t *testing.T) {
 	}{
 		{"unknown", apikey.Management{Save: "keys.make"}, `Config.Management.Save: "keys.make" is not in Config.Permissions`},
 		{"B21 a plain permission that would reach every workspace", apikey.Management{AdminSave: "keys.save"}, `Config.Management.AdminSave: "keys.save" has level workspace`},
+		{"B21 a plain permission to read settings", apikey.Management{ReadSettings: "keys.list"}, `Config.Management.ReadSettings: "keys.list" has level workspace`},
+		{"B21 a plain permission to save settings", apikey.Management{SaveSettings: "keys.save"}, `Config.Management.SaveSettings: "keys.save" has level workspace`},
+		{"B21 a plain permission to suspend workspaces", apikey.Management{SuspendWorkspaces: "keys.save"}, `Config.Management.SuspendWorkspaces: "keys.save" has level workspace`},
+		{"an unknown permission to suspend workspaces", apikey.Management{SuspendWorkspaces: "admin.stop"}, `Config.Management.SuspendWorkspaces: "admin.stop" is not in Config.Permissions`},
 		{"an admin permission for one workspace", apikey.Management{List: "admin.keys.list"}, `Config.Management.List: "admin.keys.list" has level admin`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

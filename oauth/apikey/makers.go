@@ -33,7 +33,7 @@ import (
 // disabled: suspend the workspaces or switch keys off, and call it again. After
 // other failures it goes on, and it joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.ActorRef) (int, error) {
-	if err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
 	}
 	if creator.ID == "" {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -20,7 +19,7 @@ import (
 // is not used has to be rotated or deleted, and so has a key whose secret has an
 // older prefix. For an organization admin.
 func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (Page[Key], error) {
-	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, actOutdated); err != nil {
 		return Page[Key]{}, err
 	}
 	page, err := s.List(ctx, actor, store.KeyQuery{After: after, Limit: limit})

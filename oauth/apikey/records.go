@@ -28,7 +28,7 @@ func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Foun
 
 // eachRecord calls take for each key until it returns false.
 func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.Found) bool) error {
-	if err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
 	change, err := s.change(s.now(), actor.ref, audit.Export, "", "", nil)

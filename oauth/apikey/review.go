@@ -23,9 +23,10 @@ type KeyPreview struct {
 // PreviewSettings returns the keys for which SaveSettings with the same record would
 // change the instant from which they can no longer log in. Each call reads the next
 // limit keys by creation (1 to store.MaxPage; 0 means 100), so a page may be empty and
-// not be the last. It writes nothing. For an organization admin.
+// not be the last. It writes nothing. For an organization admin, and a key with
+// Management.SaveSettings and AdminList.
 func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings, after *store.KeyCursor, limit int) (Page[KeyPreview], error) {
-	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return Page[KeyPreview]{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
@@ -38,7 +39,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
 func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (Page[KeyPreview], error) {
-	if err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
+	if _, err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
 		return Page[KeyPreview]{}, err
 	}
 	var bad InvalidError

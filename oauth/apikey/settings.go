@@ -11,9 +11,10 @@ import (
 )
 
 // Settings returns the instance's saved settings, or the defaults of Options, with
-// Version 0, if none were saved. For an organization admin.
+// Version 0, if none were saved. For an organization admin, and a key with
+// Management.ReadSettings, SaveSettings or SuspendWorkspaces.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSettings, error) {
-	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, actReadSettings); err != nil {
 		return store.InstanceSettings{}, err
 	}
 	return s.instance(ctx)
@@ -24,7 +25,7 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 // tokens if it switches keys off or makes an expiry rule stricter, since the rule
 // may apply to existing keys; keys that may still log in get new tokens. A call
 // that changes nothing writes nothing, unless settings were never saved. For an
-// organization admin.
+// organization admin, and a key with Management.SaveSettings.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
 	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, revoke bool, err error) {
 		if err := checkSettings(wanted); err != nil {
@@ -37,8 +38,8 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 		w.KeysOff, w.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
 		changed := changedRules(before.Rules, w.Rules)
-		changed.add(before.KeysOff != w.KeysOff, "keys_off")
-		changed.add(before.Reminders.Off != w.Reminders.Off, "reminders_off")
+		changed.add(before.KeysOff != w.KeysOff, "keys_enabled")
+		changed.add(before.Reminders.Off != w.Reminders.Off, "reminders_enabled")
 		changed.add(!slices.Equal(before.Reminders.Before, w.Reminders.Before), "remind_before")
 		return changed, w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
 	})
@@ -59,7 +60,8 @@ func (s *Service) alterInstance(
 	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, revoke bool, err error),
 ) (store.InstanceSettings, error) {
 	return retry(func() (store.InstanceSettings, error) {
-		if err := s.mayAdminister(ctx, actor, action); err != nil {
+		p, err := s.mayAdminister(ctx, actor, action)
+		if err != nil {
 			return store.InstanceSettings{}, err
 		}
 		w, err := s.instance(ctx)
@@ -78,7 +80,7 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		change.RevokeTokens = revoke
+		change.RevokeTokens, change.Preconditions = revoke, p.preconditionsOfActor()
 		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
 			return store.InstanceSettings{}, writeError(action, err)
 		}
@@ -120,9 +122,9 @@ func checkSettings(wanted store.InstanceSettings) error {
 }
 
 func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
-	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It must be 0 for no limit, or more.")
-	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be 0 for no bound, or at least a minute.")
-	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It may not be after the year 9999.")
+	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It may not be negative.")
+	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be at least a minute.")
+	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_at", "It may not be after the year 9999.")
 }
 
 // storedRules returns rules in the form that stores keep, so that they can be compared.
@@ -144,7 +146,7 @@ func changedRules(before, after store.Rules) (changed fields) {
 	changed.add(before.MaxKeys != after.MaxKeys, "max_keys")
 	changed.add(before.RequireExpiry != after.RequireExpiry, "require_expiry")
 	changed.add(before.MaxLifetime != after.MaxLifetime, "max_lifetime")
-	changed.add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_from")
+	changed.add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_at")
 	return changed
 }
 

@@ -11,12 +11,20 @@ import (
 
 // Workspace returns a workspace's settings and number of keys, and the rules in
 // force in it: its own merged with those of the instance, see
-// policy.EffectiveRules. The actor must be allowed to see its keys.
+// policy.EffectiveRules. The actor must be allowed to see its keys, or to read
+// settings.
 func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, store.Rules, error) {
 	if id == "" {
 		return store.Workspace{}, store.Rules{}, invalid("workspace", "It may not be empty.")
 	}
-	if err := s.maySee(ctx, actor, id); err != nil {
+	p, err := s.powersOf(ctx, actor)
+	if err == nil && !p.settings.read {
+		err = p.maySee(id)
+	}
+	if err == nil {
+		err = s.mustExist(ctx, id)
+	}
+	if err != nil {
 		return store.Workspace{}, store.Rules{}, err
 	}
 	w, instance, err := s.settingsOf(ctx, id)
@@ -28,9 +36,10 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 
 // Workspaces returns one page of the workspaces of which the store has keys or a saved
 // record, with both, in byte order of their ids: those after the id after, or the first
-// ones if it is empty. See store.Workspaces. For an organization admin.
+// ones if it is empty. See store.Workspaces. For an organization admin, and a key with
+// Management.ReadSettings.
 func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, limit int) (store.WorkspacePage, error) {
-	if err := s.mayAdminister(ctx, actor, audit.Workspace); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, actReadSettings); err != nil {
 		return store.WorkspacePage{}, err
 	}
 	page, err := s.store.Workspaces.List(ctx, after, limit)
@@ -43,7 +52,8 @@ func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, lim
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.
 // Version must be the one that Workspace returned; otherwise the error is
 // store.ErrConflict. It revokes the workspace's tokens if it makes an expiry rule
-// stricter. A call that changes nothing writes nothing. For an organization admin.
+// stricter. A call that changes nothing writes nothing. For an organization admin,
+// and a key with Management.SaveSettings.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
 	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (changed fields, revoke bool, err error) {
 		if w.Version != wanted.Version {
@@ -62,7 +72,8 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 // SetSuspended suspends or resumes a workspace. If suspended is true, its keys can
 // no longer log in and their tokens are revoked. If it is false, its keys can log
 // in again; old tokens stay revoked. A call that changes nothing writes nothing.
-// For an organization admin.
+// For an organization admin, and a key with Management.SuspendWorkspaces, except
+// for the key's own workspace.
 func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace string, suspended bool) error {
 	action := audit.Resume
 	if suspended {
@@ -80,7 +91,7 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 // audit events stay, and its id cannot be used again. If it is deleted already, the
 // error is store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
-	if err := s.mayAlterWorkspace(ctx, actor, workspace, audit.DeleteWorkspace); err != nil {
+	if _, err := s.mayAlterWorkspace(ctx, actor, workspace, audit.DeleteWorkspace); err != nil {
 		return err
 	}
 	now := s.now()
@@ -97,7 +108,8 @@ func (s *Service) alterWorkspace(
 	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (changed fields, revoke bool, err error),
 ) (store.Workspace, error) {
 	return retry(func() (store.Workspace, error) {
-		if err := s.mayAlterWorkspace(ctx, actor, id, action); err != nil {
+		p, err := s.mayAlterWorkspace(ctx, actor, id, action)
+		if err != nil {
 			return store.Workspace{}, err
 		}
 		w, err := s.store.Settings.Workspace(ctx, id)
@@ -116,7 +128,7 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, err
 		}
-		change.RevokeTokens = revoke
+		change.RevokeTokens, change.Preconditions = revoke, p.preconditionsOfActor()
 		if err := s.store.Settings.SetWorkspace(ctx, w, change); err != nil {
 			return store.Workspace{}, writeError(action, err)
 		}
@@ -125,11 +137,15 @@ func (s *Service) alterWorkspace(
 	})
 }
 
-func (s *Service) mayAlterWorkspace(ctx context.Context, actor Actor, id, action string) error {
-	if err := s.mayAdminister(ctx, actor, action); err != nil {
-		return err
+func (s *Service) mayAlterWorkspace(ctx context.Context, actor Actor, id, action string) (powers, error) {
+	p, err := s.mayAdminister(ctx, actor, action)
+	if err != nil {
+		return p, err
+	}
+	if action == audit.Suspend && p.key != nil && p.key.Workspace == id {
+		return p, &ForbiddenError{Action: action, Reason: "A key may not suspend its own workspace, since it could not resume it."}
 	}
 	var bad InvalidError
 	checkText(&bad, "workspace", id)
-	return bad.orNil()
+	return p, bad.orNil()
 }

@@ -106,15 +106,15 @@ func TestSettingsFromDefaults(t *testing.T) {
 	_, err = r.SaveSettings(ctx, admin, saved)
 	require.NoError(t, err)
 	r.create(owner, "team-a", "")
-	require.Equal(t, []string{"keys_off"}, r.events(store.EventQuery{Action: audit.Settings})[1].Fields)
+	require.Equal(t, []string{"keys_enabled"}, r.events(store.EventQuery{Action: audit.Settings})[1].Fields)
 }
 
 func TestSettingsAreChecked(t *testing.T) {
 	r := newRig(t)
 	for name, rules := range map[string]store.Rules{
-		"max_keys":      {MaxKeys: -2},
-		"max_lifetime":  {MaxLifetime: time.Minute - 1},
-		"enforced_from": {EnforcedFrom: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"max_keys":     {MaxKeys: -2},
+		"max_lifetime": {MaxLifetime: time.Minute - 1},
+		"enforced_at":  {EnforcedFrom: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		_, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: rules}})
 		require.ErrorAs(t, err, new(*apikey.InvalidError))

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	management "github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/scope"
@@ -62,6 +63,10 @@ type Facts struct {
 	// Audience is the aud of good tokens.
 	Audience string `json:"audience"`
 	Tokens   Tokens `json:"tokens"`
+	// ManageURL is the URL of the management API. ManageToken is a token of a key that
+	// makes and changes keys of the workspace and saves settings.
+	ManageURL   string `json:"manage_url"`
+	ManageToken string `json:"manage_token"`
 }
 
 // Tokens are access tokens of one key or of a similar one. Each is valid except for what
@@ -134,12 +139,28 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 		return nil, err
 	}
 
+	manages, err := scope.Of("project.list", "key.list", "key.save", "admin.settings.save")
+	if err != nil {
+		return nil, err
+	}
+	manager, managerSecret, err := keys.Create(ctx, admin, apikey.Spec{Workspace: "team-a", Name: "manager", Permissions: manages})
+	if err != nil {
+		return nil, err
+	}
+	api, err := management.New(keys, management.Config{
+		Authorize: management.Bearer(server.Verifier()), CursorKey: []byte("the cursor key of the interop run"), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, err
+	}
+
 	past, elsewhere, forger := good, good, good
 	past.age = time.Hour
 	elsewhere.audience = otherAudience
 	forger.key = foreign
 	forger.store.HostLists = memstore.New().HostLists // the store knows which key is in use under this kid
 	var tokens Tokens
+	var managerToken string
 	var problems []error
 	for _, mint := range []struct {
 		into   *string
@@ -152,6 +173,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 		{&tokens.WrongAudience, elsewhere, key.ID, secret},
 		{&tokens.OtherKey, forger, key.ID, secret},
 		{&tokens.Ended, good, other.ID, otherSecret},
+		{&managerToken, good, manager.ID, managerSecret},
 	} {
 		*mint.into, err = mint.by.token(ctx, mint.id, mint.secret.Reveal())
 		problems = append(problems, err)
@@ -167,6 +189,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 	for pattern, handler := range server.Routes() {
 		mux.Handle(pattern, handler)
 	}
+	mux.Handle("/api/manage/", http.StripPrefix("/api/manage", api))
 	mux.Handle("GET /workspaces/{workspace}/projects",
 		server.Require("project.list").InPath("workspace")(http.HandlerFunc(whoAmI)))
 	mux.Handle("GET /workspaces/{workspace}/invoices",
@@ -190,6 +213,8 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 			Algorithm:    algorithm,
 			Audience:     audience,
 			Tokens:       tokens,
+			ManageURL:    base + "/api/manage",
+			ManageToken:  managerToken,
 		},
 	}, nil
 }
@@ -221,6 +246,9 @@ func (i issuer) server() (*oauth.Server, error) {
 	catalog, err := scope.NewCatalog(
 		scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}},
 		scope.Group{Title: "Billing", Permissions: []scope.Permission{{Name: "billing.read"}}},
+		scope.Group{Title: "Keys", Permissions: []scope.Permission{
+			{Name: "key.list"}, {Name: "key.save"}, {Name: "admin.settings.save", Level: scope.Admin},
+		}},
 	)
 	if err != nil {
 		return nil, err
@@ -234,6 +262,9 @@ func (i issuer) server() (*oauth.Server, error) {
 		key.Key, key.Algorithm = rsaKey.PrivateKey, "PS256"
 	}
 	return oauth.New(i.store, oauth.Config{
+		APIKeys: apikey.Options{
+			Management: apikey.Management{List: "key.list", Save: "key.save", SaveSettings: "admin.settings.save"},
+		},
 		Issuer:           i.base,
 		InsecureLoopback: true,
 		Permissions:      catalog,

@@ -193,6 +193,7 @@ func TestOnlyWhatAPersonMayGrantIsOffered(t *testing.T) {
 	require.Equal(t, []string{
 		"project.list", "project.save", "project.delete", "admin.project.list",
 		"keys.list", "keys.save", "keys.delete", "keys.rotate", "admin.keys.list", "admin.keys.save", "admin.keys.delete",
+		"admin.settings.read", "admin.settings.save", "admin.workspaces.suspend",
 	}, offered("ada"))
 	require.Equal(t, []string{
 		"project.list", "project.save", "project.delete", "keys.list", "keys.save", "keys.delete", "keys.rotate",

@@ -143,8 +143,8 @@ func actorText(a store.ActorRef) string {
 // words returns the text for people of the name of a field, rule or reason.
 func words(name string) string {
 	known := map[string]string{
-		"expires_at": "expiry", "not_after": "expiry", "enforced_from": "effect",
-		"reminders_off": "reminders on or off", "remind_before": "times of reminders",
+		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect",
+		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "remind_before": "times of reminders",
 		"unknown_or_wrong": "wrong secret",
 	}
 	return cmp.Or(known[name], strings.ReplaceAll(name, "_", " "))

@@ -23,7 +23,7 @@ func (p problem) Label() string {
 	return map[string]string{
 		"name": "Name: ", "permissions": "Permissions: ", "expires": "Expiry: ", "expires_on": "Expiry: ", "grace": "Grace period: ",
 		"keys": "API keys: ", "limit": "Limit: ", "max_keys": "Limit: ", "max_lifetime": "Maximum lifetime: ",
-		"effect": "Effect: ", "enforced_from": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
+		"effect": "Effect: ", "enforced_at": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
 		"from": "From: ", "to": "To: ",
 	}[p.Field]
 }

@@ -148,8 +148,8 @@ func TestSettings(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
 	form := r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "max_lifetime", "90", "unit", "days",
-		"require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview")
-	form.Set("enforced_from", "2026-06-30")
+		"require_expiry", "yes", "effect", "all", "enforced_at", "2026-07-01", "do", "preview")
+	form.Set("enforced_at", "2026-06-30")
 	preview := r.post("ada", "/settings", form)
 	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
 	require.Contains(t, preview.Body, "Would end")
@@ -182,12 +182,12 @@ func TestSettings(t *testing.T) {
 		require.Error(t, err)
 	})
 	for name, values := range map[string]url.Values{
-		"limit":         {"keys": {"on"}, "limit": {"inherit"}, "effect": {"new"}},
-		"max_keys":      {"keys": {"on"}, "limit": {"own"}, "max_keys": {"0"}, "effect": {"new"}},
-		"max_lifetime":  {"keys": {"on"}, "limit": {"none"}, "max_lifetime": {"soon"}, "effect": {"new"}},
-		"keys":          {"limit": {"none"}, "effect": {"new"}},
-		"effect":        {"keys": {"on"}, "limit": {"none"}},
-		"enforced_from": {"keys": {"on"}, "limit": {"none"}, "effect": {"all"}, "enforced_from": {"0001-01-01"}},
+		"limit":        {"keys": {"on"}, "limit": {"inherit"}, "effect": {"new"}},
+		"max_keys":     {"keys": {"on"}, "limit": {"own"}, "max_keys": {"0"}, "effect": {"new"}},
+		"max_lifetime": {"keys": {"on"}, "limit": {"none"}, "max_lifetime": {"soon"}, "effect": {"new"}},
+		"keys":         {"limit": {"none"}, "effect": {"new"}},
+		"effect":       {"keys": {"on"}, "limit": {"none"}},
+		"enforced_at":  {"keys": {"on"}, "limit": {"none"}, "effect": {"all"}, "enforced_at": {"0001-01-01"}},
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
 			form := r.form("ada", "/settings", "do", "save")

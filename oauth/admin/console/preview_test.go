@@ -30,7 +30,7 @@ func (r *rig) stored(n int) {
 }
 
 // strict are rules that end every key without an expiry at once.
-var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview"}
+var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_at", "2026-07-01", "do", "preview"}
 
 func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	const looked = 20_000

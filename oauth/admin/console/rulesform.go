@@ -27,12 +27,12 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 	}
 	if !r.EnforcedFrom.IsZero() {
 		f.Set("effect", "all")
-		f.Set("enforced_from", r.EnforcedFrom.UTC().Format(time.DateOnly))
+		f.Set("enforced_at", r.EnforcedFrom.UTC().Format(time.DateOnly))
 	}
 	return f
 }
 
-// rules reads the form. before are the saved rules: if the day of enforced_from was
+// rules reads the form. before are the saved rules: if the day of enforced_at was
 // not changed, its time of day is kept.
 func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	limits := []string{"own", "none"}
@@ -55,7 +55,7 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {
-		rules.EnforcedFrom = f.day("enforced_from", "Choose the day from which the rules apply to all keys.")
+		rules.EnforcedFrom = f.day("enforced_at", "Choose the day from which the rules apply to all keys.")
 		if rules.EnforcedFrom.Equal(before.EnforcedFrom.UTC().Truncate(day)) {
 			rules.EnforcedFrom = before.EnforcedFrom
 		}

@@ -14,7 +14,7 @@ const (
 	Revoke          = "key.revoke_secret" // by the holder of the secret
 	Refuse          = "login.refused"
 	Settings        = "settings.change"
-	RevokeTokens    = "settings.end_tokens"
+	RevokeTokens    = "settings.revoke_tokens"
 	Workspace       = "workspace.change"
 	Suspend         = "workspace.suspend"
 	Resume          = "workspace.resume"

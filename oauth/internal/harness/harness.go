@@ -29,6 +29,9 @@ var Catalog = scope.MustCatalog(
 		{Name: "admin.keys.list", Level: scope.Admin},
 		{Name: "admin.keys.save", Level: scope.Admin},
 		{Name: "admin.keys.delete", Level: scope.Admin},
+		{Name: "admin.settings.read", Level: scope.Admin},
+		{Name: "admin.settings.save", Level: scope.Admin},
+		{Name: "admin.workspaces.suspend", Level: scope.Admin},
 	}},
 )
 
@@ -36,6 +39,7 @@ var Catalog = scope.MustCatalog(
 var Management = apikey.Management{
 	List: "keys.list", Save: "keys.save", Delete: "keys.delete", RotateOwn: "keys.rotate",
 	AdminList: "admin.keys.list", AdminSave: "admin.keys.save", AdminDelete: "admin.keys.delete",
+	ReadSettings: "admin.settings.read", SaveSettings: "admin.settings.save", SuspendWorkspaces: "admin.workspaces.suspend",
 }
 
 // The people of the tests.
