@@ -25,32 +25,32 @@ func TestDamagedRecords(t *testing.T) {
 		damage      func(record string) string
 		read        func(ctx context.Context, s store.Store) error
 	}{
-		{"a key", "keys", "key-1", withBadNumber, lookUp},
-		{"a key's settings", "settings", "wteam-a", withBadNumber, lookUp},
-		{"a key's instance", "settings", "i", withBadNumber, lookUp},
-		{"a number of keys", "counts", "team-a", withBadNumber, lookUp},
-		{"a key in a list", "keys", "key-1", withBadNumber, func(ctx context.Context, s store.Store) error {
+		{"a key", "keys", "key-1", spoilt, lookUp},
+		{"a key's settings", "settings", "wteam-a", spoilt, lookUp},
+		{"a key's instance", "settings", "i", spoilt, lookUp},
+		{"a number of keys", "counts", "team-a", spoilt, lookUp},
+		{"a key in a list", "keys", "key-1", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Keys.List(ctx, store.KeyQuery{})
 			return err
 		}},
-		{"settings of the instance", "settings", "i", withBadNumber, instance},
+		{"settings of the instance", "settings", "i", spoilt, instance},
 		{"reminders off is not a number", "settings", "r", reminders("soon"), instance},
 		{"a reminder is not a number", "settings", "r", reminders("0 soon"), instance},
 		{"too many reminders", "settings", "r", reminders("0 1 2 3 4 5 6 7 8 9"), instance},
-		{"settings of a workspace", "settings", "wteam-a", withBadNumber, func(ctx context.Context, s store.Store) error {
+		{"settings of a workspace", "settings", "wteam-a", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Settings.Workspace(ctx, "team-a")
 			return err
 		}},
-		{"an event", "events", "old", withBadNumber, func(ctx context.Context, s store.Store) error {
+		{"an event", "events", "old", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Events.List(ctx, store.EventQuery{})
 			return err
 		}},
-		{"an event to be removed", "events", "old", withBadNumber, func(ctx context.Context, s store.Store) error {
+		{"an event to be removed", "events", "old", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Events.Prune(ctx, noon)
 			return err
 		}},
-		{"the signing keys", "ring", "body", withBadNumber, func(ctx context.Context, s store.Store) error { _, err := s.SigningKeys.Ring(ctx); return err }},
-		{"the version of the signing keys", "ring", "version", withBadNumber,
+		{"the signing keys", "ring", "body", spoilt, func(ctx context.Context, s store.Store) error { _, err := s.SigningKeys.Ring(ctx); return err }},
+		{"the version of the signing keys", "ring", "version", spoilt,
 			func(ctx context.Context, s store.Store) error { _, err := s.SigningKeys.Ring(ctx); return err }},
 		{"an entry of a list", "lists", "signers listed", func(string) string { return "f soon" },
 			func(ctx context.Context, s store.Store) error { _, err := s.HostLists.Entries(ctx); return err }},
@@ -58,7 +58,7 @@ func TestDamagedRecords(t *testing.T) {
 			_, err := s.OnceIDs.Find(ctx, "test", "spent", noon)
 			return err
 		}},
-		{"the stream", "stream", "", withBadNumber, func(ctx context.Context, s store.Store) error {
+		{"the stream", "stream", "", spoilt, func(ctx context.Context, s store.Store) error {
 			return s.Watch.Watch(ctx, func() {}, func(store.Notification) {})
 		}},
 	} {
@@ -78,8 +78,8 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
-// withBadNumber returns a record that does not begin with a number.
-func withBadNumber(record string) string { return "!" + record }
+// spoilt returns a record that does not begin with a number.
+func spoilt(record string) string { return "!" + record }
 
 func damage(t *testing.T, client *redis.Client, name, field string, how func(string) string) {
 	t.Helper()
