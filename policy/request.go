@@ -40,17 +40,17 @@ type KeyRequest struct {
 	// After is the key that would be stored. The digests are empty.
 	After *store.Key
 
-	// asked is the key that the caller proposed. Policies cannot change it.
-	asked   *store.Key
-	limited bool
-	limit   int
+	// proposed is the key that the caller proposed. Policies cannot change it.
+	proposed *store.Key
+	limited  bool
+	limit    int
 }
 
 // NewKeyRequest returns a request with copies of Before and After. It is for code
 // that runs policies and then stores Result. After must not be nil.
 func NewKeyRequest(facts KeyRequest) *KeyRequest {
-	asked, after := *facts.After, facts.After.Clone()
-	facts.asked, facts.After = &asked, &after
+	proposed, after := *facts.After, facts.After.Clone()
+	facts.proposed, facts.After = &proposed, &after
 	if facts.Before != nil {
 		before := facts.Before.Clone()
 		facts.Before = &before
@@ -63,10 +63,10 @@ func NewKeyRequest(facts KeyRequest) *KeyRequest {
 // the expiry of r.After if that is earlier. Whatever else a policy wrote into
 // r.After is ignored.
 func (r *KeyRequest) Result() store.Key {
-	if r.asked == nil {
+	if r.proposed == nil {
 		return r.After.Clone()
 	}
-	key := r.asked.Clone()
+	key := r.proposed.Clone()
 	key.Permissions = key.Permissions.Intersect(r.After.Permissions)
 	if earlier(r.After.NotAfter, key.NotAfter) {
 		key.NotAfter, key.NotAfterText = r.After.NotAfter, ""

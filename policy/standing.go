@@ -44,7 +44,7 @@ func (s Standing) Live() bool { return s.State == StateActive }
 // (apikey.Config.Workspaces), and calls no policies.
 func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) Standing {
 	var s Standing
-	s.Expires = endsAt(k, EffectiveRules(instance, w))
+	s.Expires = expiryUnder(k, EffectiveRules(instance, w))
 	s.ByRules = earlier(s.Expires, k.NotAfter)
 	switch {
 	case k.Disabled:
@@ -73,12 +73,12 @@ func settingsState(w store.Workspace, instance store.Instance) (State, string) {
 	return StateActive, ""
 }
 
-// endsAt returns the instant from which k is expired under rules, which come from
+// expiryUnder returns the instant from which k is expired under rules, which come from
 // EffectiveRules; zero means never. Without EnforcedFrom it is the key's own expiry. With
 // EnforcedFrom, MaxLifetime, counted from the newest secret, can expire the key earlier.
 // Without a MaxLifetime, RequireExpiry expires a key that has no expiry at EnforcedFrom.
 // The rules never expire a key before EnforcedFrom.
-func endsAt(k *store.Key, rules store.Rules) time.Time {
+func expiryUnder(k *store.Key, rules store.Rules) time.Time {
 	if rules.EnforcedFrom.IsZero() {
 		return k.NotAfter
 	}

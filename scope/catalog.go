@@ -121,7 +121,7 @@ func (c *Catalog) checkNew(p Permission) error {
 func MustCatalog(groups ...Group) *Catalog {
 	c, err := NewCatalog(groups...)
 	if err != nil {
-		panic(err) //nolint:forbidigo // the doc comment says so: it is for what a programmer wrote
+		panic(err) //nolint:forbidigo // the doc comment says so: it is for values in source code
 	}
 	return c
 }

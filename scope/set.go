@@ -64,7 +64,7 @@ func Parse(text string) (Set, error) {
 func MustParse(text string) Set {
 	s, err := Parse(text)
 	if err != nil {
-		panic(err) //nolint:forbidigo // the doc comment says so: it is for what a programmer wrote
+		panic(err) //nolint:forbidigo // the doc comment says so: it is for values in source code
 	}
 	return s
 }

@@ -325,7 +325,7 @@ func outage(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
-// ended reports whether the instant notAfter has come. Zero is never.
+// expired reports whether the instant notAfter has come. Zero is never.
 func expired(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
 // forPolicies returns k as policies get it: without digests, and without its epoch, which

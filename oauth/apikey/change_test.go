@@ -313,7 +313,7 @@ func TestRevokeSecret(t *testing.T) {
 	})
 }
 
-func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
+func TestEnforcedSettingsExpireExactlyThoseKeys(t *testing.T) {
 	r := newRig(t)
 	day := 24 * time.Hour
 	old, oldSecret := r.create(owner, "team-a", "")

@@ -17,10 +17,10 @@ import (
 
 var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 
-// TestAFailedChangeEndsNothing tests that a change and its epoch are one write: a
+// TestAFailedChangeRevokesNothing tests that a change and its epoch are one write: a
 // failed change leaves tokens and logins as they were, and the same change revokes
 // them when it is made again.
-func TestAFailedChangeEndsNothing(t *testing.T) {
+func TestAFailedChangeRevokesNothing(t *testing.T) {
 	ctx := t.Context()
 	for name, do := range map[string]func(*rig, apikey.Key) error{
 		"Disable": func(r *rig, k apikey.Key) error { return errOf(r.Disable(ctx, owner, k.ID, 0)) },

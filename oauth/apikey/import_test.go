@@ -219,7 +219,7 @@ func TestPBKDF2Login(t *testing.T) {
 }
 
 // An imported secret expires as a generated one does: after the grace of a rotation.
-func TestImportedSecretsEnd(t *testing.T) {
+func TestImportedSecretsExpire(t *testing.T) {
 	for name, change := range map[string]func(*apikey.ImportSpec){
 		"slow digest": func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, strong) },
 		"fast digest": func(s *apikey.ImportSpec) { s.Secret, s.Generated = strong, true },

@@ -32,7 +32,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 	if err := checkSettings(wanted); err != nil {
 		return Page[KeyPreview]{}, err
 	}
-	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
+	return s.preview(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
 		instance.KeysOff, instance.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 	})
 }
@@ -46,12 +46,12 @@ func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted stor
 	if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
 		return Page[KeyPreview]{}, &bad
 	}
-	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
+	return s.preview(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
 		w.Rules = storedRules(wanted.Rules)
 	})
 }
 
-func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (Page[KeyPreview], error) {
+func (s *Service) preview(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (Page[KeyPreview], error) {
 	keys, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
 	if err != nil {
 		return Page[KeyPreview]{}, err

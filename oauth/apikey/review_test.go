@@ -93,9 +93,9 @@ func TestSpentInOneWrite(t *testing.T) {
 	require.Equal(t, map[string]int{"Keys.Create": 2, "Keys.Update": 1}, calls)
 }
 
-// TestReviewsNeedRights tests that an actor cannot review the keys or rules of
+// TestPreviewsNeedRights tests that an actor cannot preview the keys or rules of
 // others.
-func TestReviewsNeedRights(t *testing.T) {
+func TestPreviewsNeedRights(t *testing.T) {
 	r := newRig(t)
 	k, _ := r.create(admin, "team-b", "project.list")
 	_, err := r.PreviewSettings(t.Context(), owner, store.InstanceSettings{}, nil, 0)

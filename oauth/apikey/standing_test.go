@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// TestStandingIsTheSameEverywhere tests that a list, a read of one key, a review
+// TestStandingIsTheSameEverywhere tests that a list, a read of one key, a preview
 // and an acting key give the same state of a key as its login.
 func TestStandingIsTheSameEverywhere(t *testing.T) {
 	ctx := t.Context()

@@ -128,9 +128,9 @@ func TestSettingsAreChecked(t *testing.T) {
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
-// TestStricterRulesEndTokens tests that stricter rules revoke tokens, which could
+// TestStricterRulesRevokeTokens tests that stricter rules revoke tokens, which could
 // otherwise outlive their key.
-func TestStricterRulesEndTokens(t *testing.T) {
+func TestStricterRulesRevokeTokens(t *testing.T) {
 	day := 24 * time.Hour
 	for _, tc := range []struct {
 		name          string

@@ -77,23 +77,23 @@ func TestRestoreMalformed(t *testing.T) {
 		{"an id with a space", edit(`"id":"k"`, `"id":"k k"`), "id: An id has"},
 		{"an id too long", edit(`"id":"k"`, `"id":"`+strings.Repeat("k", 256)+`"`), "id: An id has"},
 		{"B15 a name with a line break", edit(`"name":"ci"`, `"name":"ci\r\nX"`), "name: It may contain printable"},
-		{"B15 a workspace that turns the text", edit(`"workspace":"team-a"`, `"workspace":"\u202eteam"`), "workspace: It may contain printable"},
+		{"B15 a workspace with a right-to-left override", edit(`"workspace":"team-a"`, `"workspace":"\u202eteam"`), "workspace: It may contain printable"},
 		{"no workspace", edit(`"workspace":"team-a"`, `"workspace":""`), "workspace: It may not be empty"},
-		{"B15 a maker with a line break", edit(`"id":"olga"`, `"id":"ol\nga"`), "created_by: It may contain printable"},
-		{"a permission that is none", edit(`["project.list"]`, `["project list"]`), "scope: "},
+		{"B15 a creator with a line break", edit(`"id":"olga"`, `"id":"ol\nga"`), "created_by: It may contain printable"},
+		{"a malformed permission", edit(`["project.list"]`, `["project list"]`), "scope: "},
 		{"a date of another day", edit(`2027-01-31`, `2027-01-30`), "not_after_text"},
-		{"a date that is none", edit(`2027-01-31`, `soon`), "not_after_text"},
+		{"a malformed date", edit(`2027-01-31`, `soon`), "not_after_text"},
 		{"an instant for a date", edit(`"not_after_text":"2027-01-31"`, `"not_after_text":"2027-02-01T00:00:00Z"`), "not_after_text"},
-		{"B12 a thousand resources that are none", edit(`"created_by"`, `"resources":["here"`+strings.Repeat(`,"here"`, 999)+`],"created_by"`), "resources"},
+		{"B12 a thousand malformed resources", edit(`"created_by"`, `"resources":["here"`+strings.Repeat(`,"here"`, 999)+`],"created_by"`), "resources"},
 		{"B21 an admin permission that it does not hold", edit(`"depth":3`, `"depth":3,"admin":["admin.keys.list"]`), "admin: It may contain only permissions of the key"},
-		{"an admin permission that is none", edit(`"depth":3`, `"depth":3,"admin":["a b"]`), "scope: "},
+		{"a malformed admin permission", edit(`"depth":3`, `"depth":3,"admin":["a b"]`), "scope: "},
 		{"B27 deeper than keys make keys", edit(`"depth":3`, `"depth":4`), "depth: It must be from 0 to 3"},
 		{"B27 less deep than a person's", edit(`"depth":3`, `"depth":-1`), "depth: It must be from 0 to 3"},
 		{"B30 an epoch", edit(`"depth":3`, `"depth":3,"epoch":3`), `"epoch": unknown member`},
-		{"a prefix that is none", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is not"},
-		{"B15 a secret's maker with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "created_by: It may contain printable"},
-		{"an unknown member of a maker", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
-		{"an unknown member of a secret's maker", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
+		{"a malformed prefix", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is not"},
+		{"B15 a secret's creator with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "created_by: It may contain printable"},
+		{"an unknown member of a creator", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
+		{"an unknown member of a secret's creator", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
 		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have the same id"},
 		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
 		{"a secret without id", edit(`"id":"s1"`, `"id":""`), "An id has"},
@@ -141,11 +141,11 @@ func TestRestoreMalformed(t *testing.T) {
 // TestProblemNamesTheKey: a report shows an id only if a key can have such an id.
 func TestProblemNamesTheKey(t *testing.T) {
 	for _, tc := range []struct{ name, old, now, want string }{
-		{"a name that is none", `"name":"ci"`, `"name":""`, "k"},
-		{"a permission that is none", `["project.list"]`, `["project list"]`, "k"},
+		{"an empty name", `"name":"ci"`, `"name":""`, "k"},
+		{"a malformed permission", `["project.list"]`, `["project list"]`, "k"},
 		{"B15 an id with a line break", `"id":"k"`, `"id":"k\r\nX"`, ""},
-		{"B15 an id that turns the text", `"id":"k"`, `"id":"\u202ek"`, ""},
-		{"B15 such an id, and a permission that is none", `"id":"k","workspace":"team-a","name":"ci","permissions":["`, `"id":"k\n","workspace":"team-a","name":"ci","permissions":[" `, ""},
+		{"B15 an id with a right-to-left override", `"id":"k"`, `"id":"\u202ek"`, ""},
+		{"B15 an id with a line break, and a malformed permission", `"id":"k","workspace":"team-a","name":"ci","permissions":["`, `"id":"k\n","workspace":"team-a","name":"ci","permissions":[" `, ""},
 		{"an id too long", `"id":"k"`, `"id":"` + strings.Repeat("k", 256) + `"`, ""},
 		{"another format", `"format":1`, `"format":2`, ""},
 		{"not JSON", `{"format"`, `"format"`, ""},
@@ -243,7 +243,7 @@ func TestRestoreAuthority(t *testing.T) {
 
 // A token from before the restore is not valid for a restored key, whether it was revoked or
 // not.
-func TestRestoreEndsTokens(t *testing.T) {
+func TestRestoreRevokesTokens(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		end  func(t *testing.T, r *rig, id string)

@@ -97,7 +97,7 @@ func BenchmarkFloorFirst(b *testing.B) {
 	v := w.verifier()
 	token := w.token()
 	public := &w.private.PublicKey
-	duel(b, func() error {
+	compare(b, func() error {
 		_, err := v.Verify(context.Background(), token)
 		return err
 	}, func() error {
@@ -146,7 +146,7 @@ func BenchmarkFloorSeen(b *testing.B) {
 			return nil
 		}
 	}
-	duel(b, call(ours), call(floor))
+	compare(b, call(ours), call(floor))
 }
 
 // epochsNow are epochs in memory, used by both sides.
@@ -188,9 +188,9 @@ func (g *leastGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 }
 
-// duel runs both sides alternately for 60 ms each. It compares the time of one
+// compare runs both sides alternately for 60 ms each. It compares the time of one
 // call in the fastest turn of each side, because the machine is shared.
-func duel(b *testing.B, ours, floor func() error) {
+func compare(b *testing.B, ours, floor func() error) {
 	b.Helper()
 	const turn = 60 * time.Millisecond
 	best := [2]time.Duration{time.Hour, time.Hour}

@@ -88,8 +88,8 @@ func TestWorkspaces(t *testing.T) {
 	})
 }
 
-// TestMisbuiltGuards: a mistake in the program panics when the guard is built.
-func TestMisbuiltGuards(t *testing.T) {
+// TestMisusedGuards: a mistake in the program panics when the guard is built.
+func TestMisusedGuards(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
 	list := v.Require("project.list")

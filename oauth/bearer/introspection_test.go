@@ -89,7 +89,7 @@ func (w *world) introspecting(i *introspected, changes ...func(*bearer.Introspec
 	return introspector
 }
 
-func TestTheQuestion(t *testing.T) {
+func TestIntrospectionRequest(t *testing.T) {
 	w := newWorld(t)
 	issuer := newIntrospected(t)
 	token := w.token()

@@ -179,7 +179,7 @@ func TestRemoteRotation(t *testing.T) {
 		require.NoError(t, verify(oldToken))
 		require.EqualValues(t, 2, p.fetches.Load())
 	})
-	t.Run("B17 a removed key ends its tokens at the refresh", func(t *testing.T) {
+	t.Run("B17 tokens of a removed key are refused from the refresh on", func(t *testing.T) {
 		p.publish(next.Public())
 		w.wait(5*time.Minute - time.Nanosecond)
 		require.NoError(t, verify(oldToken), "still in memory")
@@ -187,7 +187,7 @@ func TestRemoteRotation(t *testing.T) {
 		require.ErrorIs(t, verify(oldToken), bearer.ErrInvalid)
 		require.NoError(t, verify(newToken))
 	})
-	t.Run("B17 a replaced key ends its tokens too", func(t *testing.T) {
+	t.Run("B17 tokens of a replaced key are refused too", func(t *testing.T) {
 		other, err := jose.NewSigner(jose.ES256, "k2", newWorld(t).private)
 		require.NoError(t, err)
 		p.publish(other.Public())

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-const MaxResting = maxSkip
+const MaxSkipped = maxSkip
 
-// Rest makes s remember n reminders that need not be looked up, and returns how
+// SkipReminders makes s remember n reminders that need not be looked up, and returns how
 // many it remembers.
-func (s *Sender) Rest(n int, until time.Time) int {
+func (s *Sender) SkipReminders(n int, until time.Time) int {
 	for i := range n {
 		s.records.skipUntil(strconv.Itoa(i), until)
 	}

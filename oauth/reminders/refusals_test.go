@@ -83,8 +83,8 @@ func TestSettingsUnreadWhenSent(t *testing.T) {
 	require.Len(t, in.got, 1)
 }
 
-func TestRestingIsBounded(t *testing.T) {
+func TestSkippedRemindersAreBounded(t *testing.T) {
 	var in inbox
 	r := newRig(t, in.config)
-	require.LessOrEqual(t, r.Rest(reminders.MaxResting+10, noon.Add(day)), reminders.MaxResting)
+	require.LessOrEqual(t, r.SkipReminders(reminders.MaxSkipped+10, noon.Add(day)), reminders.MaxSkipped)
 }

@@ -109,7 +109,7 @@ func TestReminders(t *testing.T) {
 
 // A process whose context ends while the host sends still records that the reminder
 // was sent.
-func TestRemindersAreNotedAtTheEnd(t *testing.T) {
+func TestASentReminderIsRecordedAtTheEnd(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	sent := 0
 	r := newRig(t, func(s *setup) {

@@ -13,9 +13,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRemindersOfEnforcedRules tests that reminders of a key whose end rules set, before
-// its own expiry are sent before that end, each once, by one of two replicas that
-// scan every hour.
+// TestRemindersOfEnforcedRules tests that if rules end a key before its own expiry,
+// each reminder is sent before that end, once, by one of two replicas that scan
+// every hour.
 func TestRemindersOfEnforcedRules(t *testing.T) {
 	life := store.Rules{MaxLifetime: 20 * day, EnforcedFrom: noon}
 	for _, c := range []struct {

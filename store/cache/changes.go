@@ -99,8 +99,8 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		if old == nil {
 			continue
 		}
-		touched := &entry[store.Found]{stamp: old.stamp, read: old.read, value: old.value}
-		k := &touched.value.Key
+		updated := &entry[store.Found]{stamp: old.stamp, read: old.read, value: old.value}
+		k := &updated.value.Key
 		*k = k.Clone()
 		for i := range k.Secrets {
 			if s := &k.Secrets[i]; s.ID == use.Secret {
@@ -108,7 +108,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
 			}
 		}
-		u.cache.found.put(use.Key, touched)
+		u.cache.found.put(use.Key, updated)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/cache"
 )
 
-func touch(t testing.TB, st store.Store, at time.Time) {
+func recordUse(t testing.TB, st store.Store, at time.Time) {
 	t.Helper()
 	require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: at}}))
 }
@@ -25,8 +25,8 @@ func TestUsesOfCachedKeys(t *testing.T) {
 		create(t, below, newKey("team-a", "key-1"))
 		st := cached(t, tapped, patient)
 		lookUp(t, st)
-		touch(t, st, noon.Add(time.Hour))
-		touch(t, st, noon)
+		recordUse(t, st, noon.Add(time.Hour))
+		recordUse(t, st, noon)
 		tap.Take()
 		held := lookUp(t, st)
 		require.Empty(t, tap.Take())
@@ -35,7 +35,7 @@ func TestUsesOfCachedKeys(t *testing.T) {
 		require.Zero(t, held.Key.Secrets[0].LastUsed)
 		require.Equal(t, stored(t, below), held)
 		pass(40 * time.Second)
-		touch(t, st, noon.Add(2*time.Hour))
+		recordUse(t, st, noon.Add(2*time.Hour))
 		pass(20 * time.Second)
 		tap.Take()
 		lookUp(t, st)
@@ -51,7 +51,7 @@ func TestUsesBesideLookups(t *testing.T) {
 	var both sync.WaitGroup
 	both.Go(func() {
 		for i := range 500 {
-			touch(t, st, noon.Add(time.Duration(i)*time.Second))
+			recordUse(t, st, noon.Add(time.Duration(i)*time.Second))
 		}
 	})
 	both.Go(func() {

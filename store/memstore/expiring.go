@@ -12,7 +12,7 @@ import (
 type expiring struct {
 	start   time.Time // with a monotonic reading
 	entries map[onceKey]*expiringID
-	ends    index[expiringID]
+	byKeep  index[expiringID]
 }
 
 type onceKey struct{ space, id string }
@@ -28,7 +28,7 @@ func newExpiring(start time.Time) expiring {
 	return expiring{
 		start:   start,
 		entries: make(map[onceKey]*expiringID),
-		ends: newIndex(func(a, b *expiringID) int {
+		byKeep: newIndex(func(a, b *expiringID) int {
 			return cmp.Or(cmp.Compare(a.keep, b.keep), cmp.Compare(a.Space, b.Space), cmp.Compare(a.ID, b.ID))
 		}),
 	}
@@ -55,17 +55,17 @@ func (x *expiring) put(id store.OnceID, now time.Time) {
 	e := &expiringID{id, left + (elapsed + margin + min(difference, longestToken)).Microseconds()}
 	key := onceKey{id.Space, id.ID}
 	if old := x.entries[key]; old != nil {
-		x.ends.tree.Delete(old)
+		x.byKeep.tree.Delete(old)
 		e.keep = max(e.keep, old.keep)
 	}
 	x.entries[key] = e
-	x.ends.tree.ReplaceOrInsert(e)
+	x.byKeep.tree.ReplaceOrInsert(e)
 	for range 4 {
-		first, _ := x.ends.tree.Min()
+		first, _ := x.byKeep.tree.Min()
 		if first.keep > elapsed.Microseconds() {
 			return
 		}
-		x.ends.tree.DeleteMin()
+		x.byKeep.tree.DeleteMin()
 		delete(x.entries, onceKey{first.Space, first.ID})
 	}
 }

@@ -76,14 +76,14 @@ func hasReplicas(role *call) bool {
 
 // inBatches repeats a script that handles up to a batch of records until it handles
 // fewer. It returns how many records were handled.
-func (db *Driver) inBatches(ctx context.Context, c change) (taken int, err error) {
+func (db *Driver) inBatches(ctx context.Context, c change) (handled int, err error) {
 	for {
 		step := db.call(c)
 		if err := db.send(ctx, step); err != nil {
-			return taken, err
+			return handled, err
 		}
-		if taken += int(step.int()); step.int() < batch {
-			return taken, nil
+		if handled += int(step.int()); step.int() < batch {
+			return handled, nil
 		}
 	}
 }

@@ -31,9 +31,8 @@
 //	delete a workspace           4          11 to 16
 //	revoke a token               3             5
 //
-// On MySQL and MariaDB each further event and each creator that is added or removed takes
-// one more.
-// SQLite has no round trips.
+// On MySQL and MariaDB each further event and each creator that is added or removed
+// takes one more. SQLite has no round trips.
 //
 // # PostgreSQL
 //

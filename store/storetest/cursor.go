@@ -110,8 +110,8 @@ func cursorRules() []rule {
 	}
 }
 
-// changeBetweenPages reads pages of four. Between two pages it creates and deletes keys before and
-// after the cursor.
+// changeBetweenPages reads pages of four. Between two pages it creates and deletes keys
+// before and after the cursor.
 func changeBetweenPages(t tester, s store.Store) {
 	for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
 		for _, workspace := range []string{"", "team-a"} {

@@ -60,7 +60,7 @@ func FuzzForeignSignature(f *testing.F) {
 			require.Falsef(t, valid, "refused %x: %v", der, err)
 			return
 		}
-		require.True(t, valid, "taken: %x", der)
+		require.True(t, valid, "accepted: %x", der)
 		raw, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
 		require.NoError(t, err)
 		require.Equal(t, append(want.R.FillBytes(make([]byte, 32)), want.S.FillBytes(make([]byte, 32))...), raw)

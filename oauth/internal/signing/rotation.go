@@ -86,13 +86,13 @@ const (
 	onlyNewKey
 )
 
-var errGiven = errors.New("the signing keys are the host's: to replace one, change Config.Signers")
+var errHostKeys = errors.New("the signing keys are the host's: to replace one, change Config.Signers")
 
 // change reads the ring, plans the changes and writes them. It tries again if
 // another replica wrote meanwhile.
 func (r *Ring) change(ctx context.Context, w want) error {
 	if len(r.cfg.Signers) > 0 {
-		return errGiven
+		return errHostKeys
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()

@@ -16,15 +16,16 @@ import (
 type scanner struct {
 	data []byte
 	pos  int
-	// only refuses unknown names in objects whose names are known.
-	only bool
+	// refuseUnknown says whether an unknown name is refused, in objects whose names are
+	// known.
+	refuseUnknown bool
 }
 
 var errHalf = &Error{Reason: "half of a surrogate pair is not a character"}
 
 // walk checks data, whose value must begin with the byte open. For the other
 // arguments see nested.
-func walk(data []byte, open byte, only bool, known []string, into reflect.Type, visit func(name string, value []byte)) error {
+func walk(data []byte, open byte, refuseUnknown bool, known []string, into reflect.Type, visit func(name string, value []byte)) error {
 	switch {
 	case bytes.HasPrefix(data, []byte("\ufeff")):
 		return &Error{Reason: "a byte order mark is not allowed"}
@@ -33,7 +34,7 @@ func walk(data []byte, open byte, only bool, known []string, into reflect.Type, 
 	case !json.Valid(data):
 		return &Error{Reason: "the syntax is wrong"}
 	}
-	s := scanner{data: data, only: only}
+	s := scanner{data: data, refuseUnknown: refuseUnknown}
 	switch c := s.next(); {
 	case c == open:
 		return s.nested(1, known, into, visit)
@@ -75,7 +76,7 @@ func (s *scanner) nested(depth int, known []string, into reflect.Type, visit fun
 			if name, err = resolve(raw, known); err != nil {
 				return err
 			}
-			if s.only && known != nil && !slices.Contains(known, name) {
+			if s.refuseUnknown && known != nil && !slices.Contains(known, name) {
 				return &Error{Name: name, Reason: "unknown member"}
 			}
 			names, within = append(names, name), member(into, name)

@@ -109,9 +109,9 @@ func UnmarshalOnly(data []byte, into any) error {
 	return unmarshal(data, into, true)
 }
 
-func unmarshal(data []byte, into any, only bool) error {
+func unmarshal(data []byte, into any, refuseUnknown bool) error {
 	t := item(reflect.TypeOf(into))
-	if err := walk(data, '{', only, names(t), t, nil); err != nil {
+	if err := walk(data, '{', refuseUnknown, names(t), t, nil); err != nil {
 		return err
 	}
 	var wrong *json.UnmarshalTypeError
@@ -137,9 +137,9 @@ func String(value json.RawMessage) (string, error) {
 	return unquote(value)
 }
 
-func read(data []byte, known []string, only bool) (Object, error) {
+func read(data []byte, known []string, refuseUnknown bool) (Object, error) {
 	object := make(Object, 0, 16)
-	err := walk(data, '{', only, known, nil, func(name string, value []byte) {
+	err := walk(data, '{', refuseUnknown, known, nil, func(name string, value []byte) {
 		object = append(object, Member{name, value})
 	})
 	if err != nil {

@@ -55,19 +55,19 @@ func hurt(t *testing.T, r *rig, table *table) {
 			continue
 		}
 		t.Run(f.title(), func(t *testing.T) {
-			table.add(endure(t, r, f, hosts, acknowledged))
+			table.add(runFault(t, r, f, hosts, acknowledged))
 		})
 		if t.Failed() {
 			return
 		}
-		leakless(t, r, hosts, before)
+		requireNoLeaks(t, r, hosts, before)
 	}
 }
 
-// endure starts and ends a fault under load.
-func endure(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) row {
+// runFault starts and ends a fault under load.
+func runFault(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) row {
 	stop := make(chan struct{})
-	seen := make([]sights, len(hosts))
+	seen := make([]sighting, len(hosts))
 	var load sync.WaitGroup
 	for i, h := range hosts {
 		load.Go(func() { seen[i] = h.askOn(t, r, f, stop) })
@@ -110,16 +110,16 @@ func endure(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) 
 		result.answers = append(result.answers, cell(login), cell(guarded))
 		result.slowest = max(result.slowest, slowest(seen[i].logins), slowest(seen[i].guarded))
 	}
-	result.back = comeBack(t, r, hosts, ended, f)
+	result.back = waitForRecovery(t, r, hosts, ended, f)
 	acknowledged.check(t, workspace)
 	return result
 }
 
-// sights are the answers of a host.
-type sights struct{ logins, guarded []answer }
+// sighting is what was seen of a host: its answers.
+type sighting struct{ logins, guarded []answer }
 
 // askOn logs in and calls a guarded route until stop is closed.
-func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen sights) {
+func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen sighting) {
 	repeat := func(do func() answer) (list []answer) {
 		pace := time.NewTicker(20 * time.Millisecond)
 		defer pace.Stop()
@@ -162,9 +162,9 @@ func slowest(answers []answer) (took time.Duration) {
 	return took
 }
 
-// comeBack waits until every call of every host succeeds again, and returns how long that
-// took.
-func comeBack(t *testing.T, r *rig, hosts []*host, ended time.Time, f fault) time.Duration {
+// waitForRecovery waits until every call of every host succeeds again, and returns how
+// long that took.
+func waitForRecovery(t *testing.T, r *rig, hosts []*host, ended time.Time, f fault) time.Duration {
 	t.Helper()
 	attempt := 0
 	defer func() {
@@ -197,8 +197,8 @@ func warm(hosts []*host) {
 	all.Wait()
 }
 
-// leakless waits until no goroutines and connections of a fault are left.
-func leakless(t *testing.T, r *rig, hosts []*host, before int) {
+// requireNoLeaks waits until no goroutines and connections of a fault are left.
+func requireNoLeaks(t *testing.T, r *rig, hosts []*host, before int) {
 	t.Helper()
 	const slack = 2 * connections // a pool may have more connections than before
 	var now int

@@ -39,11 +39,11 @@ type rig struct {
 	// open connects one host, and reports how many of its connections are in
 	// use.
 	open func(t *testing.T) (st store.Store, busy func() int)
-	// tell sends the server a command past the proxy; nil: none is needed.
+	// tell sends the server a command on a connection without the proxy; nil: none is needed.
 	tell func(t *testing.T, command ...string)
-	// full and roomy fill a file and free it again; hold and release lock it and unlock
+	// full and makeRoom fill a file and free it again; hold and release lock it and unlock
 	// it.
-	full, roomy, hold, release func(t *testing.T)
+	full, makeRoom, hold, release func(t *testing.T)
 	// canaries are texts that, like the addresses, no answer may contain.
 	canaries []string
 }
@@ -135,7 +135,7 @@ func sqliteRig(t *testing.T) *rig {
 		}
 	}
 	r.full = func(t *testing.T) { pages(t, "1") } // as many as there are
-	r.roomy = func(t *testing.T) { pages(t, "1000000") }
+	r.makeRoom = func(t *testing.T) { pages(t, "1000000") }
 	var other *sql.Conn
 	r.hold = func(t *testing.T) {
 		c, err := connect(t, "sqlite", source).Conn(context.Background())
@@ -272,7 +272,7 @@ var faults = []fault{
 	{
 		name: "full", fits: onFile, full: true,
 		begin: func(t *testing.T, r *rig) { r.full(t) },
-		end:   func(t *testing.T, r *rig) { r.roomy(t) },
+		end:   func(t *testing.T, r *rig) { r.makeRoom(t) },
 	},
 	{
 		name: "held by another process", fits: onFile, full: true,

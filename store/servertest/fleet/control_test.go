@@ -50,7 +50,7 @@ func (h *host) control() http.Handler {
 			}
 		})
 	}
-	on("vouched", func(context.Context, order) (any, error) { return h.cached.Usable(), nil })
+	on("cacheUsable", func(context.Context, order) (any, error) { return h.cached.Usable(), nil })
 	on("clock", func(_ context.Context, o order) (any, error) { h.clock.Store(&o.Now); return true, nil })
 	on("prompt", func(context.Context, order) (any, error) {
 		select {
@@ -116,7 +116,7 @@ func counted(o order, attempt func(i int) (bool, error)) (int, error) {
 	}
 }
 
-// changes are the changes that end tokens, and those that revert them, by name.
+// changes are the changes that revoke tokens, and those that revert them, by name.
 var changes = map[string]func(ctx context.Context, keys *apikey.Service, o order) error{
 	"disable": func(ctx context.Context, keys *apikey.Service, o order) error {
 		_, err := keys.Disable(ctx, administrator, o.Key, 0)

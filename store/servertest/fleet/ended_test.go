@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ended measures how long the other processes accept a token after its key was disabled in
-// one process.
-func ended(t *testing.T, fleet []*replica, rounds int) {
+// measureRevocation measures how long the other processes accept a token after its key
+// was disabled in one process.
+func measureRevocation(t *testing.T, fleet []*replica, rounds int) {
 	t.Helper()
 	var sinceEnd, sinceStart []time.Duration
 	taken := 0
@@ -26,7 +26,7 @@ func ended(t *testing.T, fleet []*replica, rounds int) {
 		}
 		var hammers []*hammer
 		for _, r := range others {
-			hammers = append(hammers, swing(r, m, token))
+			hammers = append(hammers, startHammer(r, m, token))
 		}
 		for _, h := range hammers {
 			h.begun(t)
@@ -67,7 +67,7 @@ type hammer struct {
 	at      time.Time
 }
 
-func swing(r *replica, m made, token string) *hammer {
+func startHammer(r *replica, m made, token string) *hammer {
 	h := &hammer{first: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(h.done)

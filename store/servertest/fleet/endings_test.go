@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// endings are the changes that end tokens.
-var endings = []struct {
+// revocations are the changes that revoke tokens.
+var revocations = []struct {
 	change string
 	// login is the status of a login with the key's old secret after the change.
 	login int
@@ -25,13 +25,13 @@ var endings = []struct {
 	{"keys-off", http.StatusUnauthorized, "keys-on"},
 }
 
-// TestEndings makes each change in one process, and checks that all processes refuse the
+// TestRevocations makes each change in one process, and checks that all processes refuse the
 // token, also after the change was reverted.
-func TestEndings(t *testing.T) {
-	beside(t)
+func TestRevocations(t *testing.T) {
+	parallelUnlessTimed(t)
 	s := onBoth.spec(t)
 	fleet := launch(t, s, s)
-	for _, e := range endings {
+	for _, e := range revocations {
 		t.Run("B07 "+e.change, func(t *testing.T) {
 			m := fleet[0].create(t, newName())
 			token := fleet[0].login(t, m)
@@ -40,15 +40,15 @@ func TestEndings(t *testing.T) {
 			}
 			o := order{Workspace: m.Workspace, Key: m.Key}
 			fleet[0].order(t, e.change, o)
-			over(t, fleet, m, token)
+			requireRefused(t, fleet, m, token)
 			settled(t, fleet, "the login", func(r *replica) bool { return r.loginStatus(t, m) == e.login })
-			over(t, fleet, m, token)
+			requireRefused(t, fleet, m, token)
 			if e.undo == "" {
 				return
 			}
 			fleet[0].order(t, e.undo, o)
 			settled(t, fleet, "a login", func(r *replica) bool { return r.loginStatus(t, m) == http.StatusOK })
-			over(t, fleet, m, token)
+			requireRefused(t, fleet, m, token)
 			fresh := fleet[1].login(t, m)
 			for _, r := range fleet {
 				require.Equal(t, http.StatusOK, r.call(t, m, fresh), "a new token")
@@ -65,10 +65,11 @@ func settled(t *testing.T, fleet []*replica, what string, holds func(r *replica)
 	}
 }
 
-// over waits until all processes refuse a token, and checks that they keep refusing it.
-func over(t *testing.T, fleet []*replica, m made, token string) {
+// requireRefused waits until all processes refuse a token, and checks that they keep
+// refusing it.
+func requireRefused(t *testing.T, fleet []*replica, m made, token string) {
 	t.Helper()
-	settled(t, fleet, "the token's end", func(r *replica) bool { return r.call(t, m, token) == http.StatusUnauthorized })
+	settled(t, fleet, "the refusal of the token", func(r *replica) bool { return r.call(t, m, token) == http.StatusUnauthorized })
 	for _, r := range fleet {
 		require.Equal(t, http.StatusUnauthorized, r.call(t, m, token), "the token was refused and then accepted again")
 	}

@@ -30,7 +30,7 @@ func TestFleet(t *testing.T) {
 				if soak() {
 					rounds = on.all
 				}
-				ended(t, fleet, rounds)
+				measureRevocation(t, fleet, rounds)
 			})
 			if on.shared {
 				once(t, fleet)

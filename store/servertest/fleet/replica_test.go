@@ -28,8 +28,9 @@ const (
 
 func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
-// beside lets a test run in parallel with others, unless its durations are checked.
-func beside(t *testing.T) {
+// parallelUnlessTimed lets a test run in parallel with others, unless its durations are
+// checked.
+func parallelUnlessTimed(t *testing.T) {
 	t.Helper()
 	if !soak() {
 		t.Parallel()
@@ -57,7 +58,7 @@ func launch(t *testing.T, specs ...spec) []*replica {
 	starting.Wait()
 	require.NoError(t, errors.Join(errs...))
 	for _, r := range replicas {
-		require.Eventually(t, func() bool { return r.vouched(t) }, patience, 5*time.Millisecond, "the cache was not used")
+		require.Eventually(t, func() bool { return r.cacheUsable(t) }, patience, 5*time.Millisecond, "the cache was not used")
 	}
 	return replicas
 }
@@ -161,10 +162,10 @@ func (r *replica) create(t *testing.T, workspace string) made {
 	return m
 }
 
-func (r *replica) vouched(t *testing.T) bool {
+func (r *replica) cacheUsable(t *testing.T) bool {
 	t.Helper()
 	var yes bool
-	_, err := r.tell(context.Background(), "vouched", order{}, &yes)
+	_, err := r.tell(context.Background(), "cacheUsable", order{}, &yes)
 	require.NoError(t, err)
 	return yes
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// hurtable is a fleet of three processes: one without a proxy, one whose stream of changes
+// faultyFleet is a fleet of three processes: one without a proxy, one whose stream of changes
 // goes through a proxy, and one whose connections all go through a proxy.
-type hurtable struct {
+type faultyFleet struct {
 	*testing.T
 	here, deaf, far *replica
 	stream, all     *servers.Proxy
 	worst, best     time.Duration // of the durations that are compared with the bound
 }
 
-func newHurtable(t *testing.T, on system) *hurtable {
+func newFaultyFleet(t *testing.T, on system) *faultyFleet {
 	t.Helper()
-	h := &hurtable{T: t}
+	h := &faultyFleet{T: t}
 	s := on.spec(t)
 	proxy := func() *servers.Proxy {
 		p, err := servers.NewProxy(s.Keys.server(t))
@@ -39,14 +39,14 @@ func newHurtable(t *testing.T, on system) *hurtable {
 }
 
 // at returns the fleet for a subtest.
-func (h *hurtable) at(t *testing.T) *hurtable {
+func (h *faultyFleet) at(t *testing.T) *faultyFleet {
 	there := *h
 	there.T, there.best = t, patience
 	return &there
 }
 
-// hot returns a new key with a token that every process has accepted.
-func (h *hurtable) hot() (made, string) {
+// acceptedToken returns a new key with a token that every process has accepted.
+func (h *faultyFleet) acceptedToken() (made, string) {
 	h.Helper()
 	m := h.here.create(h.T, "team-a")
 	token := h.here.login(h.T, m)
@@ -60,7 +60,7 @@ func (h *hurtable) hot() (made, string) {
 
 // within compares a duration with the cache's bound. Only the full form requires the
 // bound, since otherwise the machine may be busy.
-func (h *hurtable) within(took time.Duration, what string) {
+func (h *faultyFleet) within(took time.Duration, what string) {
 	h.Helper()
 	limit := bound
 	if !soak() {
@@ -73,7 +73,7 @@ func (h *hurtable) within(took time.Duration, what string) {
 // again reports whether a test with a frozen connection needs another round. Drivers end
 // a stream after 2 or 3 seconds without an answer. Without the cache's own bound every
 // round would take that long.
-func (h *hurtable) again(round, rounds int) bool {
+func (h *faultyFleet) again(round, rounds int) bool {
 	const tries = 5
 	if round < rounds || round < tries && h.best >= 2*bound {
 		return true
@@ -82,21 +82,21 @@ func (h *hurtable) again(round, rounds int) bool {
 	return false
 }
 
-func (h *hurtable) whole() {
+func (h *faultyFleet) waitForCaches() {
 	h.Helper()
 	for _, r := range []*replica{h.here, h.deaf, h.far} {
-		require.Eventually(h, func() bool { return r.vouched(h.T) }, patience, 5*time.Millisecond, "the cache was not used again")
+		require.Eventually(h, func() bool { return r.cacheUsable(h.T) }, patience, 5*time.Millisecond, "the cache was not used again")
 	}
 }
 
 // TestStreamLost checks that without the stream of changes a process does not answer from
 // its cache for longer than the bound.
 func TestStreamLost(t *testing.T) {
-	beside(t)
+	parallelUnlessTimed(t)
 	for _, on := range []system{onRedis, onPostgres} {
 		t.Run(on.name, func(t *testing.T) {
-			beside(t)
-			h := newHurtable(t, on)
+			parallelUnlessTimed(t)
+			h := newFaultyFleet(t, on)
 			rounds := 1
 			if soak() {
 				rounds = 50
@@ -110,48 +110,48 @@ func TestStreamLost(t *testing.T) {
 
 // droppedNotification drops the notification of one change. The connection stays open,
 // and later notifications arrive.
-func (h *hurtable) droppedNotification(rounds int) {
+func (h *faultyFleet) droppedNotification(rounds int) {
 	const tries = 10 // on a busy machine a stream may break and open again by itself
 	for tried := 0; h.stream.Dropped() < rounds; tried++ {
 		require.Less(h, tried, tries*rounds, "notifications were dropped in only %d rounds", h.stream.Dropped())
-		m, token := h.hot()
+		m, token := h.acceptedToken()
 		h.stream.DropNext(m.Key)
-		hammered := swing(h.deaf, m, token)
+		hammered := startHammer(h.deaf, m, token)
 		hammered.begun(h.T)
 		h.here.order(h.T, "disable", order{Key: m.Key})
 		ended := time.Now()
-		h.within(hammered.refused(h.T, http.StatusUnauthorized).Sub(ended), "the token was taken")
+		h.within(hammered.refused(h.T, http.StatusUnauthorized).Sub(ended), "the token was still accepted")
 		require.Equal(h, http.StatusUnauthorized, h.deaf.loginStatus(h.T, m))
-		h.whole()
+		h.waitForCaches()
 	}
 	h.Logf("%d rounds: refused at most %.0f ms after the disable returned", rounds, h.worst.Seconds()*1000)
 }
 
 // frozenStream freezes only the stream. The store still answers reads.
-func (h *hurtable) frozenStream(rounds int) {
+func (h *faultyFleet) frozenStream(rounds int) {
 	for round := 0; h.again(round, rounds); round++ {
-		m, token := h.hot()
+		m, token := h.acceptedToken()
 		h.stream.Freeze()
-		hammered := swing(h.deaf, m, token)
+		hammered := startHammer(h.deaf, m, token)
 		hammered.begun(h.T)
 		h.here.order(h.T, "disable", order{Key: m.Key})
 		ended := time.Now()
-		h.within(hammered.refused(h.T, http.StatusUnauthorized).Sub(ended), "the token was taken")
-		require.False(h, h.deaf.vouched(h.T), "the cache is used without a stream")
+		h.within(hammered.refused(h.T, http.StatusUnauthorized).Sub(ended), "the token was still accepted")
+		require.False(h, h.deaf.cacheUsable(h.T), "the cache is used without a stream")
 		require.Equal(h, http.StatusUnauthorized, h.deaf.loginStatus(h.T, m))
 		other := h.here.create(h.T, "team-a")
 		require.Equal(h, http.StatusOK, h.deaf.call(h.T, other, h.deaf.login(h.T, other)), "the call is answered from the store")
 		h.stream.Thaw()
-		h.whole()
+		h.waitForCaches()
 	}
 	h.Logf("%d rounds: refused at most %.0f ms after the disable returned", rounds, h.worst.Seconds()*1000)
 }
 
 // frozenStore freezes all connections to the store.
-func (h *hurtable) frozenStore(rounds int) {
+func (h *faultyFleet) frozenStore(rounds int) {
 	for round := 0; h.again(round, rounds); round++ {
-		m, token := h.hot()
-		hammered := swing(h.far, m, token)
+		m, token := h.acceptedToken()
+		hammered := startHammer(h.far, m, token)
 		hammered.begun(h.T)
 		h.all.Freeze()
 		frozen := time.Now()
@@ -176,7 +176,7 @@ func (h *hurtable) frozenStore(rounds int) {
 			}
 			require.Equal(h, http.StatusServiceUnavailable, status)
 		}
-		h.whole()
+		h.waitForCaches()
 	}
 	h.Logf("%d rounds: the last accepted call began at most %.0f ms after the connections froze", rounds, h.worst.Seconds()*1000)
 }

@@ -69,7 +69,7 @@ func remind(file, at, stage string) error {
 	if err != nil {
 		return err
 	}
-	st.OnceIDs = tellingIDs{st.OnceIDs, pass}
+	st.OnceIDs = printingIDs{st.OnceIDs, pass}
 	cfg := config(now)
 	cfg.RemindBefore = []time.Duration{30 * 24 * time.Hour}
 	keys, err := apikey.New(st, cfg)
@@ -90,13 +90,13 @@ func remind(file, at, stage string) error {
 	return nil
 }
 
-// tellingIDs prints a line when an id is spent for a reminder.
-type tellingIDs struct {
+// printingIDs prints a line when an id is spent for a reminder.
+type printingIDs struct {
 	store.OnceIDs
 	spent func(string)
 }
 
-func (o tellingIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
+func (o printingIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	err := o.OnceIDs.Spend(ctx, id, now)
 	if err == nil && !strings.HasPrefix(id.ID, "scan") {
 		o.spent("claimed")

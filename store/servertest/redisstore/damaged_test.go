@@ -22,7 +22,7 @@ func TestDamagedRecords(t *testing.T) {
 	}
 	for _, try := range []struct {
 		name        string
-		what, field string // without a field, what is not a hash
+		what, field string // if field is empty, what is a Redis key that is not a hash
 		damage      func(record string) string
 		read        func(ctx context.Context, s store.Store) error
 	}{

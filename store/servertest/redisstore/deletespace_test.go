@@ -209,8 +209,8 @@ func (b big) hidden() {
 		require.ErrorIs(b, b.s.Keys.Update(ctx, k, store.Change{}), store.ErrNotFound, "update %s", id)
 		require.ErrorIs(b, b.s.Keys.Delete(ctx, doomed, id, 0, noon, store.Change{}), store.ErrNotFound, "delete %s", id)
 		require.ErrorIs(b, b.s.Upkeep.Rehash(ctx, id, "s1", k.Secrets[0].Digest, "better"), store.ErrNotFound, "rehash %s", id)
-		rests := store.Change{Preconditions: []store.Precondition{{Key: id, Version: 1}}}
-		require.ErrorIs(b, b.s.Keys.Create(ctx, newKey("team-a", "rests"), store.NoLimit, rests), store.ErrConflict, "rest on %s", id)
+		withPrecondition := store.Change{Preconditions: []store.Precondition{{Key: id, Version: 1}}}
+		require.ErrorIs(b, b.s.Keys.Create(ctx, newKey("team-a", "other"), store.NoLimit, withPrecondition), store.ErrConflict, "a precondition on %s", id)
 		require.NoError(b, b.s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Secret: "s1", At: noon}}))
 		require.ErrorIs(b, b.s.Keys.Create(ctx, newKey("team-a", id), store.NoLimit, store.Change{}), store.ErrExists, "%s stays taken", id)
 	}

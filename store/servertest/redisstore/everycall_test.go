@@ -138,7 +138,7 @@ var everyCall = []chore{
 		_, err := c.s.Keys.List(ctx, store.KeyQuery{Text: "no key is called so"})
 		return err
 	}},
-	{"touch", func(ctx context.Context, _ *testing.T, c *stock) error {
+	{"record uses", func(ctx context.Context, _ *testing.T, c *stock) error {
 		uses := make([]store.Use, c.inOne)
 		for n := range uses {
 			k := c.key(n)

@@ -102,7 +102,7 @@ func TestServersThatRefuseWrites(t *testing.T) {
 				}
 				listen(t, s).next(t)
 			} else {
-				refused("the stream", w.silent(t))
+				refused("the stream", w.untilEnd(t))
 				heard := func() { require.True(t, try.answers, "a new stream must not begin") }
 				refused("another stream", s.Watch.Watch(ctx, heard, func(store.Notification) { heard() }))
 			}

@@ -84,8 +84,8 @@ func (w *watcher) end(t *testing.T) error {
 	return nil
 }
 
-// silent reads notifications until the stream ends, and returns its error.
-func (w *watcher) silent(t *testing.T) error {
+// untilEnd reads notifications until the stream ends, and returns its error.
+func (w *watcher) untilEnd(t *testing.T) error {
 	t.Helper()
 	for {
 		select {
@@ -154,7 +154,7 @@ func TestWatchLosesNothing(t *testing.T) {
 		w := listen(t, through)
 		w.next(t)
 		proxy.Freeze()
-		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
+		require.ErrorIs(t, w.untilEnd(t), store.ErrUnavailable)
 	})
 	t.Run("B07 a half-open connection of a client without timeouts ends", func(t *testing.T) {
 		t.Parallel()
@@ -168,7 +168,7 @@ func TestWatchLosesNothing(t *testing.T) {
 		w := listen(t, newDriver(t, patient, cfg).Store())
 		w.next(t)
 		proxy.Freeze()
-		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
+		require.ErrorIs(t, w.untilEnd(t), store.ErrUnavailable)
 	})
 	t.Run("B07 a broken connection ends the stream", func(t *testing.T) {
 		t.Parallel()

@@ -79,7 +79,7 @@ func TestCost(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			s := r.start(t, nil).open(t)
 			require.NoError(t, fill(t.Context(), s.store, 0, some))
-			best, err := duel(turns(), bare(t, r.name, s), func(n int) error {
+			best, err := compare(turns(), bare(t, r.name, s), func(n int) error {
 				_, err := s.store.Keys.Lookup(context.Background(), idOf(n%some))
 				return err
 			})
@@ -112,7 +112,7 @@ func TestCached(t *testing.T) {
 			there := newLogins(t, memory, memory, some)
 			here := newLogins(t, c.Store(), below, some)
 			require.Eventually(t, c.Usable, time.Minute, time.Millisecond)
-			best, err := duel(turns(), there.once, here.once)
+			best, err := compare(turns(), there.once, here.once)
 			require.NoError(t, err)
 			floor, cached := best[0], best[1]
 			wall, cpu := float64(cached.wall)/float64(floor.wall), float64(cached.cpu)/float64(max(1, floor.cpu))

@@ -53,9 +53,9 @@ func newLogins(t *testing.T, st, keep store.Store, keys int) *logins {
 		return srv
 	}
 	l := &logins{handler: serve(st).Token(), header: make(http.Header), reply: make([]byte, 0, 4096)}
-	maker := serve(keep).APIKeys()
+	creator := serve(keep).APIKeys()
 	for i := range keys {
-		key, secret, err := maker.Create(context.Background(), apikey.OrganizationAdmin("person-1"), apikey.Spec{
+		key, secret, err := creator.Create(context.Background(), apikey.OrganizationAdmin("person-1"), apikey.Spec{
 			Workspace: fmt.Sprint("login-", i%10), Name: fmt.Sprintf("deployment-%09d", i), Permissions: permissions,
 		})
 		require.NoError(t, err)

@@ -110,8 +110,8 @@ func (s *side) purge() error {
 // turn of a side.
 type spent struct{ wall, cpu time.Duration }
 
-// duel runs all sides in turns.
-func duel(turns int, sides ...func(n int) error) ([]spent, error) {
+// compare runs all sides in turns.
+func compare(turns int, sides ...func(n int) error) ([]spent, error) {
 	const turn = 60 * time.Millisecond
 	best := make([]spent, len(sides))
 	for i := range best {

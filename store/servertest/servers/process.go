@@ -90,10 +90,10 @@ func (p *Process) Pause() error {
 		return errors.New("pause: the server is not running")
 	}
 	// The parent comes first, so that it cannot start another child.
-	err := hold(p.pid)
+	err := sendStop(p.pid)
 	p.paused = []int{p.pid}
 	for _, child := range children(p.pid) {
-		if hold(child) == nil {
+		if sendStop(child) == nil {
 			p.paused = append(p.paused, child)
 		}
 	}
@@ -218,7 +218,7 @@ func (p *Process) resume() error {
 	var err error
 	for i, pid := range p.paused {
 		// A child may have ended before it was stopped; the parent has not.
-		if failed := proceed(pid); i == 0 {
+		if failed := sendContinue(pid); i == 0 {
 			err = failed
 		}
 	}

@@ -224,7 +224,7 @@ func (p *Proxy) serve(l *line) {
 		defer p.mu.Unlock()
 		delete(p.open, l)
 	}()
-	if !p.flows(l) {
+	if !p.waitUntilThawed(l) {
 		return
 	}
 	p.mu.Lock()
@@ -239,8 +239,8 @@ func (p *Proxy) serve(l *line) {
 	l.carried = true
 	p.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { p.carry(l, l.client, server, false) })
-	both.Go(func() { p.carry(l, server, l.client, true) })
+	both.Go(func() { p.forward(l, l.client, server, false) })
+	both.Go(func() { p.forward(l, server, l.client, true) })
 	<-l.done
 	_ = server.Close()
 	both.Wait()
@@ -252,8 +252,8 @@ type piece struct {
 	due  time.Time
 }
 
-// carry forwards one direction until either end closes.
-func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
+// forward forwards one direction until either end closes.
+func (p *Proxy) forward(l *line, from, to net.Conn, answers bool) {
 	pieces := make(chan piece, 256)
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -263,7 +263,7 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 				return
 			}
 		}
-		p.flows(l) // see hangUp
+		p.waitUntilThawed(l) // see hangUp
 	})
 	defer writer.Wait()
 	defer close(pieces)
@@ -318,12 +318,12 @@ func (p *Proxy) pass(l *line, to net.Conn, next piece, answers bool) bool {
 	case <-l.done:
 		return false
 	}
-	if !p.flows(l) {
+	if !p.waitUntilThawed(l) {
 		return false
 	}
 	data, cut := next.data, false
 	if answers {
-		data, cut = p.spoil(data)
+		data, cut = p.applyFaults(data)
 	}
 	if len(data) > 0 {
 		if _, err := to.Write(data); err != nil {
@@ -336,8 +336,8 @@ func (p *Proxy) pass(l *line, to net.Conn, next piece, answers bool) bool {
 	return !cut
 }
 
-// spoil applies CutAfter and DropNext to an answer.
-func (p *Proxy) spoil(data []byte) (rest []byte, cut bool) {
+// applyFaults applies CutAfter and DropNext to an answer.
+func (p *Proxy) applyFaults(data []byte) (rest []byte, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.drop != "" && bytes.Contains(data, []byte(p.drop)) {
@@ -356,8 +356,8 @@ func (p *Proxy) spoil(data []byte) (rest []byte, cut bool) {
 	return data[:p.left], true
 }
 
-// flows waits while the proxy is frozen, and reports whether the line is still open.
-func (p *Proxy) flows(l *line) bool {
+// waitUntilThawed waits while the proxy is frozen, and reports whether the line is still open.
+func (p *Proxy) waitUntilThawed(l *line) bool {
 	p.mu.Lock()
 	thawed := p.thawed
 	if l.abandoned {

@@ -12,8 +12,8 @@ func attributes(*account) *syscall.SysProcAttr { return nil }
 func children(int) []int                       { return nil }
 func alive(int) bool                           { return false }
 func terminate(pid int, _ bool) error          { return kill(pid) }
-func hold(int) error                           { return errors.ErrUnsupported }
-func proceed(int) error                        { return errors.ErrUnsupported }
+func sendStop(int) error                       { return errors.ErrUnsupported }
+func sendContinue(int) error                   { return errors.ErrUnsupported }
 
 func kill(pid int) error {
 	p, err := os.FindProcess(pid)

@@ -4,9 +4,9 @@ package servers
 
 import "syscall"
 
-func kill(pid int) error    { return syscall.Kill(pid, syscall.SIGKILL) }
-func hold(pid int) error    { return syscall.Kill(pid, syscall.SIGSTOP) }
-func proceed(pid int) error { return syscall.Kill(pid, syscall.SIGCONT) }
+func kill(pid int) error         { return syscall.Kill(pid, syscall.SIGKILL) }
+func sendStop(pid int) error     { return syscall.Kill(pid, syscall.SIGSTOP) }
+func sendContinue(pid int) error { return syscall.Kill(pid, syscall.SIGCONT) }
 
 func terminate(pid int, fast bool) error {
 	if fast {

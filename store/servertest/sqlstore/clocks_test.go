@@ -196,11 +196,11 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// sweepEvery and keptNotifications are constants of sqlstore: every sweepEvery-th call removes
-// expired rows, and keptNotifications notifications are kept.
+// sweepEvery and maxNotifications are constants of sqlstore: every sweepEvery-th call removes
+// expired rows, and maxNotifications notifications are kept.
 const (
-	sweepEvery        = 256
-	keptNotifications = 4096
+	sweepEvery       = 256
+	maxNotifications = 4096
 )
 
 // B29: a revocation outlives its token by the clock of the replica that issued and

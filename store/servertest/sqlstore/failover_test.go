@@ -127,7 +127,7 @@ func TestFailover(t *testing.T) {
 			}
 			for what, call := range calls {
 				proxy.Retarget(p.standby)
-				leave(t, db)
+				closeIdle(t, db)
 				hold(t, db, 5)
 				err := call()
 				require.ErrorIs(t, err, store.ErrUnavailable, what)
@@ -151,7 +151,7 @@ func TestFailover(t *testing.T) {
 			}
 			// After a promotion of the same server the connections stay.
 			proxy.Retarget(p.standby)
-			leave(t, db)
+			closeIdle(t, db)
 			require.ErrorContains(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-1", Day: noon, Logins: 1}}), "read-only")
 			p.promote(t)
 			require.Eventually(t, func() bool { return look() == nil }, patience, 10*time.Millisecond)
@@ -176,8 +176,8 @@ func instance(t *testing.T, s store.Store) store.InstanceSettings {
 	return i
 }
 
-// leave closes idle connections.
-func leave(t *testing.T, db *sql.DB) {
+// closeIdle closes idle connections.
+func closeIdle(t *testing.T, db *sql.DB) {
 	t.Helper()
 	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, patience, time.Millisecond)
 	db.SetMaxIdleConns(0)

@@ -268,7 +268,7 @@ func TestTextsThatDoNotFit(t *testing.T) {
 			"workspace": func(k *store.Key) { k.Workspace = long },
 			"name":      func(k *store.Key) { k.Name = long },
 			"expiry":    func(k *store.Key) { k.NotAfterText = long },
-			"maker":     func(k *store.Key) { k.CreatedBy.ID = long },
+			"creator":   func(k *store.Key) { k.CreatedBy.ID = long },
 		} {
 			k := key("team-a", "key-1")
 			change(&k)
@@ -278,12 +278,12 @@ func TestTextsThatDoNotFit(t *testing.T) {
 			}
 		}
 		for name, err := range map[string]error{
-			"event":     s.Events.Append(ctx, store.Event{ID: long}),
-			"change":    s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Events: []store.Event{{ID: "e", Workspace: long}}}),
-			"settings":  s.Settings.SetWorkspace(ctx, store.Workspace{ID: long}, store.Change{}),
-			"deletion":  s.Settings.DeleteWorkspace(ctx, long, noon, store.Change{}),
-			"usage":     s.Usage.Add(ctx, []store.Count{{Key: long, Logins: 1}}),
-			"back step": second(s.Limiter.Advance(ctx, "id", noon, -1, time.Second)),
+			"event":         s.Events.Append(ctx, store.Event{ID: long}),
+			"change":        s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Events: []store.Event{{ID: "e", Workspace: long}}}),
+			"settings":      s.Settings.SetWorkspace(ctx, store.Workspace{ID: long}, store.Change{}),
+			"deletion":      s.Settings.DeleteWorkspace(ctx, long, noon, store.Change{}),
+			"usage":         s.Usage.Add(ctx, []store.Count{{Key: long, Logins: 1}}),
+			"negative step": thirdResult(s.Limiter.Advance(ctx, "id", noon, -1, time.Second)),
 		} {
 			require.Error(t, err, name)
 			require.NotErrorIs(t, err, store.ErrUnavailable, name)
@@ -292,7 +292,8 @@ func TestTextsThatDoNotFit(t *testing.T) {
 	})
 }
 
-func second(_ time.Duration, _ bool, err error) error { return err }
+// thirdResult returns the error of a call with three results.
+func thirdResult(_ time.Duration, _ bool, err error) error { return err }
 
 // lateDriver opens SQLite connections on which BEGIN succeeds once but returns an error,
 // as if the context had ended at the same moment.

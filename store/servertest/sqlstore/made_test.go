@@ -48,11 +48,11 @@ func TestPlansForKeysOfACreator(t *testing.T) {
 			for _, q := range []store.KeyQuery{
 				{CreatorID: "p7"}, {CreatorID: "p0"}, {CreatorID: "p0", Descending: true}, {CreatorID: "p0", After: &store.KeyCursor{ID: "p4"}}, {CreatorID: "p7", Sort: store.ByName},
 			} {
-				p.noted()
+				p.recorded()
 				page, err := s.Keys.List(ctx, q)
 				require.NoError(t, err)
 				require.NotEmpty(t, page.Keys)
-				list, found := find(p.noted(), func(text string) bool { return strings.Contains(text, "latchkey_makers m") })
+				list, found := find(p.recorded(), func(text string) bool { return strings.Contains(text, "latchkey_makers m") })
 				require.True(t, found)
 				plan := planOf(t, db, e, list)
 				// The instance's settings are a table of one row, so it may be scanned.
@@ -67,11 +67,11 @@ func TestPlansForKeysOfACreator(t *testing.T) {
 			for _, q := range []store.KeyQuery{
 				{}, {Descending: true}, {Sort: store.ByName}, {Workspace: "p7"}, {Workspace: "p7", Sort: store.ByName, Descending: true},
 			} {
-				p.noted()
+				p.recorded()
 				page, err := s.Keys.List(ctx, q)
 				require.NoError(t, err)
 				require.NotEmpty(t, page.Keys)
-				list, found := find(p.noted(), func(text string) bool { return strings.Contains(text, "latchkey_keys k") })
+				list, found := find(p.recorded(), func(text string) bool { return strings.Contains(text, "latchkey_keys k") })
 				require.True(t, found)
 				plan := planOf(t, db, e, list)
 				require.NotContains(t, plan, "SCAN w", plan)

@@ -49,7 +49,7 @@ func TestMigrate(t *testing.T) {
 		})
 	})
 
-	t.Run("a second migration changes nothing", func(t *testing.T) {
+	t.Run("a thirdResult migration changes nothing", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			db := e.connect(t)
 			d := e.tables(t, db, sqlstore.Config{})

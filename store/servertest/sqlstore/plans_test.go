@@ -48,9 +48,9 @@ func TestPlans(t *testing.T) {
 	keyID := "key-" + "c4ca4238a0b923820dcc509a6f75849b" // of n = 1
 	for _, op := range operations(t, st, keyID) {
 		t.Run(op.name, func(t *testing.T) {
-			p.noted()
+			p.recorded()
 			op.do(t)
-			seen := p.noted()
+			seen := p.recorded()
 			_, found := find(seen, regexp.MustCompile(op.wants).MatchString)
 			require.True(t, found, "no statement of %v matches %s", seen, op.wants)
 			for _, s := range seen {
@@ -123,7 +123,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "owner", ID: "person-2"}
 			ends(st.Keys.Update(ctx, changed, c))(t)
 			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3", "person-3"
-			ends(st.Keys.Update(ctx, changed, event("changed to another maker")))(t)
+			ends(st.Keys.Update(ctx, changed, event("changed to another creator")))(t)
 		}},
 		{name: "deletion", wants: `DELETE FROM latchkey_keys WHERE id`, do: func(t *testing.T) {
 			ends(st.Keys.Delete(ctx, "team-1", "made", 0, noon, event("deleted")))(t)
@@ -205,11 +205,11 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			}
 		}
 	}
-	for _, maker := range []string{"person-1", "person-7"} { // of 50 keys, and of 50,000
-		keys("made by "+maker, false, store.KeyQuery{CreatorID: maker})
-		keys("made by "+maker+", behind a cursor", false, store.KeyQuery{CreatorID: maker, After: after})
-		keys("made by "+maker+", descending", false, store.KeyQuery{CreatorID: maker, Descending: true})
-		keys("made by "+maker+" in a workspace", false, store.KeyQuery{CreatorID: maker, Workspace: "team-1"})
+	for _, creator := range []string{"person-1", "person-7"} { // of 50 keys, and of 50,000
+		keys("made by "+creator, false, store.KeyQuery{CreatorID: creator})
+		keys("made by "+creator+", behind a cursor", false, store.KeyQuery{CreatorID: creator, After: after})
+		keys("made by "+creator+", descending", false, store.KeyQuery{CreatorID: creator, Descending: true})
+		keys("made by "+creator+" in a workspace", false, store.KeyQuery{CreatorID: creator, Workspace: "team-1"})
 	}
 	keys("made by person-1, by name", false, store.KeyQuery{CreatorID: "person-1", Sort: store.ByName})
 	keys("with a creator", false, store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}})

@@ -15,15 +15,15 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// outrun is a change that ends creations. Creators read the changed record before each
-// creation, and name it as a precondition.
-type outrun struct {
+// stopper is a change after which no key may be created. Creators read the changed
+// record before each creation, and name it as a precondition.
+type stopper struct {
 	name string
 	read func(s store.Store) (p store.Precondition, allowed bool, err error)
 	end  func(s store.Store) error
 }
 
-var outruns = []outrun{
+var stoppers = []stopper{
 	{
 		name: "the acting key is disabled",
 		read: func(s store.Store) (store.Precondition, bool, error) {
@@ -89,13 +89,13 @@ func TestPreconditionsHoldAtTheWrite(t *testing.T) {
 		if soak() {
 			rounds = 60
 		}
-		for _, try := range outruns {
+		for _, try := range stoppers {
 			t.Run("B27 "+try.name, func(t *testing.T) {
 				conflicts, longest := 0, time.Duration(0)
 				for range rounds {
 					wipe(t, db)
 					require.NoError(t, stores[0].Keys.Create(context.Background(), key("team-a", "actor"), store.NoLimit, store.Change{}))
-					lost, took := raceOutrun(t, stores, try, func() int {
+					lost, took := raceStopper(t, stores, try, func() int {
 						return count(t, db, "SELECT COUNT(*) FROM latchkey_keys WHERE id <> "+literal(e, "actor"))
 					})
 					conflicts, longest = conflicts+lost, max(longest, took)
@@ -106,14 +106,14 @@ func TestPreconditionsHoldAtTheWrite(t *testing.T) {
 	})
 }
 
-func raceOutrun(t *testing.T, stores []store.Store, o outrun, keys func() int) (conflicts int, took time.Duration) {
+func raceStopper(t *testing.T, stores []store.Store, o stopper, keys func() int) (conflicts int, took time.Duration) {
 	t.Helper()
 	const creators = 12
 	var made, lost atomic.Int64
 	errs := make([]error, creators)
 	var all sync.WaitGroup
 	for i := range creators {
-		all.Go(func() { errs[i] = createUntilEnded(stores[i%3], o, i, &made, &lost) })
+		all.Go(func() { errs[i] = createUntilStopped(stores[i%3], o, i, &made, &lost) })
 	}
 	require.Eventually(t, func() bool { return made.Load() > 30 }, patience, time.Millisecond)
 	begun := time.Now()
@@ -126,7 +126,7 @@ func raceOutrun(t *testing.T, stores []store.Store, o outrun, keys func() int) (
 	return int(lost.Load()), took
 }
 
-func createUntilEnded(s store.Store, o outrun, creator int, made, lost *atomic.Int64) error {
+func createUntilStopped(s store.Store, o stopper, creator int, made, lost *atomic.Int64) error {
 	for n := 0; ; n++ {
 		p, allowed, err := o.read(s)
 		if err != nil || !allowed {

@@ -153,17 +153,17 @@ func TestSessionSettings(t *testing.T) {
 	}
 }
 
-// unlike opens connections of which later ones have other settings than the first.
-type unlike struct {
+// changingSettings opens connections of which later ones have other settings than the first.
+type changingSettings struct {
 	below     driver.Driver
 	source    string
 	statement string
 	on        atomic.Bool
 }
 
-func (u *unlike) Driver() driver.Driver { return u.below }
+func (u *changingSettings) Driver() driver.Driver { return u.below }
 
-func (u *unlike) Connect(ctx context.Context) (driver.Conn, error) {
+func (u *changingSettings) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := u.below.Open(u.source)
 	if err == nil && u.on.Load() {
 		_, err = c.(driver.ExecerContext).ExecContext(ctx, u.statement, nil)
@@ -187,14 +187,14 @@ func TestEachConnectionIsChecked(t *testing.T) {
 		t.Run(try.engine.name+", "+try.statement, func(t *testing.T) {
 			name, source := try.engine.space(t)
 			plain := dial(t, name, source)
-			u := &unlike{below: plain.Driver(), source: source, statement: try.statement}
+			u := &changingSettings{below: plain.Driver(), source: source, statement: try.statement}
 			db := sql.OpenDB(u)
 			defer db.Close()
 			s := try.engine.tables(t, db, sqlstore.Config{}).Store()
 			create := func(id string) error { return s.Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{}) }
 			require.NoError(t, create("key-1"))
 			require.NoError(t, create("key-2"), "a connection is checked only once")
-			leave(t, db)
+			closeIdle(t, db)
 			u.on.Store(true)
 			err := create("key-3")
 			require.ErrorIs(t, err, store.ErrUnavailable)
@@ -228,7 +228,7 @@ func TestEachConnectionIsChecked(t *testing.T) {
 				require.NotContains(t, err.Error(), "column", "no text of a query")
 			}
 			u.on.Store(false)
-			leave(t, db)
+			closeIdle(t, db)
 			require.NoError(t, create("key-4"))
 		})
 	}
@@ -255,8 +255,8 @@ func TestBeginOfPostgreSQL(t *testing.T) {
 	name, source := e.space(t)
 	db, p := tapped(t, name, source)
 	s := e.tables(t, db, sqlstore.Config{}).Store()
-	p.noted()
+	p.recorded()
 	require.NoError(t, s.Keys.Create(context.Background(), key("team-a", "key-1"), store.NoLimit, store.Change{}))
-	begin, _ := find(p.noted(), func(text string) bool { return strings.HasPrefix(text, "BEGIN") })
+	begin, _ := find(p.recorded(), func(text string) bool { return strings.HasPrefix(text, "BEGIN") })
 	require.Equal(t, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 2000", begin.text)
 }

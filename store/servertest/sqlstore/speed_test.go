@@ -23,7 +23,7 @@ func BenchmarkLookup(b *testing.B) {
 			require.NoError(b, s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
 			_, err := s.Keys.Lookup(ctx, "key-1")
 			require.NoError(b, err)
-			lookup, found := find(p.noted(), func(text string) bool { return strings.Contains(text, "LEFT JOIN latchkey_keys k") })
+			lookup, found := find(p.recorded(), func(text string) bool { return strings.Contains(text, "LEFT JOIN latchkey_keys k") })
 			require.True(b, found)
 			stmt, err := db.PrepareContext(ctx, lookup.text)
 			require.NoError(b, err)

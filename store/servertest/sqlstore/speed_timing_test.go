@@ -33,7 +33,7 @@ func TestTimingOneRoundTrip(t *testing.T) {
 					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1"})
 					return err
 				},
-				"attempt": func() error { return second(s.Limiter.Advance(ctx, "id", noon, time.Second, time.Hour)) },
+				"attempt": func() error { return thirdResult(s.Limiter.Advance(ctx, "id", noon, time.Second, time.Hour)) },
 			} {
 				require.NoError(t, call()) // prepares the connection's statements
 				fastest := time.Hour

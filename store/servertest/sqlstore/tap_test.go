@@ -38,8 +38,8 @@ func tapped(t testing.TB, name, source string) (*sql.DB, *tap) {
 	return db, p
 }
 
-// noted returns the statements recorded since the last call.
-func (p *tap) noted() []statement {
+// recorded returns the statements recorded since the last call.
+func (p *tap) recorded() []statement {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.statements
@@ -47,7 +47,7 @@ func (p *tap) noted() []statement {
 	return all
 }
 
-func (p *tap) note(text string, args []driver.NamedValue) {
+func (p *tap) record(text string, args []driver.NamedValue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := statement{text: text}
@@ -95,7 +95,7 @@ func (c tapConn) ExecContext(ctx context.Context, query string, args []driver.Na
 	}
 	done, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 	if !errors.Is(err, driver.ErrSkip) {
-		c.p.note(query, args)
+		c.p.record(query, args)
 	}
 	return done, err
 }
@@ -103,13 +103,13 @@ func (c tapConn) ExecContext(ctx context.Context, query string, args []driver.Na
 func (c tapConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	if !errors.Is(err, driver.ErrSkip) {
-		c.p.note(query, args)
+		c.p.record(query, args)
 	}
 	return rows, err
 }
 
 func (c tapConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	c.p.note(query, nil)
+	c.p.record(query, nil)
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
 

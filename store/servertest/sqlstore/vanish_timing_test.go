@@ -32,10 +32,10 @@ type vanishing struct {
 
 var vanishings = []vanishing{
 	{"create", func(ctx context.Context, s store.Store, n int, settings int64) error {
-		return s.Keys.Create(ctx, key("team-a", fmt.Sprint("frozen-", n)), 10_000, restingChange(n, settings))
+		return s.Keys.Create(ctx, key("team-a", fmt.Sprint("frozen-", n)), 10_000, fullChange(n, settings))
 	}},
 	{"delete", func(ctx context.Context, s store.Store, n int, settings int64) error {
-		return s.Keys.Delete(ctx, "team-a", fmt.Sprint("victim-", n), 0, noon, restingChange(n, settings))
+		return s.Keys.Delete(ctx, "team-a", fmt.Sprint("victim-", n), 0, noon, fullChange(n, settings))
 	}},
 	{"settings", func(ctx context.Context, s store.Store, n int, settings int64) error {
 		c := event(fmt.Sprint("frozen event ", n))
@@ -44,8 +44,8 @@ var vanishings = []vanishing{
 	}},
 }
 
-// restingChange returns a change with an event, a one-time id and preconditions.
-func restingChange(n int, settings int64) store.Change {
+// fullChange returns a change with an event, a one-time id and preconditions.
+func fullChange(n int, settings int64) store.Change {
 	c := event(fmt.Sprint("frozen event ", n))
 	c.Once = &store.OnceID{ID: fmt.Sprint("frozen ", n), Expires: noon.Add(time.Hour)}
 	c.Preconditions = []store.Precondition{{Version: settings}, {Workspace: "team-a"}, {Key: "actor", Version: 1}}

@@ -143,13 +143,13 @@ func TestWatchReportsLoss(t *testing.T) {
 		t.Run("old notifications are removed, the latest are kept", func(t *testing.T) {
 			wipe(t, db)
 			raise(t, s, 20)
-			_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_feed SET seq = ", keptNotifications))
+			_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_feed SET seq = ", maxNotifications))
 			require.NoError(t, err)
 			for range sweepEvery {
 				raise(t, s, 1)
 			}
 			require.Equal(t, sweepEvery, count(t, db, "SELECT COUNT(*) FROM latchkey_notices"))
-			require.Equal(t, keptNotifications+1, count(t, db, "SELECT MIN(seq) FROM latchkey_notices"))
+			require.Equal(t, maxNotifications+1, count(t, db, "SELECT MIN(seq) FROM latchkey_notices"))
 		})
 	})
 }

@@ -28,7 +28,7 @@ func main() {
 	defer servers.Close()
 	if find(ctx) {
 		fmt.Println("ready")
-		outlive(ctx, *script)
+		waitForEnd(ctx, *script)
 	}
 }
 
@@ -63,8 +63,8 @@ func find(ctx context.Context) bool {
 	return complete
 }
 
-// outlive returns when ctx ends or the script has ended.
-func outlive(ctx context.Context, script int) {
+// waitForEnd returns when ctx ends or the script has ended.
+func waitForEnd(ctx context.Context, script int) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
