@@ -150,7 +150,7 @@ func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) err
 	for inArray := false; ; {
 		limited.N = MaxValue + 1 // for the next value
 		more, first := decoder.More(), [1]byte{}
-		_, _ = decoder.Buffered().Read(first[:]) // the value's first byte
+		_, _ = decoder.Buffered().Read(first[:]) //nolint:errcheck // the value's first byte, or none at the end
 		var value json.RawMessage
 		var err error
 		begins, ends := !inArray && first[0] == '[', inArray && !more
