@@ -38,8 +38,10 @@
 //	reminders_off    boolean
 //	remind_before    array of nanoseconds
 //
-//	format*, kind*   1, "workspace"
-//	id*, suspended, rules
+//	format*, kind*   1, "settings"
+//	workspace*       its id
+//	rules            as above
+//	suspended        boolean
 //	deleted          boolean: the id cannot be used again
 //
 // An event of the audit log:
@@ -82,10 +84,11 @@ func Export(ctx context.Context, keys *apikey.Service, actor apikey.Actor, w io.
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	e := exporter{ctx, keys, actor, lines, map[string]bool{}}
-	if err := e.keysAndSettings(); err != nil {
-		return fmt.Errorf("backup: export: %w", err)
+	err := e.keysAndSettings()
+	if err == nil {
+		err = e.events()
 	}
-	if err := e.events(); err != nil {
+	if err != nil {
 		return fmt.Errorf("backup: export: %w", err)
 	}
 	if err := out.Flush(); err != nil {
@@ -126,13 +129,15 @@ func (e *exporter) settings(workspace string) error {
 		if err != nil || w.Version == 0 {
 			return err
 		}
-		return e.lines.Encode(workspaceLine{format, kindWorkspace, w.ID, w.Suspended, w.Deleted, rulesLine(w.Rules)})
+		return e.lines.Encode(settingsLine{Format: format, Kind: kindSettings, Workspace: w.ID, Suspended: w.Suspended, Deleted: w.Deleted, Rules: rulesLine(w.Rules)})
 	}
 	s, err := e.keys.Settings(e.ctx, e.actor)
 	if err != nil || s.Version == 0 {
 		return err
 	}
-	return e.lines.Encode(settingsLine{format, kindSettings, s.KeysOff, rulesLine(s.Rules), s.Reminders.Off, s.Reminders.Before})
+	return e.lines.Encode(settingsLine{
+		Format: format, Kind: kindSettings, KeysOff: s.KeysOff, Rules: rulesLine(s.Rules), RemindersOff: s.Reminders.Off, RemindBefore: s.Reminders.Before,
+	})
 }
 
 func (e *exporter) events() error {

@@ -54,27 +54,21 @@ type actorLine struct {
 
 // The kinds of lines that are no keys.
 const (
-	kindSettings  = "settings"
-	kindWorkspace = "workspace"
-	kindEvent     = "event"
+	kindSettings = "settings"
+	kindEvent    = "event"
 )
 
+// settingsLine is a workspace's or, without Workspace, the instance's.
 type settingsLine struct {
 	Format       int             `json:"format"`
 	Kind         string          `json:"kind"`
+	Workspace    string          `json:"workspace,omitempty"`
+	Suspended    bool            `json:"suspended,omitempty"`
+	Deleted      bool            `json:"deleted,omitempty"`
 	KeysOff      bool            `json:"keys_off,omitempty"`
 	Rules        rulesLine       `json:"rules,omitzero"`
 	RemindersOff bool            `json:"reminders_off,omitempty"`
 	RemindBefore []time.Duration `json:"remind_before,omitempty"`
-}
-
-type workspaceLine struct {
-	Format    int       `json:"format"`
-	Kind      string    `json:"kind"`
-	ID        string    `json:"id"`
-	Suspended bool      `json:"suspended,omitempty"`
-	Deleted   bool      `json:"deleted,omitempty"`
-	Rules     rulesLine `json:"rules,omitzero"`
 }
 
 type rulesLine struct {

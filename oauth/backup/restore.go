@@ -100,9 +100,11 @@ func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, r io
 		case kind == kindEvent:
 			counts = &done.Events
 			id, err = restoreEvent(ctx, keys, actor, text)
-		default:
+		case kind == kindSettings:
 			counts = &done.Settings
-			id, err = restoreSettings(ctx, keys, actor, kind, text)
+			id, err = restoreSettings(ctx, keys, actor, text)
+		default:
+			err = malformed("Its kind is unknown.")
 		}
 		switch {
 		case err == nil:
@@ -176,43 +178,33 @@ func restoreEvent(ctx context.Context, keys *apikey.Service, actor apikey.Actor,
 }
 
 // restoreSettings saves settings if none were ever saved: the version is 0.
-func restoreSettings(ctx context.Context, keys *apikey.Service, actor apikey.Actor, kind string, text []byte) (id string, err error) {
-	var w workspaceLine
-	switch kind {
-	case kindSettings:
-		var line settingsLine
-		if err = decodeOther(text, &line, &line.Format); err == nil {
-			_, err = keys.SaveSettings(ctx, actor, store.InstanceSettings{
-				Instance:  store.Instance{KeysOff: line.KeysOff, Rules: store.Rules(line.Rules)},
-				Reminders: store.Reminders{Off: line.RemindersOff, Before: line.RemindBefore},
-			})
-		}
-	case kindWorkspace:
-		if err = decodeOther(text, &w, &w.Format); err == nil {
-			err = restoreWorkspace(ctx, keys, actor, w)
-		}
-	default:
-		err = malformed("Its kind is unknown.")
+func restoreSettings(ctx context.Context, keys *apikey.Service, actor apikey.Actor, text []byte) (id string, err error) {
+	var line settingsLine
+	if err := decodeOther(text, &line, &line.Format); err != nil {
+		return "", err
 	}
-	if errors.Is(err, store.ErrConflict) {
-		err = fmt.Errorf("settings: %w", store.ErrExists)
+	ofWorkspace, ofInstance := line.Suspended || line.Deleted, line.KeysOff || line.RemindersOff || line.RemindBefore != nil
+	if line.Workspace == "" && ofWorkspace || line.Workspace != "" && ofInstance {
+		return "", malformed("It mixes settings of the instance with those of a workspace.")
 	}
-	return known(w.ID, err), err
-}
-
-func restoreWorkspace(ctx context.Context, keys *apikey.Service, actor apikey.Actor, line workspaceLine) error {
-	saved, err := keys.SaveWorkspace(ctx, actor, store.Workspace{ID: line.ID, Rules: store.Rules(line.Rules)})
+	wanted, rules := store.Workspace{ID: line.Workspace}, store.Rules(line.Rules)
+	if wanted.Rules = rules; line.Workspace != "" {
+		wanted, err = keys.SaveWorkspace(ctx, actor, wanted)
+	} else {
+		_, err = keys.SaveSettings(ctx, actor, store.InstanceSettings{
+			Instance:  store.Instance{KeysOff: line.KeysOff, Rules: rules},
+			Reminders: store.Reminders{Off: line.RemindersOff, Before: line.RemindBefore},
+		})
+	}
 	switch {
-	case err != nil:
-		return err
-	case line.Deleted && saved.Keys > 0:
-		return fmt.Errorf("keys of the workspace: %w", store.ErrExists)
-	case line.Deleted:
-		return keys.DeleteWorkspace(ctx, actor, line.ID)
-	case line.Suspended:
-		return keys.SetSuspended(ctx, actor, line.ID, true)
+	case errors.Is(err, store.ErrConflict), err == nil && line.Deleted && wanted.Keys > 0:
+		err = fmt.Errorf("settings or keys: %w", store.ErrExists)
+	case err == nil && line.Deleted:
+		err = keys.DeleteWorkspace(ctx, actor, line.Workspace)
+	case err == nil && line.Suspended:
+		err = keys.SetSuspended(ctx, actor, line.Workspace, true)
 	}
-	return nil
+	return known(line.Workspace, err), err
 }
 
 // known returns an id for the report, unless it is the id that was refused.

@@ -106,7 +106,7 @@ func TestRoundTripOfSettingsAndEvents(t *testing.T) {
 func TestRestoreSettingsRefuses(t *testing.T) {
 	const event = `{"format":1,"kind":"event","id":"e1","time":"2026-07-01T10:00:00Z","actor":{"kind":"owner","id":"olga"},"action":"key.create","workspace":"team-a","fields":["name"],"note":"n"}`
 	const settings = `{"format":1,"kind":"settings","rules":{"max_keys":3}}`
-	const workspace = `{"format":1,"kind":"workspace","id":"team-b","rules":{"max_keys":3}}`
+	const workspace = `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3}}`
 	for _, tc := range []struct{ name, line, says string }{
 		{"an event", event, ""},
 		{"settings", settings, ""},
@@ -126,7 +126,9 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		{"B15 a field with a zero byte", strings.Replace(event, `"name"`, `"na\u0000me"`, 1), "event: It may contain printable"},
 		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 256)+`"`, 1), "event: It may have at most 255"},
 		{"fewer keys than none", strings.Replace(settings, `3`, `-1`, 1), "max_keys: "},
-		{"a workspace without id", strings.Replace(workspace, `team-b`, ``, 1), "workspace: It may not be empty"},
+		{"the instance suspended", strings.Replace(settings, `"rules"`, `"suspended":true,"rules"`, 1), "It mixes settings"},
+		{"the instance deleted", strings.Replace(settings, `"rules"`, `"deleted":true,"rules"`, 1), "It mixes settings"},
+		{"keys off in a workspace", strings.Replace(workspace, `"rules"`, `"keys_off":true,"rules"`, 1), "It mixes settings"},
 		{"B15 a workspace with a zero byte", strings.Replace(workspace, `team-b`, `te\u0000am`, 1), "workspace: It may contain printable"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -147,7 +149,7 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 	t.Run("a deleted workspace that has keys here", func(t *testing.T) {
 		r := newRig(t)
 		r.create(owner, "team-a", "project.list")
-		done, err := r.read(`{"format":1,"kind":"workspace","id":"team-a","deleted":true}`)
+		done, err := r.read(`{"format":1,"kind":"settings","workspace":"team-a","deleted":true}`)
 		require.NoError(t, err)
 		require.ErrorIs(t, done.Problems[0].Err, store.ErrExists)
 		require.Equal(t, "team-a", done.Problems[0].ID)

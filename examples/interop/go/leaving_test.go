@@ -98,7 +98,7 @@ func TestLeaving(t *testing.T) {
 			if tc.pepper != nil {
 				require.Equal(t, "no", says(t, line, append([]byte("x"), tc.pepper...), old.Reveal()), "another pepper")
 			}
-			require.Contains(t, out.String(), `"kind":"workspace","id":"team-ä"`)
+			require.Contains(t, out.String(), `"kind":"settings","workspace":"team-ä"`)
 		})
 	}
 }
