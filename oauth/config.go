@@ -101,7 +101,9 @@ type Config struct {
 	RotateEvery time.Duration
 	// SigningAlgorithm is the algorithm of the keys that the server makes: ES256
 	// (the default), EdDSA, RS256 or PS256. A change takes effect with the next
-	// key. It has no effect on Signers.
+	// key. It has no effect on Signers. Choose RS256 if a resource server's library
+	// supports only RSA, such as @hapi/jwt and Okta's verifiers; get-jwks does not
+	// support EdDSA.
 	SigningAlgorithm string
 	// Claims, unless nil, returns the host's own claims for a token. The login
 	// fails if it returns an error or the name of a claim that the server sets
@@ -117,7 +119,9 @@ type Config struct {
 	// localhost, for development on one machine.
 	InsecureLoopback bool
 	// OpenIDAlias also serves the metadata at /.well-known/openid-configuration,
-	// where some clients look for it.
+	// where OpenID Connect libraries look for it, with two members that they require:
+	// id_token_signing_alg_values_supported, which names every algorithm that a
+	// published key can have, and subject_types_supported. There are no ID tokens.
 	OpenIDAlias bool
 	// ClientAddr returns the client's address, for budgets and policies. Default:
 	// the address in RemoteAddr, with a port or without. Behind a proxy use
@@ -194,7 +198,7 @@ func (c Config) complete() (Config, paths, []error) {
 		add("Config.RotateEvery is %s; it must be from 1h to 8784h, which is 366 days", c.RotateEvery)
 	}
 	c.SigningAlgorithm = cmp.Or(c.SigningAlgorithm, string(jose.ES256))
-	if !slices.Contains([]jose.Algorithm{jose.ES256, jose.EdDSA, jose.RS256, jose.PS256}, jose.Algorithm(c.SigningAlgorithm)) {
+	if !slices.Contains(publishedAlgorithms(), c.SigningAlgorithm) {
 		add("Config.SigningAlgorithm is %q; it must be ES256, EdDSA, RS256 or PS256", c.SigningAlgorithm)
 	}
 	if c.Leeway < 0 || c.Leeway > bearer.MaxLeeway {

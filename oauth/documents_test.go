@@ -83,8 +83,16 @@ func TestMetadata(t *testing.T) {
 		require.NotContains(t, a.Body, "private_key_jwt")
 		require.NotContains(t, a.Body, "token_endpoint_auth_signing_alg_values_supported")
 	})
-	t.Run("the same document as openid-configuration", func(t *testing.T) {
-		require.Equal(t, a.Body, w.at(t).send(http.MethodGet, "/t1/.well-known/openid-configuration", "").Body)
+	t.Run("openid-configuration has two members more, which OpenID Connect libraries require", func(t *testing.T) {
+		var plain, alias map[string]any
+		require.NoError(t, json.Unmarshal([]byte(a.Body), &plain))
+		b := w.at(t).send(http.MethodGet, "/t1/.well-known/openid-configuration", "")
+		require.NoError(t, json.Unmarshal([]byte(b.Body), &alias))
+		require.Equal(t, []any{"ES256", "EdDSA", "RS256", "PS256"}, alias["id_token_signing_alg_values_supported"])
+		require.Equal(t, []any{"public"}, alias["subject_types_supported"])
+		delete(alias, "id_token_signing_alg_values_supported")
+		delete(alias, "subject_types_supported")
+		require.Equal(t, plain, alias)
 	})
 	t.Run("no alias unless configured", func(t *testing.T) {
 		plain := newWorld(t)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 )
 
@@ -18,8 +19,12 @@ const metadataMaxAge = time.Hour
 // Metadata returns the handler of the authorization server metadata (RFC
 // 8414). Its URLs come from Config alone, never from a request.
 func (s *Server) Metadata() http.Handler {
+	return document(s.metadata)
+}
+
+func document(body []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		serve(w, r, s.metadata, metadataMaxAge)
+		serve(w, r, body, metadataMaxAge)
 	})
 }
 
@@ -59,10 +64,11 @@ func (s *Server) Authorization() http.Handler {
 	})
 }
 
-// describe returns the metadata document. Empty arrays are left out (RFC 8414,
+// describe returns the metadata document; that of the OpenID alias has two members
+// more. Empty arrays are left out (RFC 8414,
 // section 3.2), except response_types_supported: section 2 requires it, and more
 // clients fail on a missing member than on an empty one.
-func (s *Server) describe() []byte {
+func (s *Server) describe(openID bool) []byte {
 	methods := []string{"client_secret_basic", "client_secret_post"}
 	resources := s.cfg.resourceURIs()
 	if s.cfg.Resource != "" {
@@ -71,6 +77,12 @@ func (s *Server) describe() []byte {
 	authorization := ""
 	if s.cfg.AuthorizationPath != "" {
 		authorization = s.paths.origin + s.cfg.AuthorizationPath
+	}
+	var algorithms, subjects []string
+	if openID {
+		// Some verifiers read this once, at their start. So that a later key of another
+		// algorithm does not break them, it names all algorithms.
+		algorithms, subjects = publishedAlgorithms(), []string{"public"}
 	}
 	return documentOf(struct {
 		Issuer        string   `json:"issuer"`
@@ -87,6 +99,10 @@ func (s *Server) describe() []byte {
 		Introspection        string   `json:"introspection_endpoint"`
 		IntrospectionMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 		Resources            []string `json:"protected_resources,omitempty"` // RFC 9728, section 4
+
+		// OpenID Connect Discovery 1.0, section 3. Without it, go-oidc accepts only RS256.
+		Algorithms []string `json:"id_token_signing_alg_values_supported,omitempty"`
+		Subjects   []string `json:"subject_types_supported,omitempty"`
 	}{
 		Issuer:        s.cfg.Issuer,
 		Authorization: authorization,
@@ -102,7 +118,15 @@ func (s *Server) describe() []byte {
 		Introspection:        s.paths.origin + s.cfg.IntrospectionPath,
 		IntrospectionMethods: methods,
 		Resources:            resources,
+
+		Algorithms: algorithms,
+		Subjects:   subjects,
 	})
+}
+
+// publishedAlgorithms returns the algorithms of keys that have a public half.
+func publishedAlgorithms() []string {
+	return []string{string(jose.ES256), string(jose.EdDSA), string(jose.RS256), string(jose.PS256)}
 }
 
 // documentOf returns content as JSON.

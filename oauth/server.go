@@ -38,6 +38,7 @@ type Server struct {
 	issued    *bearer.Verifier // accepts tokens for every audience
 	paths     paths
 	metadata  []byte
+	openID    []byte // as the metadata, for OpenIDAlias
 }
 
 // paths are the paths of the documents, as served and as named in the metadata.
@@ -88,7 +89,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	s.manager.MapClientStorage(logins)
 	s.manager.MapAccessGenerate(logins)
 	s.manager.MapTokenStorage(logins)
-	s.metadata = s.describe()
+	s.metadata, s.openID = s.describe(false), s.describe(true)
 	// Last, since these may write: if New fails before, nothing was written.
 	if err := s.startSigners(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
@@ -177,7 +178,7 @@ func (s *Server) Routes() map[string]http.Handler {
 		routes[s.cfg.AuthorizationPath] = s.Authorization()
 	}
 	if s.paths.openID != "" {
-		routes[s.paths.openID] = s.Metadata()
+		routes[s.paths.openID] = document(s.openID)
 	}
 	return routes
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -43,6 +45,59 @@ func TestBefore(t *testing.T) {
 	require.NoError(t, s.expect(t.Context(), io.Discard, "the user reads /me", "/me", token, http.StatusOK))
 }
 
+// TestAuthentication: a key logs in by Basic and by the form, and a refused one is told how to
+// authenticate.
+func TestAuthentication(t *testing.T) {
+	listening := httptest.NewUnstartedServer(nil)
+	base := "http://" + listening.Listener.Addr().String()
+	s, err := newService(t.Context(), base)
+	require.NoError(t, err)
+	listening.Config.Handler = s.handler
+	listening.Start()
+	t.Cleanup(listening.Close)
+	for _, tc := range []struct {
+		name             string
+		basicID, basic   string
+		formID, form     string
+		status           int
+		code, challenged string
+	}{
+		{"by Basic", s.key.ID, s.secret, "", "", http.StatusOK, "", ""},
+		{"by Basic, percent-encoded", s.key.ID, "%6ck" + s.secret[2:], "", "", http.StatusOK, "", ""},
+		{"by the form", "", "", s.key.ID, s.secret, http.StatusOK, "", ""},
+		{"by Basic, wrong", s.key.ID, "wrong", "", "", http.StatusUnauthorized, "invalid_client", `Basic realm="host"`},
+		{"by Basic, malformed", s.key.ID, "%zz", "", "", http.StatusUnauthorized, "invalid_client", `Basic realm="host"`},
+		{"by the form, wrong", "", "", s.key.ID, "wrong", http.StatusUnauthorized, "invalid_client", `Basic realm="host"`},
+		{"by nothing", "", "", "", "", http.StatusUnauthorized, "invalid_client", `Basic realm="host"`},
+		{"by both", s.key.ID, s.secret, s.key.ID, s.secret, http.StatusBadRequest, "invalid_request", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			form := url.Values{"grant_type": {"client_credentials"}}
+			if tc.formID != "" {
+				form["client_id"], form["client_secret"] = []string{tc.formID}, []string{tc.form}
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/token", strings.NewReader(form.Encode()))
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if tc.basicID != "" {
+				r.SetBasicAuth(tc.basicID, tc.basic)
+			}
+			response, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			var body struct {
+				Error string
+				Token string `json:"access_token"`
+			}
+			require.NoError(t, json.NewDecoder(response.Body).Decode(&body))
+			require.Equal(t, tc.status, response.StatusCode)
+			require.Equal(t, tc.code, body.Error)
+			require.Equal(t, tc.code == "", body.Token != "")
+			require.Equal(t, tc.challenged, response.Header.Get("WWW-Authenticate"))
+		})
+	}
+}
+
 // TestDiff checks that change.diff is correct and short.
 func TestDiff(t *testing.T) {
 	want, err := os.ReadFile("change.diff")
@@ -53,7 +108,7 @@ func TestDiff(t *testing.T) {
 			changed++
 		}
 	}
-	require.LessOrEqual(t, changed, 12)
+	require.LessOrEqual(t, changed, 13)
 	require.True(t, strings.HasPrefix(string(want), "--- before/server.go\n+++ after/server.go\n@@ "))
 	before, err := os.ReadFile("before/server.go")
 	require.NoError(t, err)

@@ -63,8 +63,11 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		Permissions:      catalog,
 		Policy:           policy.All(policy.MaxKeys(10), policy.MaxLifetime(90*24*time.Hour)),
 		Signers:          signers,
+		Resource:         base, // the guards' challenges lead clients to the login
 		OpenIDAlias:      true,
-		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		// MCP SDKs do not read metadata without it.
+		AuthorizationPath: "/authorize",
+		Logger:            slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return nil, err

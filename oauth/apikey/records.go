@@ -108,3 +108,26 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
 	return s.insert(ctx, p, audit.Restore, found, store.NoLimit, nil, s.now())
 }
+
+// RestoreEvent adds an event that Events returned to the audit log, unless one with
+// its id is there. Package backup uses it. An event with a text that no event has is
+// an *InvalidError. For an organization admin.
+func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) error {
+	if err := s.mayAdminister(ctx, actor, audit.Restore); err != nil {
+		return err
+	}
+	var bad InvalidError
+	e.Time = instant(&bad, "time", e.Time)
+	bad.addIf(e.Time.IsZero(), "time", "It may not be empty.")
+	bad.addIf(!validID(e.ID), "id", idForm)
+	checkText(&bad, "action", e.Action)
+	for _, text := range append([]string{e.Actor.Kind, e.Actor.ID, e.Workspace, e.Key, e.Note}, e.Fields...) {
+		if text != "" && len(bad.Problems) == 0 {
+			checkText(&bad, "event", text)
+		}
+	}
+	if err := bad.orNil(); err != nil {
+		return err
+	}
+	return writeError("restore an event", s.store.Events.Append(ctx, e))
+}

@@ -151,9 +151,25 @@ func (r *rig) events(action string) []store.Event {
 // export returns all keys of r as lines.
 func (r *rig) export() string {
 	r.t.Helper()
+	return keyLines(r.exportAll())
+}
+
+func (r *rig) exportAll() string {
+	r.t.Helper()
 	var out bytes.Buffer
 	require.NoError(r.t, backup.Export(r.t.Context(), r.Service, admin, &out))
 	return out.String()
+}
+
+// keyLines returns the lines that are keys.
+func keyLines(lines string) string {
+	var keys strings.Builder
+	for line := range strings.Lines(lines) {
+		if !strings.HasPrefix(line, `{"format":1,"kind":`) {
+			keys.WriteString(line)
+		}
+	}
+	return keys.String()
 }
 
 // restore restores lines into r. All of them must be accepted.

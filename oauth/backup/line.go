@@ -52,6 +52,45 @@ type actorLine struct {
 	ID   string `json:"id"`
 }
 
+// The kinds of lines that are no keys.
+const (
+	kindSettings = "settings"
+	kindEvent    = "event"
+)
+
+// settingsLine is a workspace's or, without Workspace, the instance's.
+type settingsLine struct {
+	Format       int             `json:"format"`
+	Kind         string          `json:"kind"`
+	Workspace    string          `json:"workspace,omitempty"`
+	Suspended    bool            `json:"suspended,omitempty"`
+	Deleted      bool            `json:"deleted,omitempty"`
+	KeysOff      bool            `json:"keys_off,omitempty"`
+	Rules        rulesLine       `json:"rules,omitzero"`
+	RemindersOff bool            `json:"reminders_off,omitempty"`
+	RemindBefore []time.Duration `json:"remind_before,omitempty"`
+}
+
+type rulesLine struct {
+	MaxKeys       int           `json:"max_keys,omitempty"`
+	RequireExpiry bool          `json:"require_expiry,omitempty"`
+	MaxLifetime   time.Duration `json:"max_lifetime,omitempty"`
+	EnforcedFrom  time.Time     `json:"enforced_from,omitzero"`
+}
+
+type eventLine struct {
+	Format    int       `json:"format"`
+	Kind      string    `json:"kind"`
+	ID        string    `json:"id"`
+	Time      time.Time `json:"time"`
+	Actor     actorLine `json:"actor,omitzero"`
+	Action    string    `json:"action"`
+	Workspace string    `json:"workspace,omitempty"`
+	Key       string    `json:"key,omitempty"`
+	Fields    []string  `json:"fields,omitempty"`
+	Note      string    `json:"note,omitempty"`
+}
+
 func lineOf(record store.Found) keyLine {
 	k := record.Key
 	line := keyLine{
@@ -91,7 +130,27 @@ func (line keyLine) record() store.Found {
 	return store.Found{Key: key, Workspace: store.Workspace{ID: line.Workspace, Suspended: line.Suspended}}
 }
 
-// decode reads the JSON of a line strictly. An error contains no part of the line
+// kindOf returns the kind of a line; empty for a key, and if it cannot be read.
+func kindOf(text []byte) (kind string) {
+	if members, err := strictjson.Members(text, []string{"kind"}); err == nil {
+		value, _ := members.Get("kind")
+		kind, _ = strictjson.String(value) //nolint:errcheck // a key's line has no such member, and is refused
+	}
+	return kind
+}
+
+// decodeOther is decode for a line that is no key.
+func decodeOther(text []byte, into any, version *int) error {
+	if err := strictjson.UnmarshalOnly(text, into); err != nil {
+		return malformed(err.Error())
+	}
+	if *version != format {
+		return malformed(fmt.Sprintf("Its format is %d, but this version reads %d.", *version, format))
+	}
+	return nil
+}
+
+// decode reads the JSON of a key's line strictly. An error contains no part of the line
 // except names of members. The part of the line that could be read is returned with
 // the error.
 func decode(text []byte) (keyLine, error) {

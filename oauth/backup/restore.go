@@ -25,6 +25,11 @@ const (
 type Restored struct {
 	// Keys is the number of keys that were added.
 	Keys int
+	// Settings is the number of records of settings that were added, of the instance
+	// and of workspaces.
+	Settings int
+	// Events is the number of events that were added or were there already.
+	Events int
 	// Refused is the number of lines that were refused.
 	Refused int
 	// Problems describes the first MaxProblems refused lines, in order.
@@ -35,17 +40,17 @@ type Restored struct {
 type Problem struct {
 	// Line is the line's number. It counts from 1 and includes blank lines.
 	Line int
-	// ID is the key's id. It is empty if it could not be read.
+	// ID is the id of the key, workspace or event. It is empty if it could not be read.
 	ID string
 	// Err says why: store.ErrExists for an id that a key has, or a deleted key
-	// had; store.ErrNotFound for a workspace that was deleted;
+	// had, and for settings where some were saved before; store.ErrNotFound for a workspace that was deleted;
 	// *apikey.ForbiddenError for permissions that the actor may not grant;
 	// *apikey.InvalidError for a malformed line. It contains no digest.
 	Err error
 }
 
-// Restore adds the keys that Export wrote, with their ids and digests, to the store
-// of another service. The store may be of another kind and may already hold keys.
+// Restore adds what Export wrote, keys with their ids and digests, to the store of
+// another service. The store may be of another kind and may already hold keys.
 // The keys can log in with their old secrets if the service has the same Peppers,
 // SecretPrefixes and Config.Imported. A line with a digest or prefix that the
 // service does not know is refused.
@@ -53,9 +58,11 @@ type Problem struct {
 // A key is restored unchanged, also if it is disabled or expired. Policies, limits
 // and the catalog are not applied, because they were when the key was created, and
 // logins check again. A suspended workspace is suspended before its first key is
-// added. The host restores the settings itself, before the keys.
+// added. Settings are restored where none were ever saved. A workspace that was
+// deleted is deleted here, too, if it has no keys.
 //
-// An existing id is reported and never overwritten, so that an interrupted restore
+// An existing id is reported and never overwritten, and an event that is there is
+// left as it is, so that an interrupted restore
 // can be run again. Each key is one write with its event. Tokens from before the
 // restore are not valid for a restored key. What was retired, disabled or deleted
 // after the export is restored, too.
@@ -82,18 +89,26 @@ func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, r io
 		if err != nil {
 			return done, fmt.Errorf("backup: restore: line %d: %w", number, err)
 		}
-		id := ""
-		switch {
+		id, counts := "", &done.Keys
+		switch kind := kindOf(text); {
 		case long:
 			err = malformed(fmt.Sprintf("It is longer than %d bytes.", MaxLine))
 		case len(bytes.TrimSpace(text)) == 0:
 			continue
-		default:
+		case kind == "":
 			id, err = restoreLine(add, text)
+		case kind == kindEvent:
+			counts = &done.Events
+			id, err = restoreEvent(ctx, keys, actor, text)
+		case kind == kindSettings:
+			counts = &done.Settings
+			id, err = restoreSettings(ctx, keys, actor, text)
+		default:
+			err = malformed("Its kind is unknown.")
 		}
 		switch {
 		case err == nil:
-			done.Keys++
+			*counts++
 		case refusesLine(err):
 			done.Refused++
 			if len(done.Problems) < MaxProblems {
@@ -148,4 +163,54 @@ func restoreLine(add func(store.Found) error, text []byte) (id string, err error
 		return id, malformed(err.Error())
 	}
 	return id, add(line.record())
+}
+
+func restoreEvent(ctx context.Context, keys *apikey.Service, actor apikey.Actor, text []byte) (id string, err error) {
+	var line eventLine
+	if err := decodeOther(text, &line, &line.Format); err != nil {
+		return "", err
+	}
+	err = keys.RestoreEvent(ctx, actor, store.Event{
+		ID: line.ID, Time: line.Time, Actor: store.ActorRef(line.Actor), Action: line.Action,
+		Workspace: line.Workspace, Key: line.Key, Fields: line.Fields, Note: line.Note,
+	})
+	return known(line.ID, err), err
+}
+
+// restoreSettings saves settings if none were ever saved: the version is 0.
+func restoreSettings(ctx context.Context, keys *apikey.Service, actor apikey.Actor, text []byte) (id string, err error) {
+	var line settingsLine
+	if err := decodeOther(text, &line, &line.Format); err != nil {
+		return "", err
+	}
+	ofWorkspace, ofInstance := line.Suspended || line.Deleted, line.KeysOff || line.RemindersOff || line.RemindBefore != nil
+	if line.Workspace == "" && ofWorkspace || line.Workspace != "" && ofInstance {
+		return "", malformed("It mixes settings of the instance with those of a workspace.")
+	}
+	wanted, rules := store.Workspace{ID: line.Workspace}, store.Rules(line.Rules)
+	if wanted.Rules = rules; line.Workspace != "" {
+		wanted, err = keys.SaveWorkspace(ctx, actor, wanted)
+	} else {
+		_, err = keys.SaveSettings(ctx, actor, store.InstanceSettings{
+			Instance:  store.Instance{KeysOff: line.KeysOff, Rules: rules},
+			Reminders: store.Reminders{Off: line.RemindersOff, Before: line.RemindBefore},
+		})
+	}
+	switch {
+	case errors.Is(err, store.ErrConflict), err == nil && line.Deleted && wanted.Keys > 0:
+		err = fmt.Errorf("settings or keys: %w", store.ErrExists)
+	case err == nil && line.Deleted:
+		err = keys.DeleteWorkspace(ctx, actor, line.Workspace)
+	case err == nil && line.Suspended:
+		err = keys.SetSuspended(ctx, actor, line.Workspace, true)
+	}
+	return known(line.Workspace, err), err
+}
+
+// known returns an id for the report, unless it is the id that was refused.
+func known(id string, err error) string {
+	if _, invalid := errors.AsType[*apikey.InvalidError](err); invalid {
+		return ""
+	}
+	return id
 }

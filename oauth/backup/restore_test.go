@@ -391,11 +391,11 @@ func FuzzRestore(f *testing.F) {
 		require.Equal(t, lines, done.Keys+done.Refused)
 		var one, two strings.Builder
 		require.NoError(t, backup.Export(t.Context(), first, admin, &one))
-		require.Equal(t, done.Keys, strings.Count(one.String(), "\n"))
-		again, err := backup.Restore(t.Context(), second, admin, strings.NewReader(one.String()))
+		require.Equal(t, done.Keys, strings.Count(keyLines(one.String()), "\n"))
+		again, err := backup.Restore(t.Context(), second, admin, strings.NewReader(keyLines(one.String())))
 		require.NoError(t, err)
 		require.Equal(t, backup.Restored{Keys: done.Keys}, again)
 		require.NoError(t, backup.Export(t.Context(), second, admin, &two))
-		require.Equal(t, one.String(), two.String())
+		require.Equal(t, keyLines(one.String()), keyLines(two.String()))
 	})
 }

@@ -25,6 +25,10 @@
 // the key store is unavailable, it is not known to which of the two an id belongs,
 // and no client can log in, not even the host's.
 //
+// OAuth 2.0 clients send their secret by HTTP Basic or in the form. go-oauth2's
+// ClientFormHandler reads only the form, and its 401 has no challenge:
+// examples/gooauth2 shows a handler that reads both.
+//
 // Keys log in with client_credentials only. They get no refresh token (RFC 6749,
 // section 4.4.3), no token for a user and no authorization code. The host's clients
 // get codes, tokens and refresh tokens as before.

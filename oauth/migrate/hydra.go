@@ -49,19 +49,16 @@ func Hydra(r io.Reader, mapping Mapping) (Result, error) {
 }
 
 func (r *reader) hydraValue(value json.RawMessage) error {
-	if value[0] == '{' {
-		members, err := strictjson.Members(value, []string{"items"})
-		if err != nil {
-			return fmt.Errorf("migrate: Hydra: %w", err)
-		}
-		items, there := members.Get("items")
-		if !there {
-			r.hydraClient(value)
-			return nil
-		}
-		value = items
+	members, err := strictjson.Members(value, []string{"items"})
+	if err != nil {
+		return fmt.Errorf("migrate: Hydra: %w", err)
 	}
-	clients, err := strictjson.Elements(value)
+	items, there := members.Get("items")
+	if !there {
+		r.hydraClient(value)
+		return nil
+	}
+	clients, err := strictjson.Elements(items)
 	if err != nil {
 		return fmt.Errorf("migrate: Hydra: %w", err)
 	}

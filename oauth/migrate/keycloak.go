@@ -72,28 +72,19 @@ func Keycloak(r io.Reader, mapping Mapping) (Result, error) {
 }
 
 func (r *reader) keycloakValue(value json.RawMessage) error {
-	realms := []json.RawMessage{value}
-	if value[0] == '[' {
-		var err error
-		if realms, err = strictjson.Elements(value); err != nil {
-			return fmt.Errorf("migrate: Keycloak: %w", err)
-		}
+	var realm keycloakRealm
+	if err := strictjson.Unmarshal(value, &realm); err != nil {
+		return fmt.Errorf("migrate: Keycloak: %w", err)
 	}
-	for _, value := range realms {
-		var realm keycloakRealm
-		if err := strictjson.Unmarshal(value, &realm); err != nil {
-			return fmt.Errorf("migrate: Keycloak: %w", err)
-		}
-		if realm.Clients == nil {
-			return errors.New("migrate: Keycloak: the file has no clients: pass a realm export of kc.sh")
-		}
-		accounts := make(map[string]keycloakUser)
-		for _, user := range realm.Users {
-			accounts[user.Client] = user
-		}
-		for _, client := range realm.Clients {
-			r.keycloakClient(realm.Name, client, accounts)
-		}
+	if realm.Clients == nil {
+		return errors.New("migrate: Keycloak: the file has no clients: pass a realm export of kc.sh")
+	}
+	accounts := make(map[string]keycloakUser)
+	for _, user := range realm.Users {
+		accounts[user.Client] = user
+	}
+	for _, client := range realm.Clients {
+		r.keycloakClient(realm.Name, client, accounts)
 	}
 	return nil
 }

@@ -34,9 +34,12 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// MaxExport is the maximum size of an export in bytes. The export is held in
-// memory. If a Keycloak realm has very many users, export them to other files.
-const MaxExport = 64 << 20
+// MaxValue is the maximum size of one JSON value of an export, in bytes: a client of
+// an array or of a file of JSON lines, a Keycloak realm, an object with items. An
+// export may have any number of values. They are read one after the other, and
+// memory grows only by what Result holds. If a Keycloak realm has very many users,
+// export them to other files.
+const MaxValue = 64 << 20
 
 // maxName is the maximum length of a key's name, in characters. Longer names are
 // cut.
@@ -130,8 +133,8 @@ func cut(name string) string {
 	return string([]rune(name)[:maxName])
 }
 
-// read calls value for each JSON value of an export. A file of JSON lines has many
-// values.
+// read calls value for each JSON value of an export: the elements of an array, or
+// the values of a file of JSON lines.
 func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) error) (Result, error) {
 	r := &reader{mapping: mapping, seen: make(map[string]bool)}
 	err := r.values(from, value)
@@ -142,21 +145,33 @@ func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) err
 	if r.mapping == nil {
 		return errors.New("migrate: the Mapping is nil")
 	}
-	limited := &io.LimitedReader{R: from, N: MaxExport + 1}
+	limited := &io.LimitedReader{R: from}
 	decoder := json.NewDecoder(limited)
-	for {
+	for inArray := false; ; {
+		limited.N = MaxValue + 1 // for the next value
+		more, first := decoder.More(), [1]byte{}
+		_, _ = decoder.Buffered().Read(first[:]) //nolint:errcheck // the value's first byte, or none at the end
 		var value json.RawMessage
-		err := decoder.Decode(&value)
+		var err error
+		begins, ends := !inArray && first[0] == '[', inArray && !more
+		if begins || ends {
+			_, err = decoder.Token()
+		} else {
+			err = decoder.Decode(&value)
+		}
 		switch {
-		case limited.N == 0:
-			return fmt.Errorf("migrate: the export is larger than %d bytes", MaxExport)
-		case errors.Is(err, io.EOF):
+		case err != nil && limited.N == 0:
+			return fmt.Errorf("migrate: a value of the export is larger than %d bytes", MaxValue)
+		case errors.Is(err, io.EOF) && !inArray:
 			return nil
 		case err != nil:
 			return fmt.Errorf("migrate: the export is not JSON: %w", err)
-		}
-		if err := yield(r, value); err != nil {
-			return err
+		case begins || ends:
+			inArray = begins
+		default:
+			if err := yield(r, value); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -212,7 +212,13 @@ func TestShapes(t *testing.T) {
 		{name: "Hydra: cut off", read: migrate.Hydra, text: client[:20], says: "not JSON"},
 		{name: "Hydra: lists of Hydra 1", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `"implicit|client_credentials"`, 1), keys: 1},
 		{name: "Hydra: lists of Hydra 2", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `"[\"client_credentials\"]"`, 1), keys: 1},
-		{name: "Hydra: a number", read: migrate.Hydra, text: `7`, says: "array was expected"},
+		{name: "Hydra: a number", read: migrate.Hydra, text: `7`, says: "object was expected"},
+		{name: "Hydra: a number in an array", read: migrate.Hydra, text: `[` + client + `,7]`, says: "object was expected"},
+		{name: "Hydra: two arrays and a client", read: migrate.Hydra, text: `[` + client + "]\n [] \n[" + strings.Replace(client, `"a"`, `"b"`, 1) + `]` + strings.Replace(client, `"a"`, `"c"`, 1), keys: 3},
+		{name: "Hydra: an array cut off", read: migrate.Hydra, text: `[` + client, says: "not JSON"},
+		{name: "Hydra: an array cut off after a comma", read: migrate.Hydra, text: `[` + client + `,`, says: "not JSON"},
+		{name: "Hydra: an array without a comma", read: migrate.Hydra, text: `[` + client + client + `]`, says: "not JSON"},
+		{name: "Hydra: an array that ends twice", read: migrate.Hydra, text: `[` + client + `]]`, says: "not JSON"},
 		{name: "Hydra: items of another type", read: migrate.Hydra, text: `{"items":7}`, says: "array was expected"},
 		{name: "Keycloak: nothing", read: migrate.Keycloak},
 		{name: "Keycloak: two realms", read: migrate.Keycloak, text: `[` + realm + `,` + strings.Replace(realm, `"a"`, `"b"`, 1) + `]`, keys: 2},
@@ -274,6 +280,24 @@ func TestShapes(t *testing.T) {
 			require.Error(t, err)
 		}
 	})
+	// The full form is what 50,000 clients of a real Hydra take; the other is as large by
+	// white space, which is read faster.
+	for name, join := range map[string][3]string{"rows": {"", "\n", "\n"}, "an array": {"[", ",", "]"}} {
+		t.Run("an export of Hydra of 99 MiB, as "+name, func(t *testing.T) {
+			clients, row, size := 200, client, 99<<20
+			if os.Getenv("LATCHKEY_SOAK") != "" {
+				clients = 50_000
+				row = strings.Replace(client, `{`, `{"client_uri":"`+strings.Repeat("u", size/clients-len(client)-20)+`",`, 1)
+			} else {
+				join[1] += strings.Repeat(" ", size/clients)
+			}
+			rows := &rowsOf{left: clients, join: join, row: row}
+			found, err := migrate.Hydra(rows, func(c migrate.Client) (apikey.Spec, error) { return apikey.Spec{Workspace: c.Owner}, nil })
+			require.NoError(t, err)
+			require.Len(t, found.Keys, clients)
+			require.Greater(t, rows.size, migrate.MaxValue)
+		})
+	}
 	t.Run("an endless export", func(t *testing.T) {
 		_, err := migrate.Hydra(io.MultiReader(strings.NewReader(`"`), endless{}), fromHydra)
 		require.ErrorContains(t, err, "larger than 67108864 bytes")
@@ -285,6 +309,36 @@ func fromEither(c migrate.Client) (apikey.Spec, error) {
 		return fromKeycloak(c)
 	}
 	return fromHydra(c)
+}
+
+// rowsOf reads many rows, each with an id of its own.
+type rowsOf struct {
+	left, size int
+	row        string
+	join       [3]string // before, between, after
+	pending    []byte
+	begun      bool
+}
+
+func (r *rowsOf) Read(p []byte) (int, error) {
+	for len(r.pending) == 0 {
+		switch {
+		case r.left < 0:
+			return 0, io.EOF
+		case r.left == 0:
+			r.pending = append(r.pending, r.join[2]...)
+		default:
+			text := r.join[1]
+			if !r.begun {
+				text, r.begun = r.join[0], true
+			}
+			r.pending = append(r.pending, text+strings.Replace(r.row, `"client_id":"a"`, fmt.Sprintf(`"client_id":"a%d"`, r.left), 1)...)
+		}
+		r.left--
+	}
+	n := copy(p, r.pending)
+	r.pending, r.size = r.pending[n:], r.size+n
+	return n, nil
 }
 
 type endless struct{}

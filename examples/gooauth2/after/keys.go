@@ -3,8 +3,12 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
+
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/go-oauth2/oauth2/v4/server"
 
 	"github.com/latchkey-go/latchkey/examples/gooauth2/host"
 	"github.com/latchkey-go/latchkey/oauth"
@@ -32,6 +36,31 @@ func NewKeys(issuer string) (*oauth.Server, error) {
 		APIKeys:          apikey.Options{Imported: true}, // imported clients keep their secrets
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
+}
+
+// clientOf reads a client's id and secret from HTTP Basic or from the form. Clients of
+// OAuth 2.0 send either, and most try Basic first (RFC 6749, section 2.3.1).
+func clientOf(r *http.Request) (id, secret string, err error) {
+	id, secret, basic := r.BasicAuth()
+	if !basic {
+		return server.ClientFormHandler(r)
+	}
+	if r.PostFormValue("client_secret") != "" {
+		return "", "", oautherrors.ErrInvalidRequest // one method a request (section 2.3)
+	}
+	id, badID := url.QueryUnescape(id) // within Basic, both are encoded as in a form
+	secret, badSecret := url.QueryUnescape(secret)
+	if badID != nil || badSecret != nil {
+		return "", "", oautherrors.ErrInvalidClient
+	}
+	return id, secret, nil
+}
+
+// challenge names a method in each 401 (RFC 6749, section 5.2).
+func challenge(re *oautherrors.Response) {
+	if re.StatusCode == http.StatusUnauthorized {
+		re.SetHeader("WWW-Authenticate", `Basic realm="host"`)
+	}
 }
 
 // projects is a handler. Before it runs, the guard checks the token, the permission

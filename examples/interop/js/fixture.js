@@ -12,18 +12,31 @@ export const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA'];
 // program is the one in LATCHKEY_FIXTURE, or Go builds it. It ends with this
 // process, or by stop(). The key may request tokens for the resources, besides
 // the server's audience.
-export async function start(algorithm = 'ES256', ...resources) {
+export function start(algorithm = 'ES256', ...resources) {
   const args = ['-algorithm', algorithm, ...resources.flatMap((uri) => ['-resource', uri])];
-  const [command, all] = process.env.LATCHKEY_FIXTURE
-    ? [process.env.LATCHKEY_FIXTURE, args]
-    : ['go', ['run', '../fixture', ...args]];
+  return run(process.env.LATCHKEY_FIXTURE, ['run', '../fixture'], args);
+}
+
+// quickstart runs examples/quickstart and resolves to its facts. The program is
+// the one in LATCHKEY_QUICKSTART, or Go builds it.
+export const quickstart = () =>
+  run(process.env.LATCHKEY_QUICKSTART, ['run', '-C', '../../..', './examples/quickstart'], ['-json', '-addr', '127.0.0.1:0']);
+
+async function run(program, build, args) {
+  const [command, all] = program ? [program, args] : ['go', [...build, ...args]];
   const child = spawn(command, all, { stdio: ['pipe', 'pipe', 'inherit'] });
   const line = await new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', resolve);
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the fixture ended with ${code}`)));
+    child.once('exit', (code) => reject(new Error(`the program ended with ${code}`)));
   });
-  return { ...JSON.parse(line), stop: () => child.stdin.end() };
+  return {
+    ...JSON.parse(line),
+    stop: () => {
+      child.stdin.end();
+      child.kill();
+    },
+  };
 }
 
 // bad returns the tokens that every peer must refuse that verifies tokens itself.

@@ -2,6 +2,7 @@
 // the same SDK whose authorization server is Latchkey.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
+import { auth } from '@modelcontextprotocol/sdk/client/auth.js';
 import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -11,7 +12,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import express from 'express';
 import * as jose from 'jose';
-import { bad, listen, refuses, shows, start } from './fixture.js';
+import { bad, listen, opens, quickstart, refuses, shows, start } from './fixture.js';
 
 const peer = '@modelcontextprotocol/sdk';
 const app = express();
@@ -72,10 +73,25 @@ async function whoAmI(provider) {
   }
 }
 
-shows(peer, 'ClientCredentialsProvider: 401, discovery, login, tool call', async () => {
+shows(peer, 'ClientCredentialsProvider, with Config.AuthorizationPath: 401, discovery, login, tool call', async () => {
   const provider = new ClientCredentialsProvider(credentials(facts.client_secret));
   assert.equal(await whoAmI(provider), facts.client_id);
   assert.equal(provider.tokens().scope, 'project.list');
+});
+
+// The client of an MCP server in the quickstart: its routes' challenges name the
+// resource, and that names the login.
+shows(peer, 'examples/quickstart: discovery from the resource metadata, login', async () => {
+  const host = await quickstart();
+  try {
+    const provider = new ClientCredentialsProvider({ clientId: host.client_id, clientSecret: host.client_secret, expectedIssuer: host.issuer });
+    const challenge = (await fetch(host.protected_url)).headers.get('www-authenticate');
+    const resourceMetadataUrl = new URL(/resource_metadata="([^"]+)"/.exec(challenge)[1]);
+    assert.equal(await auth(provider, { serverUrl: host.protected_url, resourceMetadataUrl }), 'AUTHORIZED');
+    await opens(host, provider.tokens().access_token);
+  } finally {
+    host.stop();
+  }
 });
 
 refuses(peer, 'wrong secret', async () => {

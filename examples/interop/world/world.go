@@ -272,7 +272,7 @@ func (i issuer) server() (*oauth.Server, error) {
 		Resources:        resources,
 		Signers:          []oauth.SigningKey{key},
 		OpenIDAlias:      true,
-		// The MCP SDK does not read metadata without it.
+		// MCP SDKs do not read metadata without it.
 		AuthorizationPath: "/authorize",
 		Logger:            slog.New(slog.DiscardHandler),
 		Now:               func() time.Time { return time.Now().Add(-i.age) },

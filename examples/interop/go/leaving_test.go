@@ -1,0 +1,104 @@
+package interop_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/backup"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// The program of the chapter "Leaving" verifies secrets with nothing but an exported line and
+// the pepper.
+func TestLeaving(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no node; examples/interop/run requires it")
+	}
+	page, err := os.ReadFile("../../../oauth/OPERATING.md")
+	require.NoError(t, err)
+	_, chapter, found := strings.Cut(string(page), "\n## Leaving\n")
+	require.True(t, found)
+	_, program, found := strings.Cut(chapter, "\n```js\n")
+	require.True(t, found)
+	program, _, found = strings.Cut(program, "```\n")
+	require.True(t, found)
+	file := filepath.Join(t.TempDir(), "verify.mjs")
+	require.NoError(t, os.WriteFile(file, []byte(program), 0o600)) //nolint:gosec // the page's own program
+	first, second := bytes.Repeat([]byte{0xfe, 1}, 16), bytes.Repeat([]byte{0x7f, 2}, 20)
+	says := func(t *testing.T, line string, pepper []byte, secret string) string {
+		t.Helper()
+		verify := exec.CommandContext(limited(t), node, file, base64.StdEncoding.EncodeToString(pepper), secret)
+		verify.Stdin = strings.NewReader(line)
+		out, err := verify.Output()
+		require.NoError(t, err)
+		return strings.TrimSpace(string(out))
+	}
+
+	for _, tc := range []struct {
+		name    string
+		peppers []apikey.Pepper
+		pepper  []byte
+		digest  string
+	}{
+		{"a pepper", []apikey.Pepper{{Version: 1, Key: first}}, first, `"hmac-sha256$1$`},
+		{"the pepper that is first", []apikey.Pepper{{Version: 12, Key: second}, {Version: 1, Key: first}}, second, `"hmac-sha256$12$`},
+		{"no pepper", []apikey.Pepper{apikey.NoPepper()}, nil, `"sha256$0$`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			now := time.Now()
+			keys, err := apikey.New(memstore.New(), apikey.Config{
+				Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
+				Logger:      slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+				Options: apikey.Options{Peppers: tc.peppers},
+			})
+			require.NoError(t, err)
+			admin := apikey.OrganizationAdmin("ada")
+			require.NoError(t, keys.SetSuspended(t.Context(), admin, "team-ä", true))
+			require.NoError(t, keys.SetSuspended(t.Context(), admin, "team-ä", false))
+			key, old, err := keys.Create(t.Context(), admin, apikey.Spec{Workspace: "team-ä", Name: "ci", Permissions: scope.MustParse("project.list")})
+			require.NoError(t, err)
+			_, fresh, err := keys.Rotate(t.Context(), admin, key.ID, apikey.Rotation{Grace: time.Hour})
+			require.NoError(t, err)
+			now = now.Add(-3 * time.Hour) // the grace of the next is over for the program
+			ended, over, err := keys.Create(t.Context(), admin, apikey.Spec{Workspace: "team-ä", Name: "ended"})
+			require.NoError(t, err)
+			_, _, err = keys.Rotate(t.Context(), admin, ended.ID, apikey.Rotation{Grace: time.Hour})
+			require.NoError(t, err)
+
+			var out strings.Builder
+			require.NoError(t, backup.Export(t.Context(), keys, admin, &out))
+			lines := map[string]string{}
+			for line := range strings.Lines(out.String()) {
+				for _, id := range []string{key.ID, ended.ID} {
+					if strings.HasPrefix(line, `{"format":1,"id":"`+id+`"`) {
+						lines[id] = line
+					}
+				}
+			}
+			line := lines[key.ID]
+			require.Contains(t, line, tc.digest)
+			require.Equal(t, "yes", says(t, line, tc.pepper, old.Reveal()))
+			require.Equal(t, "yes", says(t, line, tc.pepper, fresh.Reveal()))
+			require.Equal(t, "no", says(t, line, tc.pepper, over.Reveal()), "the secret of another key")
+			require.Equal(t, "no", says(t, line, tc.pepper, old.Reveal()+"x"))
+			require.Equal(t, "no", says(t, strings.ReplaceAll(line, "team-ä", "team-b"), tc.pepper, old.Reveal()), "the digest is bound to its workspace")
+			require.Equal(t, "no", says(t, lines[ended.ID], tc.pepper, over.Reveal()), "after its grace")
+			if tc.pepper != nil {
+				require.Equal(t, "no", says(t, line, append([]byte("x"), tc.pepper...), old.Reveal()), "another pepper")
+			}
+			require.Contains(t, out.String(), `"kind":"settings","workspace":"team-ä"`)
+		})
+	}
+}
