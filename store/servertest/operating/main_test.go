@@ -81,7 +81,7 @@ func (s settings) with(name, value string) settings {
 }
 
 func (s settings) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
+	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // itself
 	cmd.Env = append(os.Environ(), processEnv+"=1")
 	for name, value := range s {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -220,6 +220,15 @@ func call(ctx context.Context, r *replica, token string) (int, error) {
 	return status, err
 }
 
+// use logs in at one replica and calls the other.
+func use(ctx context.Context, k key, at, to *replica) (int, error) {
+	token, err := k.login(ctx, at)
+	if err != nil {
+		return 0, err
+	}
+	return call(ctx, to, token)
+}
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -345,12 +354,9 @@ func deploy(t *testing.T, s settings, replicas []*replica, k key, early string) 
 	for range 2 {
 		running.Go(func() {
 			for ctx.Err() == nil {
-				token, status := "", 0
-				err := errors.New("no replica is ready")
+				status, err := 0, errors.New("no replica is ready")
 				if at, to := choose(), choose(); at != nil && to != nil {
-					if token, err = k.login(ctx, at); err == nil {
-						status, err = call(ctx, to, token)
-					}
+					status, err = use(ctx, k, at, to)
 				}
 				if ctx.Err() != nil {
 					return

@@ -122,6 +122,39 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// On Galera the user that migrates needs UPDATE, too, as the handbook says.
+func TestRightsOnGalera(t *testing.T) {
+	t.Parallel()
+	nodes, err := servers.GaleraNodes(t.Context())
+	has(t, "Galera cluster", err)
+	lines := sqlOf(t, "MariaDB (and MySQL)")
+	require.Contains(t, handbook(t), "On Galera the user that migrates also needs `UPDATE`.")
+	d := database{"mysql", nodes[0], sqlstore.MySQL, lines, func(name, user, password string) string {
+		cfg, err := mysql.ParseDSN(nodes[1])
+		require.NoError(t, err)
+		cfg.User, cfg.Passwd, cfg.DBName = user, password, name
+		return cfg.FormatDSN()
+	}}
+	_, err = d.open(t, "less", lines)
+	require.ErrorContains(t, err, "the user lacks a privilege")
+	st, err := d.open(t, "latchkey", append(slices.Clone(lines), "GRANT UPDATE ON latchkey.* TO latchkey_migrate@'%'"))
+	require.NoError(t, err)
+	require.NoError(t, useAll(st))
+}
+
+// The handbook's provider options for Galera are those with which the tests of package
+// galera measure how long a lost node stops the others.
+func TestGaleraOptions(t *testing.T) {
+	_, rest, found := strings.Cut(handbook(t), "wsrep_provider_options = \"")
+	require.True(t, found)
+	options, _, _ := strings.Cut(rest, "\"")
+	code, err := os.ReadFile("../servers/galera.go")
+	require.NoError(t, err)
+	for option := range strings.SplitSeq(options, ";") {
+		require.Contains(t, string(code), `"`+option+`"`)
+	}
+}
+
 type lesser struct {
 	what  string
 	right bool // the error must name a right; without USAGE PostgreSQL does not find the tables
