@@ -45,6 +45,21 @@ func TestOperatingCode(t *testing.T) {
 	}
 }
 
+// TestOperatingLinks tests the links within the handbook.
+func TestOperatingLinks(t *testing.T) {
+	t.Parallel()
+	anchors := make(map[string]bool)
+	for _, heading := range regexp.MustCompile(`(?m)^##+ (.+)$`).FindAllStringSubmatch(handbook(t), -1) {
+		slug := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		anchors["#"+strings.ReplaceAll(slug, " ", "-")] = true
+	}
+	links := regexp.MustCompile(`\]\((#[^)]+)\)`).FindAllStringSubmatch(handbook(t), -1)
+	require.Greater(t, len(links), 10)
+	for _, link := range links {
+		require.True(t, anchors[link[1]], link[1])
+	}
+}
+
 // TestOperatingLogLines tests that the handbook's table has every warning and every
 // error that the library logs, with its text and its level, and nothing else.
 func TestOperatingLogLines(t *testing.T) {

@@ -115,6 +115,15 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+func (s settings) firstKey(t *testing.T) key {
+	t.Helper()
+	printed, err := s.command("first-key").Output()
+	require.NoError(t, err)
+	words := strings.Fields(string(printed))
+	require.Len(t, words, 2)
+	return key{words[0], words[1]}
+}
+
 // replica is a process that serves.
 type replica struct {
 	*exec.Cmd
@@ -237,9 +246,10 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestFirstDeploy follows the handbook's chapter: rights, keys, migration, two
-// replicas, and a deploy that replaces them one after the other.
-func TestFirstDeploy(t *testing.T) {
+// prepare starts a server with the handbook's users, and returns the settings for the
+// program.
+func prepare(t *testing.T) (p *servers.Process, migrating, running settings) {
+	t.Helper()
 	p, err := servers.StartPostgres(t.Context(), t.TempDir())
 	has(t, "PostgreSQL", err)
 	t.Cleanup(p.Stop)
@@ -248,8 +258,8 @@ func TestFirstDeploy(t *testing.T) {
 	urls := regexp.MustCompile(`export DATABASE_URL='(.+)'`).FindAllStringSubmatch(handbook(t), -1)
 	require.Len(t, urls, 2)
 	here := func(text string) string { return strings.Replace(text, "db.example.com/app", p.Addr()+"/test", 1) }
-	migrating := settings{"DATABASE_URL": here(urls[0][1])}
-	running := settings{"DATABASE_URL": here(urls[1][1]), "ISSUER": "https://api.example.com", "PROXIES": "127.0.0.0/8"}
+	migrating = settings{"DATABASE_URL": here(urls[0][1])}
+	running = settings{"DATABASE_URL": here(urls[1][1]), "ISSUER": "https://api.example.com", "PROXIES": "127.0.0.0/8"}
 	for _, made := range regexp.MustCompile(`(openssl rand -hex 32) +# (\w+)`).FindAllStringSubmatch(handbook(t), -1) {
 		words := strings.Fields(made[1])
 		value, err := exec.Command(words[0], words[1:]...).Output()
@@ -257,16 +267,19 @@ func TestFirstDeploy(t *testing.T) {
 		running = running.with(made[2], strings.TrimSpace(string(value)))
 	}
 	require.Len(t, running, 5)
+	return p, migrating, running
+}
+
+// TestFirstDeploy follows the handbook's chapter: rights, keys, migration, two
+// replicas, and a deploy that replaces them one after the other.
+func TestFirstDeploy(t *testing.T) {
+	p, migrating, running := prepare(t)
 
 	seen := map[string]string{"the tables do not exist: call Migrate first": running.fails(t)}
 	printed, err := migrating.command("migrate").CombinedOutput()
 	require.NoError(t, err, "%s", printed)
 	require.Empty(t, printed)
-	printed, err = running.command("first-key").Output()
-	require.NoError(t, err)
-	words := strings.Fields(string(printed))
-	require.Len(t, words, 2)
-	k := key{words[0], words[1]}
+	k := running.firstKey(t)
 
 	one, two := running.serve(t, freeAddr(t)), running.serve(t, freeAddr(t))
 	replicas := []*replica{one, two}
