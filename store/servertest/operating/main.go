@@ -1,9 +1,10 @@
 // Command operating is a backend with API keys on PostgreSQL, of which any number of
 // replicas may run.
 //
-//	operating migrate      makes or updates the tables, then ends
-//	operating first-key    makes a key for workspace team-a and prints it
-//	operating              serves
+//	operating migrate        makes or updates the tables, then ends
+//	operating first-key      makes a key for workspace team-a and prints it
+//	operating revoke-tokens  revokes all tokens, after a backup was restored
+//	operating                serves
 package main
 
 import (
@@ -85,6 +86,9 @@ func run(ctx context.Context, args []string) error {
 			fmt.Println(key.ID, secret.Reveal())
 		}
 		return err
+	}
+	if slices.Equal(args, []string{"revoke-tokens"}) {
+		return srv.APIKeys().RevokeAllTokens(ctx, apikey.OrganizationAdmin("operator"))
 	}
 
 	mux := http.NewServeMux()

@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -26,23 +27,37 @@ func TestRestore(t *testing.T) {
 		t.Helper()
 		line := regexp.MustCompile(`(?m)^ *(` + begin + ` .+)$`).FindStringSubmatch(handbook(t))
 		require.NotNil(t, line, begin)
-		command := exec.Command("sh", "-c", regexp.MustCompile(`\bapp\b`).ReplaceAllString(line[1], "test")) //nolint:gosec // a line of the handbook
+		command := exec.Command("sh", "-c", regexp.MustCompile(`\bapp\b`).ReplaceAllString(line[1], "test"))
 		command.Dir = folder
 		command.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER=postgres")
 		printed, err := command.CombinedOutput()
 		require.NoError(t, err, "%s", printed)
 	}
 	before := running.firstKey(t)
+	r := running.serve(t, freeAddr(t))
+	early := before.mustLogin(t, r)
+	require.NoError(t, r.Process.Kill())
+	_ = r.Wait()
 	shell("pg_dump")
 	backedUp := time.Now().UTC().Format("2006-01-02 15:04:05.999999Z")
 	since := running.firstKey(t)
 	shell("psql")
 	shell("pg_restore")
 
-	r := running.serve(t, freeAddr(t))
-	require.NotEmpty(t, before.mustLogin(t, r))
+	require.Contains(t, handbook(t), "`./backend revoke-tokens`")
+	printed, err = running.command("revoke-tokens").CombinedOutput()
+	require.NoError(t, err, "%s", printed)
+
+	r = running.serve(t, freeAddr(t))
+	r.accepts(t, before.mustLogin(t, r))
+	require.Eventually(t, func() bool {
+		status, err := call(t.Context(), r, early)
+		require.NoError(t, err)
+		require.Contains(t, []int{http.StatusUnauthorized, http.StatusServiceUnavailable}, status, "a token from before")
+		return status == http.StatusUnauthorized
+	}, patience, 10*time.Millisecond)
 	_, err = since.login(t.Context(), r)
-	for err == errBusy { //nolint:errorlint // returned as it is
+	for err == errBusy {
 		_, err = since.login(t.Context(), r)
 	}
 	require.ErrorContains(t, err, "invalid_client", "a key that was made after the backup")
