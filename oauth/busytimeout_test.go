@@ -3,7 +3,7 @@ package oauth_test
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"regexp"
 	"strconv"
 	"testing"
@@ -21,19 +21,20 @@ import (
 func TestBusyTimeouts(t *testing.T) {
 	where := make(map[string]bool)
 	set := regexp.MustCompile(`busy_timeout\((\d+)\)`)
-	require.NoError(t, filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
-		if ext := filepath.Ext(path); err != nil || ext != ".md" && ext != ".go" {
+	project := os.DirFS("..")
+	require.NoError(t, fs.WalkDir(project, ".", func(file string, _ fs.DirEntry, err error) error {
+		if ext := path.Ext(file); err != nil || ext != ".md" && ext != ".go" {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(project, file)
 		for _, found := range set.FindAllStringSubmatch(string(text), -1) {
 			milliseconds, _ := strconv.Atoi(found[1])
-			require.Less(t, time.Duration(milliseconds)*time.Millisecond, oauth.DefaultLoginTimeout(), path)
-			where[filepath.ToSlash(path)] = true
+			require.Less(t, time.Duration(milliseconds)*time.Millisecond, oauth.DefaultLoginTimeout(), file)
+			where[file] = true
 		}
 		return err
 	}))
-	for _, path := range []string{"../README.md", "../store/README.md", "../store/sqlstore/sqlstore.go", "../examples/meshstack/storage.go"} {
-		require.Contains(t, where, path)
+	for _, file := range []string{"README.md", "store/README.md", "store/sqlstore/sqlstore.go", "examples/meshstack/storage.go"} {
+		require.Contains(t, where, file)
 	}
 }

@@ -253,7 +253,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		unwritten: newUnwritten(st.Usage != nil),
 	}
 	if err := s.startLists(); err != nil {
-		return nil, fmt.Errorf("apikey: %w", err)
+		return nil, err
 	}
 	return s, nil
 }

@@ -105,8 +105,10 @@ func (s *Service) startLists() error {
 	s.inUse.listed = listed(s.cfg, s.hasher)
 	s.inUse.first = [2]store.ListEntry{named(s.inUse.listed[0]), {List: store.SecretPrefixes, Name: s.cfg.SecretPrefixes[0]}}
 	used, lacking, err := s.readLists(ctx)
-	if err = errors.Join(err, lacking); err != nil {
+	if err != nil {
 		return err
+	} else if lacking != nil {
+		return fmt.Errorf("apikey: %w", lacking)
 	}
 	for _, e := range used {
 		if s.inUse.older(e) {
