@@ -3,7 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"time"
+	"math"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -20,20 +20,17 @@ func newOrders() orders {
 			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 		}),
 		expiry: newIndex(func(a, b *store.Key) int {
-			return cmp.Or(compareExpiry(a.NotAfter, b.NotAfter), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(expiryOf(a), expiryOf(b)), cmp.Compare(a.ID, b.ID))
 		}),
 	}
 }
 
-// compareExpiry orders by expiry. The zero time, which is never, comes last.
-func compareExpiry(a, b time.Time) int {
-	switch {
-	case a.IsZero() == b.IsZero():
-		return a.Compare(b)
-	case a.IsZero():
-		return 1
+// expiryOf returns what keys are ordered by. Never comes last.
+func expiryOf(k *store.Key) int64 {
+	if k.NotAfter.IsZero() {
+		return math.MaxInt64
 	}
-	return -1
+	return k.NotAfter.UnixMicro()
 }
 
 // list adds a key to the indexes of its workspace and of all keys.
