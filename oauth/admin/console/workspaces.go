@@ -24,12 +24,9 @@ func (s *call) readWorkspaces() (list workspaceList, err error) {
 		return list, err
 	}
 	page, err := s.keys().Workspaces(ctx, s.actor(), cmp.Or(after, &store.KeyCursor{}).ID, pageSize)
-	if err != nil {
-		return list, err
-	}
 	var next *store.KeyCursor
 	if page.Next != "" {
 		next = &store.KeyCursor{ID: page.Next}
 	}
-	return workspaceList{page.Workspaces, settings.KeysOff, s.pager(after, next)}, nil
+	return workspaceList{page.Workspaces, settings.KeysOff, s.pager(after, next)}, err
 }
