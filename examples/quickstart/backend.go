@@ -63,8 +63,12 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		Permissions:      catalog,
 		Policy:           policy.All(policy.MaxKeys(10), policy.MaxLifetime(90*24*time.Hour)),
 		Signers:          signers,
-		Resource:         base, // the guards' challenges lead clients to the login
-		OpenIDAlias:      true,
+		// In production: ask your own database which workspaces exist.
+		APIKeys: apikey.Options{Workspaces: func(_ context.Context, workspace string) (bool, error) {
+			return workspace == "team-a" || workspace == "team-b", nil
+		}},
+		Resource:    base, // the guards' challenges lead clients to the login
+		OpenIDAlias: true,
 		// MCP SDKs do not read metadata without it.
 		AuthorizationPath: "/authorize",
 		Logger:            slog.New(slog.NewTextHandler(os.Stderr, nil)),

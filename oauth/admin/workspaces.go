@@ -1,19 +1,20 @@
 package admin
 
-import "github.com/latchkey-go/latchkey/store"
+import (
+	"cmp"
+
+	"github.com/latchkey-go/latchkey/store"
+)
 
 // listWorkspaces serves GET /workspaces: the workspaces of which the store has keys or
 // settings.
 func (h *Handler) listWorkspaces(c *call) error {
-	ctx, after := c.r.Context(), ""
-	if c.after != nil {
-		after = c.after.ID
-	}
+	ctx := c.r.Context()
 	settings, err := h.keys.Settings(ctx, c.actor)
 	if err != nil {
 		return err
 	}
-	page, err := h.keys.Workspaces(ctx, c.actor, after, c.limit)
+	page, err := h.keys.Workspaces(ctx, c.actor, cmp.Or(c.after, &store.KeyCursor{}).ID, c.limit)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,25 +231,19 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string)
 // workspace is empty, and refuses a workspace that does not exist.
 func (s *Service) maySee(ctx context.Context, actor Actor, workspace string) error {
 	p, err := s.powersOf(ctx, actor)
-	if err == nil {
-		err = p.maySee(workspace)
-	}
-	if err != nil || workspace == "" {
-		return err
-	}
-	return s.mustExist(ctx, workspace)
-}
-
-func (p powers) maySee(workspace string) error {
 	switch {
-	case workspace == "" && !p.everywhere.list:
+	case err != nil:
+		return err
+	case workspace == "" && p.everywhere.list:
+		return nil
+	case workspace == "":
 		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
-	case workspace != "" && !p.in(workspace).any():
+	case !p.in(workspace).any():
 		return errNoRight
-	case workspace != "" && !p.in(workspace).list:
+	case !p.in(workspace).list:
 		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
 	}
-	return nil
+	return s.mustExist(ctx, workspace)
 }
 
 var errNoRight = fmt.Errorf("apikey: no such key or workspace, or the actor has no right in it: %w", store.ErrNotFound)
@@ -377,13 +372,10 @@ func outlives(a, b time.Time) bool {
 // does not know.
 func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
 	suspended, err := s.askHost(ctx, workspace)
-	if !suspended {
-		return err
+	if suspended {
+		err = cmp.Or(s.mustExist(ctx, workspace), error(&ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}))
 	}
-	if err := s.mustExist(ctx, workspace); err != nil {
-		return err
-	}
-	return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
+	return err
 }
 
 // mustExist refuses a workspace that does not exist: the host says that it is not active,
@@ -393,12 +385,9 @@ func (s *Service) mustExist(ctx context.Context, workspace string) error {
 	if err != nil || !suspended {
 		return err
 	}
-	w, err := s.store.Settings.Workspace(ctx, workspace)
-	if err != nil {
-		return fmt.Errorf("apikey: read workspace: %w", err)
+	w, _, err := s.settingsOf(ctx, workspace)
+	if err == nil && w.Keys == 0 && w.Version == 0 {
+		err = errNoRight
 	}
-	if w.Keys == 0 && w.Version == 0 {
-		return errNoRight
-	}
-	return nil
+	return err
 }

@@ -113,7 +113,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 // its id is there. Package backup uses it. An event with a text that no event has is
 // an *InvalidError. For an organization admin.
 func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) error {
-	if _, _, err := s.mayAdminister(ctx, actor, audit.Restore); err != nil {
+	if _, err := s.mayAdminister(ctx, actor, audit.Restore); err != nil {
 		return err
 	}
 	var bad InvalidError

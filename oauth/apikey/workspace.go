@@ -44,9 +44,9 @@ func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, lim
 	}
 	page, err := s.store.Workspaces.List(ctx, after, limit)
 	if err != nil {
-		return store.WorkspacePage{}, fmt.Errorf("apikey: list workspaces: %w", err)
+		err = fmt.Errorf("apikey: list workspaces: %w", err)
 	}
-	return page, nil
+	return page, err
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.

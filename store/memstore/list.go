@@ -3,7 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"time"
+	"math"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -20,20 +20,17 @@ func newOrders() orders {
 			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 		}),
 		expiry: newIndex(func(a, b *store.Key) int {
-			return cmp.Or(compareExpiry(a.NotAfter, b.NotAfter), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(expiryOf(a), expiryOf(b)), cmp.Compare(a.ID, b.ID))
 		}),
 	}
 }
 
-// compareExpiry orders by expiry. The zero time, which is never, comes last.
-func compareExpiry(a, b time.Time) int {
-	switch {
-	case a.IsZero() == b.IsZero():
-		return a.Compare(b)
-	case a.IsZero():
-		return 1
+// expiryOf returns what keys are ordered by. Never comes last.
+func expiryOf(k *store.Key) int64 {
+	if k.NotAfter.IsZero() {
+		return math.MaxInt64
 	}
-	return -1
+	return k.NotAfter.UnixMicro()
 }
 
 // list adds a key to the indexes of its workspace and of all keys.
@@ -112,9 +109,9 @@ type workspaceTable struct{ db *database }
 
 // List implements store.Workspaces.
 func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	place := &workspace{Workspace: store.Workspace{ID: after}}
 	page, err := store.PageOfWorkspaces(limit, func(most int) (all []store.Workspace, err error) {
-		listed := func() index[workspace] { return t.db.listed }
-		err = scan(ctx, t.db, listed, &workspace{Workspace: store.Workspace{ID: after}}, false, func(ws *workspace) bool {
+		err = scan(ctx, t.db, func() index[workspace] { return t.db.listed }, place, false, func(ws *workspace) bool {
 			all = append(all, ws.Workspace)
 			return len(all) < most
 		})

@@ -219,3 +219,17 @@ func TestPruneOfManyEvents(t *testing.T) {
 func TestRingIsNotDurable(t *testing.T) {
 	require.False(t, memstore.New().SigningKeys.Durable())
 }
+
+// A workspace without keys and settings takes no place on a page and no memory.
+func TestEmptyWorkspacesAreRemoved(t *testing.T) {
+	s, ctx := memstore.New(), context.Background()
+	for i := range 3 {
+		require.NoError(t, s.Keys.Create(ctx, realisticKey(i), store.NoLimit, store.Change{}))
+	}
+	for i := range 2 {
+		require.NoError(t, s.Keys.Delete(ctx, realisticKey(i).Workspace, realisticKey(i).ID, 0, start, store.Change{}))
+	}
+	page, err := s.Workspaces.List(ctx, "", 1)
+	require.NoError(t, err)
+	require.Equal(t, store.WorkspacePage{Workspaces: []store.Workspace{{ID: realisticKey(2).Workspace, Keys: 1}}}, page)
+}

@@ -101,7 +101,7 @@
 // # Capacity
 //
 // One master stores and serves all records. A key with its sorted sets takes about
-// 1.1 kB. The table in store/README.md has the latencies. On two shared cores, with 64
+// 1.3 kB. The table in store/README.md has the latencies. On two shared cores, with 64
 // callers on the same machine, one master answered 30,000 to 45,000 look-ups a second.
 // It made 14,000 changes a second with appendfsync everysec, 9,500 with always, and 8,800
 // with a replica that confirms.

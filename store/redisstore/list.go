@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -43,13 +44,8 @@ const (
 
 // scan returns up to limit matching keys in the order of a sorted set.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]store.Key, error) {
-	l, order, byName := t.db.layout, "created", q.Sort == store.ByName
-	switch {
-	case byName:
-		order = "names"
-	case q.Sort == store.ByExpiry:
-		order = "ends"
-	}
+	l, byName := t.db.layout, q.Sort == store.ByName
+	order := cmp.Or(map[store.KeySort]string{store.ByName: "names", store.ByExpiry: "ends"}[q.Sort], "created")
 	p := page{keys: []string{l.order(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:

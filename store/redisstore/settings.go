@@ -130,11 +130,9 @@ func (t *workspaceTable) List(ctx context.Context, after string, limit int) (sto
 			texts := c.texts() // place, settings and number of keys of each
 			more = len(texts) == 3*n
 			for ; len(texts) >= 3; texts = texts[3:] {
-				var id string
-				_, escaped, _ := strings.Cut(texts[0], "\x00\x01")
-				bad := decode(escaped, &id)
+				_, id, _ := strings.Cut(texts[0], "\x00\x01")
 				w, err := decodeWorkspace(id, texts[1], texts[2])
-				if err := cmp.Or(bad, err); err != nil {
+				if err := cmp.Or(err, decode(id, &w.ID)); err != nil {
 					return nil, err
 				}
 				all, from = append(all, w), "("+texts[0]

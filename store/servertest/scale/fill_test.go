@@ -60,6 +60,11 @@ func sumOf(number int) [32]byte {
 // fill creates the keys from one number up to another through the store's API. Both are
 // multiples of perWorkspace. Consecutive keys are in different workspaces, as in practice.
 func fill(ctx context.Context, st store.Store, from, to int) error {
+	return fillWith(ctx, st, from, to, keyOf)
+}
+
+// fillWith is fill with keys of the caller's.
+func fillWith(ctx context.Context, st store.Store, from, to int, keyOf func(number int) store.Key) error {
 	const writers = 16
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
