@@ -207,6 +207,10 @@ func (s *Server) APIKeys() *apikey.Service { return s.keys }
 // use net/http; see bearer.Verifier.Authorize.
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
+// Carries reports whether a request comes with a token of this server, valid or
+// not, for routes that also accept the host's sessions; see bearer.Verifier.Carries.
+func (s *Server) Carries(r *http.Request) bool { return s.verifier.Carries(r) }
+
 // Require returns a guard for a route. The token must hold all of the permissions,
 // in the workspace that the guard takes from the request; see bearer.Guard. It
 // panics if a permission is not in Config.Permissions.
