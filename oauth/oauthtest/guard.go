@@ -21,13 +21,26 @@ type Route struct {
 	Request *http.Request
 	// Workspace is the workspace that the request is for. Empty: the route
 	// belongs to no workspace (bearer.Guard.AnyWorkspace), and accepts tokens of
-	// every workspace.
+	// every workspace; CheckGuard then uses tokens of the workspace "oauthtest".
 	Workspace string
+	// WorkspaceFromToken: the request names no workspace, and the handler serves
+	// the one of the token (Principal.Workspace). It accepts tokens of every
+	// workspace, and its answer to a token of another one must differ from its
+	// answer in Workspace, so give Workspace data of its own. 404 and 403 are
+	// right as well. Answers without a body are not compared.
+	WorkspaceFromToken bool
 	// Permissions are all permissions that the route requires, as in Require.
 	// Empty: the route accepts every valid token.
 	Permissions []string
 	// Or are the alternatives to Permissions, each as in bearer.Guard.Or.
 	Or [][]string
+	// Session, unless nil, says that the route also accepts the host's own
+	// sessions (see bearer.Verifier.Carries), and adds a valid one to a request.
+	// The route must accept it. It must refuse a bad token even beside a session.
+	// A request with neither, and one with a token of another issuer and no
+	// session, is answered as the host likes: 401, 403 or a redirect, with or
+	// without a Bearer challenge.
+	Session func(*http.Request)
 	// UntilExpiry skips the check with tokens whose key was disabled. It is for
 	// a resource server without bearer.Config.Epochs, where such tokens work
 	// until they expire.
@@ -46,8 +59,10 @@ type Route struct {
 //   - with 404 (or 403): a token of another workspace, unless its permissions
 //     reach every workspace.
 //
-// The route's handler must run once for each alternative, with a token that
-// holds only that alternative. Use a table of Routes to check a whole API.
+// WorkspaceFromToken and Session change these rules for such routes. The route
+// must accept a token that holds only the permissions of one alternative, for
+// each of them: its handler runs, also for a session and for the other workspace
+// of WorkspaceFromToken. Use a table of Routes to check a whole API.
 func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
 	t.Helper()
 	if handler == nil || route.Request == nil {
@@ -75,6 +90,7 @@ type probe struct {
 	body         []byte
 	alternatives []scope.Set
 	refusals     []outcome
+	neither      *httptest.ResponseRecorder // the answer without token and session
 	findings     []string
 }
 
@@ -100,6 +116,9 @@ func (p *probe) prepare() error {
 		p.alternatives = append(p.alternatives, set)
 	}
 	p.home = p.route.Workspace
+	if p.home == "" && p.route.WorkspaceFromToken {
+		return fmt.Errorf("Route.WorkspaceFromToken needs Route.Workspace: the workspace of the good token")
+	}
 	if p.home == "" {
 		p.home = "oauthtest"
 	}
@@ -130,17 +149,32 @@ func (p *probe) compare(good []byte) {
 	})
 }
 
-// refuse sends a request that must be answered with one of the statuses.
+// refuse sends a request that must be answered with one of the statuses, whatever
+// session comes with it.
 func (p *probe) refuse(what, authorization string, statuses ...int) {
 	r := p.request()
-	if authorization != "" {
-		r.Header.Set("Authorization", authorization)
+	if p.route.Session != nil {
+		p.route.Session(r)
+		what += " beside a session"
 	}
-	p.refuseRequest(what, r, statuses...)
+	r.Header.Set("Authorization", authorization)
+	p.refuseRequest(what, p.serve(what, r), true, statuses...)
 }
 
-func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
+// refuseStranger sends a request without a token of this server. On a route with
+// sessions, the host chooses how to refuse it.
+func (p *probe) refuseStranger(what string, r *http.Request) *httptest.ResponseRecorder {
 	answer := p.serve(what, r)
+	switch {
+	case p.route.Session == nil:
+		p.refuseRequest(what, answer, true, http.StatusUnauthorized)
+	case answer == nil || !isRedirect(answer):
+		p.refuseRequest(what, answer, false, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	return answer
+}
+
+func (p *probe) refuseRequest(what string, answer *httptest.ResponseRecorder, challenged bool, statuses ...int) {
 	switch {
 	case answer == nil:
 	case answer.Code < http.StatusBadRequest:
@@ -149,11 +183,15 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	default:
 		challenge := answer.Header().Get("WWW-Authenticate")
-		if answer.Code == http.StatusUnauthorized && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
+		if challenged && answer.Code == http.StatusUnauthorized && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
 			p.find("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
 		}
 		p.refusals = append(p.refusals, outcome{what, answer})
 	}
+}
+
+func isRedirect(answer *httptest.ResponseRecorder) bool {
+	return answer.Code >= http.StatusMultipleChoices && answer.Code < http.StatusBadRequest && answer.Header().Get("Location") != ""
 }
 
 // serve runs the handler. A panic is a finding: the handler is broken, or it ran

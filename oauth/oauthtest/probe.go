@@ -1,6 +1,7 @@
 package oauthtest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -13,7 +14,7 @@ import (
 // run sends the requests that must be refused first, because the handler may
 // change the answers to later requests when it runs.
 func (p *probe) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{p.withoutToken, p.lacking, p.otherWorkspace, p.permitted} {
+	for _, step := range []func(context.Context) error{p.withoutToken, p.lacking, p.otherWorkspace, p.permitted, p.session} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -24,7 +25,7 @@ func (p *probe) run(ctx context.Context) error {
 // withoutToken sends requests without a valid token.
 func (p *probe) withoutToken(ctx context.Context) error {
 	s, permissions := p.server, p.alternatives[0].Names()
-	p.refuse("a request without a token", "", http.StatusUnauthorized)
+	p.neither = p.refuseStranger("a request without a token", p.request())
 	p.refuse("a text that is no token", "Bearer not-a-token", http.StatusUnauthorized)
 	good, _, err := s.token(ctx, s.plain, p.home, permissions)
 	if err != nil {
@@ -35,7 +36,7 @@ func (p *probe) withoutToken(ctx context.Context) error {
 	query.Set("access_token", good)
 	inQuery.URL.RawQuery = query.Encode()
 	inQuery.RequestURI = inQuery.URL.RequestURI()
-	p.refuseRequest("a token in the query", inQuery, http.StatusUnauthorized)
+	p.refuseStranger("a token in the query", inQuery)
 
 	for _, bad := range []struct {
 		what  string
@@ -44,7 +45,6 @@ func (p *probe) withoutToken(ctx context.Context) error {
 		{"an unsigned token", s.unsigned},
 		{"a token signed with another key", s.wrongKey},
 		{"an expired token", s.expired},
-		{"a token of another issuer", s.foreignIssuer},
 		{"a token for another audience", s.foreignAudience},
 	} {
 		token, err := bad.issue(ctx, p.home, permissions)
@@ -53,6 +53,13 @@ func (p *probe) withoutToken(ctx context.Context) error {
 		}
 		p.refuse(bad.what, "Bearer "+token, http.StatusUnauthorized)
 	}
+	foreign, err := s.foreignIssuer(ctx, p.home, permissions)
+	if err != nil {
+		return fmt.Errorf("make a token of another issuer: %w", err)
+	}
+	r := p.request()
+	r.Header.Set("Authorization", "Bearer "+foreign)
+	p.refuseStranger("a token of another issuer", r)
 	return nil
 }
 
@@ -110,7 +117,7 @@ func portions(names []string) [][]string {
 
 // otherWorkspace sends tokens of another workspace.
 func (p *probe) otherWorkspace(ctx context.Context) error {
-	if p.route.Workspace == "" {
+	if p.route.Workspace == "" || p.route.WorkspaceFromToken {
 		return nil
 	}
 	for _, alternative := range p.alternatives {
@@ -146,12 +153,58 @@ func (p *probe) permitted(ctx context.Context) error {
 				answer.Code, orNothing(alternative), p.home, strings.TrimSpace(answer.Body.String()))
 			continue
 		}
+		if err := p.ownWorkspace(ctx, alternative, answer.Body.Bytes()); err != nil {
+			return err
+		}
 		if !p.route.UntilExpiry {
 			if err := s.disable(ctx, id); err != nil {
 				return err
 			}
 			p.refuse("a token whose key was disabled", "Bearer "+token, http.StatusUnauthorized)
 		}
+		p.compare(answer.Body.Bytes())
+	}
+	return nil
+}
+
+// ownWorkspace compares the answer to a good token with that to a token of another
+// workspace, on a route that takes the workspace from the token.
+func (p *probe) ownWorkspace(ctx context.Context, held scope.Set, good []byte) error {
+	if !p.route.WorkspaceFromToken || p.server.reachesAll(held) {
+		return nil
+	}
+	token, err := p.server.otherWorkspace(ctx, p.home, held.Names())
+	if err != nil {
+		return err
+	}
+	const what = "a token of another workspace"
+	r := p.request()
+	r.Header.Set("Authorization", "Bearer "+token)
+	answer := p.serve(what, r)
+	switch {
+	case answer == nil:
+	case answer.Code >= http.StatusBadRequest:
+		p.refuseRequest(what, answer, true, http.StatusNotFound, http.StatusForbidden)
+	case len(good) > 0 && bytes.Equal(answer.Body.Bytes(), good):
+		p.find("gave %s the answer for %s: the handler must serve Principal.Workspace", what, p.home)
+	}
+	return nil
+}
+
+// session sends a request with the host's session and no token.
+func (p *probe) session(context.Context) error {
+	if p.route.Session == nil {
+		return nil
+	}
+	r := p.request()
+	p.route.Session(r)
+	switch answer := p.serve("a session", r); {
+	case answer == nil:
+	case answer.Code >= http.StatusBadRequest:
+		p.find("refused a session, with %d: %s", answer.Code, strings.TrimSpace(answer.Body.String()))
+	case p.neither != nil && isRedirect(answer) && answer.Code == p.neither.Code && answer.Header().Get("Location") == p.neither.Header().Get("Location"):
+		p.find("redirected a session like a request without one, to %s", answer.Header().Get("Location"))
+	default:
 		p.compare(answer.Body.Bytes())
 	}
 	return nil
