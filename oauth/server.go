@@ -33,7 +33,7 @@ type Server struct {
 	ring      *signing.Ring
 	signers   hostlist.List // Config.Signers
 	recorded  atomic.Int64  // when recordSigner last recorded, in Unix microseconds
-	clients   *request.Clients
+	host      *request.Host
 	verifier  *bearer.Verifier
 	issued    *bearer.Verifier // accepts tokens for every audience
 	paths     paths
@@ -79,7 +79,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
+	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, host: request.NewHost(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -158,10 +158,12 @@ func pathsOf(cfg Config) paths {
 }
 
 // Routes returns the handlers by path. Mount them all at the root of the host's
-// router, not in a group, since the metadata names these paths. The paths are
-// patterns for http.ServeMux without a method: each handler answers a wrong method
-// itself. A ServeMux panics if it has a pattern that overlaps them, such as "GET /"
-// or "POST /{tenant}/login": use Handler then.
+// router, never in a group and never behind http.StripPrefix, since the metadata
+// names these paths; the first request under a longer path is logged. To move the
+// login, set Config.TokenPath; for the documents, give Config.Issuer a path. The
+// paths are patterns for http.ServeMux without a method: each handler answers a
+// wrong method itself. A ServeMux panics if it has a pattern that overlaps them,
+// such as "GET /" or "POST /{tenant}/login": use Handler then.
 func (s *Server) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{
 		s.cfg.TokenPath:         s.Token(),
@@ -178,6 +180,12 @@ func (s *Server) Routes() map[string]http.Handler {
 	}
 	if s.paths.openID != "" {
 		routes[s.paths.openID] = s.Metadata()
+	}
+	for path, handler := range routes {
+		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.host.Expect(r, path)
+			handler.ServeHTTP(w, r)
+		})
 	}
 	return routes
 }

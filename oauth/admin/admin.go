@@ -94,7 +94,7 @@ type Config struct {
 type Handler struct {
 	keys    *apikey.Service
 	cfg     Config
-	clients *request.Clients
+	host    *request.Host
 	origins *http.CrossOriginProtection
 	routes  []route
 }
@@ -124,7 +124,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	return &Handler{keys: keys, cfg: cfg, clients: request.NewClients(cfg.ClientAddr, cfg.Logger), origins: origins, routes: routes()}, nil
+	return &Handler{keys: keys, cfg: cfg, host: request.NewHost(cfg.ClientAddr, cfg.Logger), origins: origins, routes: routes()}, nil
 }
 
 // ServeHTTP implements http.Handler. The request's path must not include the
@@ -132,19 +132,23 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
-	c := &call{h: h, w: w, r: r.WithContext(ctx), held: request.BoundBody(w, r, h.cfg.Timeout)}
+	c := &call{h: h, w: w, r: r.WithContext(ctx), held: h.host.BoundBody(w, r, h.cfg.Timeout)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}
 }
 
 func (h *Handler) serve(c *call) error {
-	match, params, allowed := find(h.routes, c.r)
+	match, params, allowed := find(h.routes, c.r.Method, c.r.URL.EscapedPath())
 	switch {
 	case match == nil && len(allowed) > 0:
 		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &refusal{Kind: answer.Method}
 	case match == nil:
+		h.host.Misplaced(c.r, func(path string) bool {
+			match, _, allowed := find(h.routes, c.r.Method, path)
+			return match != nil || len(allowed) > 0
+		})
 		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
 	c.route, c.params = *match, params

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -47,12 +48,18 @@ func (s *call) workspace() string { return s.inPath("workspace") }
 func (s *call) key() string       { return s.inPath("key") }
 func (s *call) secret() string    { return s.inPath("secret") }
 
-// root is the relative address of the console's first page.
+// root is the relative address of the console's first page, with a slash at its
+// end. If the browser has that page without the slash, the address names the end of
+// the prefix, which only RequestURI has.
 func (s *call) root() string {
 	if up := strings.Count(s.r.URL.EscapedPath(), "/") - 1; up > 0 {
 		return strings.Repeat("../", up)
 	}
-	return "./"
+	came, err := url.ParseRequestURI(s.r.RequestURI)
+	if err != nil || s.r.URL.Path != "/" || came.Path == "" || strings.HasSuffix(came.Path, "/") {
+		return "./"
+	}
+	return "./" + path.Base(came.EscapedPath()) + "/"
 }
 
 // redirect sends the browser to another page of the console. The address is

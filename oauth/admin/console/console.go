@@ -50,6 +50,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -112,7 +113,7 @@ type Person struct {
 type Console struct {
 	keys    *apikey.Service
 	cfg     Config
-	clients *request.Clients
+	host    *request.Host
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
 	version string
@@ -146,7 +147,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
 	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
 	problems = append(problems, badTimeout, badKey)
-	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
+	c.cfg, c.host = cfg, request.NewHost(cfg.ClientAddr, cfg.Logger)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -156,12 +157,26 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 }
 
 // ServeHTTP implements http.Handler. The request's path must not include the
-// prefix: see http.StripPrefix.
+// prefix: see http.StripPrefix. The first page is at the prefix itself, with a
+// slash at its end or without. A request whose path does not fit, as without
+// StripPrefix, is answered with 404, and the first one is logged.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
 	defer cancel()
-	c.mux.ServeHTTP(w, r.WithContext(ctx))
+	r = r.WithContext(ctx)
+	if r.URL.Path == "" {
+		home := *r.URL
+		home.Path = "/"
+		r.URL = &home
+	}
+	// For a path in another spelling, ServeMux would redirect to a path without
+	// the prefix.
+	if at := r.URL.EscapedPath(); at != path.Clean("/"+at) {
+		c.missing(w, r)
+		return
+	}
+	c.mux.ServeHTTP(w, r)
 }
 
 // protect sets the headers that limit what a page may do in the browser.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
@@ -58,19 +59,30 @@ func table() []route {
 
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	missing := route{"/", func(*call) error { return store.ErrNotFound }}
-	for _, t := range append(table(), missing) {
-		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) {
-			s := &call{c: c, w: w, r: r, held: request.BoundBody(w, r, c.cfg.Timeout)}
-			if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
-				s.refuse(err)
-			}
-		})
+	for _, t := range table() {
+		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, t) })
 	}
 	for name := range assets() {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
+	mux.HandleFunc("/", c.missing)
 	return mux
+}
+
+func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
+	s := &call{c: c, w: w, r: r, held: c.host.BoundBody(w, r, c.cfg.Timeout)}
+	if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
+		s.refuse(err)
+	}
+}
+
+// missing serves every path at which there is no page.
+func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
+	c.host.Misplaced(r, func(path string) bool {
+		_, pattern := c.mux.Handler(&http.Request{Method: r.Method, URL: &url.URL{Path: path}})
+		return pattern != "/"
+	})
+	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }
 
 // call is one request.

@@ -1,6 +1,7 @@
 // Package request has the common code of the HTTP packages to read a request: the
 // client's address, the Authorization header, the Content-Type, a bounded body, and
-// signed cursors. Deadline is the context of a request with a timeout.
+// signed cursors. Deadline is the context of a request with a timeout. Host logs how
+// the host should mount a handler.
 package request
 
 import (
@@ -10,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -56,35 +56,6 @@ func ConnectionAddr(r *http.Request) netip.Addr {
 func IsLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
-}
-
-// Clients finds the address of a request's client. It is safe for concurrent use.
-type Clients struct {
-	addr    func(*http.Request) netip.Addr
-	log     *slog.Logger
-	missing sync.Once
-}
-
-// NewClients returns Clients that call addr, the host's Config.ClientAddr. nil
-// means ConnectionAddr.
-func NewClients(addr func(*http.Request) netip.Addr, log *slog.Logger) *Clients {
-	if addr == nil {
-		addr = ConnectionAddr
-	}
-	return &Clients{addr: addr, log: log}
-}
-
-// Addr returns the address of a request's client. The first request without
-// one is logged.
-func (c *Clients) Addr(r *http.Request) netip.Addr {
-	addr := c.addr(r)
-	if !addr.IsValid() {
-		c.missing.Do(func() {
-			c.log.WarnContext(r.Context(), "the address of a request's client is unknown: rules by address refuse such requests, and limits by address count all of them as one client; "+
-				"make sure that RemoteAddr has an address, or set Config.ClientAddr")
-		})
-	}
-	return addr
 }
 
 var (
@@ -169,34 +140,6 @@ func Timeout(bound time.Duration) (time.Duration, error) {
 	return bound, nil
 }
 
-// Body bounds how long a request's body may take to arrive. The zero Body sets no
-// bound.
-type Body struct{ connection http.ResponseWriter }
-
-// BoundBody bounds how long the body may take to arrive, even if the handler does
-// not read it: net/http reads the rest of a body before it sends the response.
-//
-// It uses the real time, not the host's clock, since a connection waits. If the
-// host's server has a shorter ReadTimeout, that stays. If the ResponseWriter has no
-// deadlines, only the server's bound applies.
-func BoundBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bound || r.Body == nil || r.Body == http.NoBody {
-		return Body{}
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bound)) //nolint:errcheck,forbidigo // see above
-	return Body{w}
-}
-
-// Release removes the bound. Call it when the body is read. net/http removes it at
-// the end of the body, but not if a middleware has read the body before: then the
-// deadline would look like a client that closed the connection.
-func (b Body) Release() {
-	if b.connection != nil {
-		_ = http.NewResponseController(b.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see BoundBody
-	}
-}
-
 // ReadBody reads at most limit bytes into a buffer. It refuses a longer body by its
 // Content-Length, or else when it has read more than limit bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
@@ -249,7 +192,7 @@ func stopReading(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
 	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // the error is expected
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see BoundBody
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see Host.BoundBody
 }
 
 // Deadline is a context like that of context.WithTimeout, but it starts its timer
