@@ -17,7 +17,7 @@ import (
 // tells so.
 func TestRoutesInAGroup(t *testing.T) {
 	t.Parallel()
-	const told = "a request to a route came under a longer path than the metadata names"
+	const told = "a route has a longer path than the metadata names"
 	for _, c := range []struct {
 		name   string
 		mount  func(routes map[string]http.Handler) http.Handler

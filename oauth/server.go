@@ -183,7 +183,11 @@ func (s *Server) Routes() map[string]http.Handler {
 	}
 	for path, handler := range routes {
 		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.host.Expect(r, path)
+			came, _, _ := strings.Cut(r.RequestURI, "?")
+			if prefix, ok := strings.CutSuffix(came, path); ok && strings.HasPrefix(prefix, "/") {
+				s.host.Misplaced(r, path, came, "a route has a longer path than the metadata names. Unless a proxy adds the prefix, clients do not find it: "+
+					"mount the routes at the root and not in a group, and set Config.TokenPath to move the login")
+			}
 			handler.ServeHTTP(w, r)
 		})
 	}

@@ -128,7 +128,8 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 }
 
 // ServeHTTP implements http.Handler. The request's path must not include the
-// prefix: see http.StripPrefix.
+// prefix: see http.StripPrefix. The first path without a route is logged, since a
+// wrong prefix is the likely cause.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
@@ -139,16 +140,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(c *call) error {
-	match, params, allowed := find(h.routes, c.r.Method, c.r.URL.EscapedPath())
+	match, params, allowed := find(h.routes, c.r)
 	switch {
 	case match == nil && len(allowed) > 0:
 		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &refusal{Kind: answer.Method}
 	case match == nil:
-		h.host.Misplaced(c.r, func(path string) bool {
-			match, _, allowed := find(h.routes, c.r.Method, path)
-			return match != nil || len(allowed) > 0
-		})
+		h.host.Misplaced(c.r, "/keys", c.r.URL.EscapedPath(), "no route has the path of a request. If none is served, mount the handler with http.StripPrefix, "+
+			"and no slash at the end of the prefix")
 		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
 	c.route, c.params = *match, params

@@ -43,7 +43,7 @@ func Table() []Entry {
 // Find returns the pattern and parameters of a request below the prefix, or an empty
 // pattern.
 func Find(r *http.Request) (pattern string, params map[string]string) {
-	match, params, _ := find(routes(), r.Method, r.URL.EscapedPath())
+	match, params, _ := find(routes(), r)
 	if match == nil {
 		return "", nil
 	}

@@ -87,14 +87,15 @@ func (t *route) conditional() bool {
 	return t.method == http.MethodPut || t.method != http.MethodGet && strings.HasPrefix(t.pattern, "/keys/{key}")
 }
 
-// find returns the route for a method and an escaped path and the values of its
-// parameters, or the methods that the path allows. It unescapes each segment, but does not clean the
+// find returns the route of a request and the values of its parameters, or the
+// methods that the path allows. It unescapes each segment, but does not clean the
 // path otherwise, so that no object has two paths.
-func find(table []route, method, path string) (match *route, params map[string]string, allowed []string) {
+func find(table []route, r *http.Request) (match *route, params map[string]string, allowed []string) {
+	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	segments := strings.Split(path, "/")
+	segments := strings.Split(r.URL.EscapedPath(), "/")
 	for i, segment := range segments {
 		segments[i], _ = url.PathUnescape(segment) //nolint:errcheck // an escaped path is well formed
 	}

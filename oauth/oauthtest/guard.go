@@ -38,8 +38,8 @@ type Route struct {
 	// sessions (see bearer.Verifier.Carries), and adds a valid one to a request.
 	// The route must accept it. It must refuse a bad token even beside a session.
 	// A request with neither, and one with a token of another issuer and no
-	// session, is answered as the host likes: 401, 403 or a redirect, with or
-	// without a Bearer challenge.
+	// session, may be answered with 401, 403, 302 or 303, without a Bearer
+	// challenge.
 	Session func(*http.Request)
 	// UntilExpiry skips the check with tokens whose key was disabled. It is for
 	// a resource server without bearer.Config.Epochs, where such tokens work
@@ -90,11 +90,10 @@ type probe struct {
 	body         []byte
 	alternatives []scope.Set
 	refusals     []outcome
-	neither      *httptest.ResponseRecorder // the answer without token and session
 	findings     []string
 }
 
-// outcome is the answer to a request that the route had to refuse.
+// outcome is the answer to a request that must not get that of a good token.
 type outcome struct {
 	what string // "an expired token"
 	*httptest.ResponseRecorder
@@ -135,7 +134,7 @@ func (p *probe) prepare() error {
 }
 
 // compare finds a guard that refuses a request but still runs the handler: the
-// refusal ends with what the handler writes for a valid token.
+// refusal ends with what the handler writes for a valid token or session.
 func (p *probe) compare(good []byte) {
 	if len(good) == 0 {
 		return
@@ -143,55 +142,47 @@ func (p *probe) compare(good []byte) {
 	p.refusals = slices.DeleteFunc(p.refusals, func(o outcome) bool {
 		leaks := bytes.HasSuffix(o.Body.Bytes(), good)
 		if leaks {
-			p.find("refused %s with %d, but ran the handler: the answer ends with the answer to a good token", o.what, o.Code)
+			p.find("gave %s the answer to a good token, after the status %d", o.what, o.Code)
 		}
 		return leaks
 	})
 }
 
 // refuse sends a request that must be answered with one of the statuses, whatever
-// session comes with it.
+// session comes with a token of this server.
 func (p *probe) refuse(what, authorization string, statuses ...int) {
 	r := p.request()
-	if p.route.Session != nil {
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	if p.route.Session != nil && p.server.server.Carries(r) {
 		p.route.Session(r)
+		r.Header.Set("Authorization", authorization)
 		what += " beside a session"
 	}
-	r.Header.Set("Authorization", authorization)
-	p.refuseRequest(what, p.serve(what, r), true, statuses...)
+	p.refuseRequest(what, r, statuses...)
 }
 
-// refuseStranger sends a request without a token of this server. On a route with
-// sessions, the host chooses how to refuse it.
-func (p *probe) refuseStranger(what string, r *http.Request) *httptest.ResponseRecorder {
+func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
+	// The host's sessions refuse a request without a token of this server.
+	bySession := p.route.Session != nil && !p.server.server.Carries(r)
+	if bySession {
+		statuses = append(statuses, http.StatusForbidden, http.StatusFound, http.StatusSeeOther)
+	}
 	answer := p.serve(what, r)
 	switch {
-	case p.route.Session == nil:
-		p.refuseRequest(what, answer, true, http.StatusUnauthorized)
-	case answer == nil || !isRedirect(answer):
-		p.refuseRequest(what, answer, false, http.StatusUnauthorized, http.StatusForbidden)
-	}
-	return answer
-}
-
-func (p *probe) refuseRequest(what string, answer *httptest.ResponseRecorder, challenged bool, statuses ...int) {
-	switch {
 	case answer == nil:
-	case answer.Code < http.StatusBadRequest:
-		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
-	case !slices.Contains(statuses, answer.Code):
-		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
-	default:
+	case slices.Contains(statuses, answer.Code):
 		challenge := answer.Header().Get("WWW-Authenticate")
-		if challenged && answer.Code == http.StatusUnauthorized && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
+		if answer.Code == http.StatusUnauthorized && !bySession && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
 			p.find("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
 		}
 		p.refusals = append(p.refusals, outcome{what, answer})
+	case answer.Code < http.StatusBadRequest:
+		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
+	default:
+		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	}
-}
-
-func isRedirect(answer *httptest.ResponseRecorder) bool {
-	return answer.Code >= http.StatusMultipleChoices && answer.Code < http.StatusBadRequest && answer.Header().Get("Location") != ""
 }
 
 // serve runs the handler. A panic is a finding: the handler is broken, or it ran

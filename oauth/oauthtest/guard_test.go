@@ -76,8 +76,8 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			"accepted an unsigned token: 200 instead of 401",
 			"accepted a token signed with another key: 200 instead of 401",
 			"accepted an expired token: 200 instead of 401",
-			"accepted a token for another audience: 200 instead of 401",
 			"accepted a token of another issuer: 200 instead of 401",
+			"accepted a token for another audience: 200 instead of 401",
 			"accepted " + lacks + ": 200 instead of 403",
 			"accepted a token of another workspace: 200 instead of 404",
 			"accepted a token whose key was disabled: 200 instead of 401",
@@ -163,8 +163,8 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 			})
 		}, finds: []string{
-			"refused a token of another workspace with 404, but ran the handler",
-			"refused a token whose key was disabled with 401, but ran the handler",
+			"gave a token of another workspace the answer to a good token, after the status 404",
+			"gave a token whose key was disabled the answer to a good token, after the status 401",
 		}},
 		{name: "no challenge", api: but(said("has expired"), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", "Basic")

@@ -52,14 +52,11 @@ func (s *call) secret() string    { return s.inPath("secret") }
 // end. If the browser has that page without the slash, the address names the end of
 // the prefix, which only RequestURI has.
 func (s *call) root() string {
-	if up := strings.Count(s.r.URL.EscapedPath(), "/") - 1; up > 0 {
-		return strings.Repeat("../", up)
+	up := strings.Count(s.r.URL.EscapedPath(), "/") - 1
+	if at, _, _ := strings.Cut(s.r.RequestURI, "?"); up < 0 && !strings.HasSuffix(at, "/") {
+		return "./" + path.Base(at) + "/"
 	}
-	came, err := url.ParseRequestURI(s.r.RequestURI)
-	if err != nil || s.r.URL.Path != "/" || came.Path == "" || strings.HasSuffix(came.Path, "/") {
-		return "./"
-	}
-	return "./" + path.Base(came.EscapedPath()) + "/"
+	return "./" + strings.Repeat("../", max(up, 0))
 }
 
 // redirect sends the browser to another page of the console. The address is

@@ -158,25 +158,22 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 
 // ServeHTTP implements http.Handler. The request's path must not include the
 // prefix: see http.StripPrefix. The first page is at the prefix itself, with a
-// slash at its end or without. A request whose path does not fit, as without
-// StripPrefix, is answered with 404, and the first one is logged.
+// slash at its end or without. The first path without a page is logged, since a
+// wrong prefix is the likely cause.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	if r.URL.Path == "" {
-		home := *r.URL
-		home.Path = "/"
-		r.URL = &home
-	}
-	// For a path in another spelling, ServeMux would redirect to a path without
-	// the prefix.
-	if at := r.URL.EscapedPath(); at != path.Clean("/"+at) {
+	// For these paths ServeMux would redirect to one without the prefix.
+	switch at := r.URL.EscapedPath(); at {
+	case "":
+		c.serve(w, r, route{serve: (*call).home})
+	case path.Clean("/" + at):
+		c.mux.ServeHTTP(w, r)
+	default:
 		c.missing(w, r)
-		return
 	}
-	c.mux.ServeHTTP(w, r)
 }
 
 // protect sets the headers that limit what a page may do in the browser.

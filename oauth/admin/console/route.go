@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
@@ -78,10 +77,8 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
 
 // missing serves every path at which there is no page.
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
-	c.host.Misplaced(r, func(path string) bool {
-		_, pattern := c.mux.Handler(&http.Request{Method: r.Method, URL: &url.URL{Path: path}})
-		return pattern != "/"
-	})
+	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "there is no page at the path of a request. If none is served, mount the console with http.StripPrefix, "+
+		"and no slash at the end of the prefix")
 	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }
 
