@@ -8,20 +8,21 @@ import (
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/adaptor"
 
-	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
 func TestFiber(t *testing.T) { holds(t, onFiber, true) }
 
-func onFiber(srv *oauth.Server) http.Handler {
+func onFiber(a app) http.Handler {
 	app := fiber.New()
-	for path, handler := range srv.Routes() {
+	for path, handler := range a.Routes() {
 		app.All(path, adaptor.HTTPHandler(handler))
 	}
-	app.Get("/workspaces/:workspace/projects", fiberGuard(srv.Require("project.list")), fiberHandler)
-	app.Get("/workspaces/:workspace/invoices", fiberGuard(srv.Require("billing.read")), fiberHandler)
-	app.Get("/forgotten/:team", fiberGuard(srv.Require("project.list")), fiberHandler)
+	app.All("/api/admin/*", adaptor.HTTPHandler(http.StripPrefix("/api/admin", a.management)))
+	app.All("/console/*", adaptor.HTTPHandler(http.StripPrefix("/console", a.console)))
+	app.Get("/workspaces/:workspace/projects", fiberGuard(a.Require("project.list")), fiberHandler)
+	app.Get("/workspaces/:workspace/invoices", fiberGuard(a.Require("billing.read")), fiberHandler)
+	app.Get("/forgotten/:team", fiberGuard(a.Require("project.list")), fiberHandler)
 	app.Get("/open", fiberHandler)
 	return adaptor.FiberApp(app) // for the test's server; a service calls app.Listen
 }
