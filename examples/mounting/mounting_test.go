@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -81,12 +83,12 @@ func (l *lines) String() string {
 	return l.Builder.String()
 }
 
-func serve(t *testing.T, m mount) host {
+func serve(t *testing.T, m mount, changes ...func(*oauth.Config)) host {
 	t.Helper()
 	said := &lines{}
 	log := slog.New(slog.NewTextHandler(said, nil))
 	web := httptest.NewUnstartedServer(nil)
-	srv, err := oauth.New(memstore.New(), oauth.Config{
+	config := oauth.Config{
 		Issuer:           "http://" + web.Listener.Addr().String(),
 		InsecureLoopback: true,
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
@@ -95,7 +97,11 @@ func serve(t *testing.T, m mount) host {
 		OpenIDAlias: true,
 		APIKeys:     apikey.Options{Management: apikey.Management{List: "key.list", Save: "key.save", Delete: "key.delete"}},
 		Logger:      log,
-	})
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	srv, err := oauth.New(memstore.New(), config)
 	require.NoError(t, err)
 	management, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), TrustedOrigins: []string{trusted}, Logger: log})
 	require.NoError(t, err)
@@ -110,6 +116,11 @@ func serve(t *testing.T, m mount) host {
 	web.Start()
 	t.Cleanup(web.Close)
 	return host{srv, web.URL, said}
+}
+
+// policyOf allows logins from one network.
+func policyOf(network netip.Prefix) func(*oauth.Config) {
+	return func(cfg *oauth.Config) { cfg.Policy = policy.AllowAddresses(network) }
 }
 
 // trusted is an origin whose pages may use the management API.
