@@ -141,6 +141,12 @@ func (h host) login(t *testing.T, id, secret string) string {
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
 	status, _, body := h.send(t, http.MethodPost, "/api/login", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
 	require.Equal(t, http.StatusOK, status, body)
+	return tokenIn(t, body)
+}
+
+// tokenIn returns the token in the answer to a login.
+func tokenIn(t *testing.T, body string) string {
+	t.Helper()
 	var said struct {
 		Token string `json:"access_token"`
 	}
