@@ -84,7 +84,8 @@ type Config struct {
 	// Authorize, the store and the policies. A request that takes longer is
 	// answered with 503; its change may have been made. Default 2 seconds; 10 ms
 	// to 5 minutes. A shorter ReadTimeout of the host's http.Server applies to
-	// the body as well.
+	// the body as well. Behind a middleware that hides the connection, only
+	// ReadTimeout bounds the body, and that is logged.
 	Timeout time.Duration
 	// Logger logs warnings and errors. Default slog.Default().
 	Logger *slog.Logger

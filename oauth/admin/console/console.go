@@ -8,6 +8,8 @@
 //	pages, err := console.New(srv.APIKeys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
 //	mux.Handle("/console/", http.StripPrefix("/console", pages))
 //
+// On other routers, mount it at /console as well as below /console/.
+//
 // To try it before there are sessions, copy examples/signin.
 //
 // The prefix can be any path, because all addresses on the pages are relative.
@@ -90,7 +92,9 @@ type Config struct {
 	// policies and the hooks. A page that takes longer is answered with 503. The
 	// preview of new rules and the list of keys out of policy check as many keys
 	// as possible in half of this time, and say so if there are more. Default 2
-	// seconds; 10 ms to 5 minutes.
+	// seconds; 10 ms to 5 minutes. Behind a middleware that hides the connection,
+	// only ReadTimeout of the host's http.Server bounds the form, and that is
+	// logged.
 	Timeout time.Duration
 	// Logger logs warnings and errors. Default slog.Default().
 	Logger *slog.Logger
