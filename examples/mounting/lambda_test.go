@@ -44,7 +44,7 @@ func gateway(lambda *httpadapter.HandlerAdapterV2) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		address, _, _ := net.SplitHostPort(r.RemoteAddr) //nolint:errcheck // by net/http
+		address, _, _ := net.SplitHostPort(r.RemoteAddr)
 		event := events.APIGatewayV2HTTPRequest{
 			RawPath: r.URL.EscapedPath(), RawQueryString: r.URL.RawQuery, Headers: map[string]string{},
 			Body: base64.StdEncoding.EncodeToString(body), IsBase64Encoded: true,
@@ -64,7 +64,7 @@ func gateway(lambda *httpadapter.HandlerAdapterV2) http.Handler {
 		}
 		text := []byte(answer.Body)
 		if answer.IsBase64Encoded {
-			text, _ = base64.StdEncoding.DecodeString(answer.Body) //nolint:errcheck // by the adaptor
+			text, _ = base64.StdEncoding.DecodeString(answer.Body)
 		}
 		w.WriteHeader(answer.StatusCode)
 		_, _ = w.Write(text) // fails only if the client has disconnected

@@ -55,7 +55,7 @@ func TestCarries(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/?access_token="+good, strings.NewReader("access_token="+good))
 			r.Header["Authorization"] = c.header
-			r.AddCookie(&http.Cookie{Name: "session", Value: good}) //nolint:gosec // of a client
+			r.AddCookie(&http.Cookie{Name: "session", Value: good})
 			require.Equal(t, c.want, v.Carries(r))
 			// What does not count passes no guard either.
 			if !c.want {
@@ -104,7 +104,7 @@ func TestSessionOrKey(t *testing.T) {
 				r.Header.Set("Authorization", c.authorization)
 			}
 			if c.cookie != "" {
-				r.AddCookie(&http.Cookie{Name: "session", Value: c.cookie}) //nolint:gosec // of a client
+				r.AddCookie(&http.Cookie{Name: "session", Value: c.cookie})
 			}
 			answer := httptest.NewRecorder()
 			mux.ServeHTTP(answer, r)
