@@ -24,7 +24,7 @@ func (s *Server) clientAndToken(
 	if request.json {
 		return caller, nil, badRequest("This endpoint accepts application/x-www-form-urlencoded only.")
 	}
-	caller, err = may(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.clients.Addr(r)})
+	caller, err = may(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.host.Addr(r)})
 	switch {
 	case err != nil:
 		return caller, nil, err

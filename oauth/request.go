@@ -60,7 +60,7 @@ func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes
 // authentication method (RFC 6749, section 2.3), and parameters in the body only.
 // It reads the body into buffer, and empties buffer before it returns.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
-	held := request.BoundBody(w, r, bodyDeadline)
+	held := s.host.BoundBody(w, r, bodyDeadline)
 	if bad := s.admit(w, r); bad != nil {
 		return bad
 	}

@@ -33,7 +33,7 @@ type Server struct {
 	ring      *signing.Ring
 	signers   hostlist.List // Config.Signers
 	recorded  atomic.Int64  // when recordSigner last recorded, in Unix microseconds
-	clients   *request.Clients
+	host      *request.Host
 	verifier  *bearer.Verifier
 	issued    *bearer.Verifier // accepts tokens for every audience
 	paths     paths
@@ -80,7 +80,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
+	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, host: request.NewHost(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -159,10 +159,12 @@ func pathsOf(cfg Config) paths {
 }
 
 // Routes returns the handlers by path. Mount them all at the root of the host's
-// router, not in a group, since the metadata names these paths. The paths are
-// patterns for http.ServeMux without a method: each handler answers a wrong method
-// itself. A ServeMux panics if it has a pattern that overlaps them, such as "GET /"
-// or "POST /{tenant}/login": use Handler then.
+// router, never in a group and never behind http.StripPrefix, since the metadata
+// names these paths; the first request under a longer path is logged. To move the
+// login, set Config.TokenPath; for the documents, give Config.Issuer a path. The
+// paths are patterns for http.ServeMux without a method: each handler answers a
+// wrong method itself. A ServeMux panics if it has a pattern that overlaps them,
+// such as "GET /" or "POST /{tenant}/login": use Handler then.
 func (s *Server) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{
 		s.cfg.TokenPath:         s.Token(),
@@ -179,6 +181,16 @@ func (s *Server) Routes() map[string]http.Handler {
 	}
 	if s.paths.openID != "" {
 		routes[s.paths.openID] = document(s.openID)
+	}
+	for path, handler := range routes {
+		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			came, _, _ := strings.Cut(r.RequestURI, "?")
+			if prefix, ok := strings.CutSuffix(came, path); ok && strings.HasPrefix(prefix, "/") {
+				s.host.Misplaced(r, path, came, "a route has a longer path than the metadata names. Unless a proxy adds the prefix, clients do not find it: "+
+					"mount the routes at the root and not in a group, and set Config.TokenPath to move the login")
+			}
+			handler.ServeHTTP(w, r)
+		})
 	}
 	return routes
 }
@@ -207,6 +219,10 @@ func (s *Server) APIKeys() *apikey.Service { return s.keys }
 // Verifier returns the verifier of this server's tokens, for servers that do not
 // use net/http; see bearer.Verifier.Authorize.
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
+
+// Carries reports whether a request comes with a token of this server, valid or
+// not, for routes that also accept the host's sessions; see bearer.Verifier.Carries.
+func (s *Server) Carries(r *http.Request) bool { return s.verifier.Carries(r) }
 
 // Require returns a guard for a route. The token must hold all of the permissions,
 // in the workspace that the guard takes from the request; see bearer.Guard. It

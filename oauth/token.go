@@ -49,7 +49,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// is 503.
 	ctx := request.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer ctx.Stop()
-	grant, token, err := s.issue(ctx, &asked, s.clients.Addr(r))
+	grant, token, err := s.issue(ctx, &asked, s.host.Addr(r))
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return

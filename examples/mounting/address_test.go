@@ -1,7 +1,6 @@
 package mounting_test
 
 import (
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -14,10 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth"
-	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/policy"
-	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // TestClientAddress logs in through a proxy with the address 10.0.0.1, at a server that allows
@@ -31,12 +26,6 @@ func TestClientAddress(t *testing.T) {
 		}
 		return router
 	}
-	lambda := func(next http.Handler) http.Handler { // as the adaptors of AWS Lambda do
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.RemoteAddr = "192.0.2.7"
-			next.ServeHTTP(w, r)
-		})
-	}
 	proxies := oauth.BehindProxies(netip.MustParsePrefix("10.0.0.0/8"))
 	for _, c := range []struct {
 		name      string
@@ -47,24 +36,14 @@ func TestClientAddress(t *testing.T) {
 	}{
 		{"BehindProxies", proxies, nil, "192.0.2.7", http.StatusOK},
 		{"BehindProxies, a forged entry", proxies, nil, "192.0.2.7, 198.51.100.1", http.StatusBadRequest},
-		{"an event of AWS Lambda", nil, []func(http.Handler) http.Handler{lambda}, "", http.StatusOK},
 		{"RealIP", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7", http.StatusOK},                                                     //nolint:staticcheck // hosts have it still
 		{"RealIP trusts a forged header: do not use it", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7, 198.51.100.1", http.StatusOK}, //nolint:staticcheck // hosts have it still
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			srv, err := oauth.New(memstore.New(), oauth.Config{
-				Issuer:      "https://api.example.com",
-				Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
-				Policy:      policy.AllowAddresses(netip.MustParsePrefix("192.0.2.0/24")),
-				ClientAddr:  c.addr,
-				Logger:      slog.New(slog.DiscardHandler),
-			})
-			require.NoError(t, err)
-			key, secret, err := srv.APIKeys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
-				Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
-			})
-			require.NoError(t, err)
-			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {key.ID}, "client_secret": {secret.Reveal()}}
+			h := serve(t, func(a app) http.Handler { return onRouter(a.Server, c.before...) }, policyOf(netip.MustParsePrefix("192.0.2.0/24")),
+				func(cfg *oauth.Config) { cfg.ClientAddr = c.addr })
+			id, secret := h.newKey(t, "team-a")
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
 			r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(form.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.RemoteAddr = "10.0.0.1:4711"
@@ -72,7 +51,7 @@ func TestClientAddress(t *testing.T) {
 				r.Header.Set("X-Forwarded-For", c.forwarded)
 			}
 			answer := httptest.NewRecorder()
-			onRouter(srv, c.before...).ServeHTTP(answer, r)
+			onRouter(h.Server, c.before...).ServeHTTP(answer, r)
 			require.Equal(t, c.status, answer.Code, answer.Body.String())
 		})
 	}

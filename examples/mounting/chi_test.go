@@ -6,26 +6,26 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
-
-	"github.com/latchkey-go/latchkey/oauth"
 )
 
 func TestChi(t *testing.T) { holds(t, onChi, false) }
 
 // onChi needs no adapter: chi takes http.Handlers and middleware, and sets the request's path
 // values.
-func onChi(srv *oauth.Server) http.Handler {
+func onChi(a app) http.Handler {
 	router := chi.NewRouter()
-	for path, handler := range srv.Routes() {
+	for path, handler := range a.Routes() {
 		router.Handle(path, handler) // for every method: the handlers answer 405 themselves
 	}
-	projects := srv.Require("project.list").InPath("workspace")
-	invoices := srv.Require("billing.read").InPath("workspace")
+	router.Mount("/api/admin", http.StripPrefix("/api/admin", a.management))
+	router.Mount("/console", http.StripPrefix("/console", a.console))
+	projects := a.Require("project.list").InPath("workspace")
+	invoices := a.Require("billing.read").InPath("workspace")
 	router.Route("/workspaces/{workspace}", func(router chi.Router) {
 		router.With(projects).Get("/projects", chiHandler)
 		router.With(invoices).Get("/invoices", chiHandler)
 	})
-	router.With(srv.Require("project.list").InPath("another-name")).Get("/forgotten/{workspace}", chiHandler)
+	router.With(a.Require("project.list").InPath("another-name")).Get("/forgotten/{workspace}", chiHandler)
 	router.Get("/open", chiHandler)
 	return router
 }

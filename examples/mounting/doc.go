@@ -1,4 +1,6 @@
-// Package mounting shows Latchkey on chi, Gin, Echo, gorilla/mux, httprouter and Fiber.
+// Package mounting shows Latchkey on chi, Gin, Echo 4 and 5, gorilla/mux, httprouter,
+// Fiber, Huma and AWS Lambda, with the management API and the console, and behind
+// middleware of several kinds (oauth/MIDDLEWARE.md has the results).
 // It holds tests only: onChi, onGin and so on show how to mount the routes and guard
 // your own.
 //
@@ -20,7 +22,7 @@
 //	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 //	lambda.Start(httpadapter.NewV2(srv.Handler(mux)).ProxyWithContext)
 //
-// Lambda freezes a process between events, and oauth.Server.Run with it. So set
+// onLambda is the whole of it. Lambda freezes a process between events, and oauth.Server.Run with it. So set
 // oauth.Config.Signers, and run one server elsewhere all the time for the work of Run.
 //
 // # The client's address

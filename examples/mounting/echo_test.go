@@ -6,21 +6,22 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
 func TestEcho(t *testing.T) { holds(t, onEcho, false) }
 
-func onEcho(srv *oauth.Server) http.Handler {
+func onEcho(a app) http.Handler {
 	router := echo.New()
-	for path, handler := range srv.Routes() {
+	for path, handler := range a.Routes() {
 		router.Any(path, echo.WrapHandler(handler))
 	}
+	router.Any("/api/admin/*", echo.WrapHandler(http.StripPrefix("/api/admin", a.management)))
+	router.Any("/console*", echo.WrapHandler(http.StripPrefix("/console", a.console)))
 	workspaces := router.Group("/workspaces/:workspace")
-	workspaces.GET("/projects", echoHandler, echoGuard(srv.Require("project.list")))
-	workspaces.GET("/invoices", echoHandler, echoGuard(srv.Require("billing.read")))
-	router.GET("/forgotten/:team", echoHandler, echoGuard(srv.Require("project.list")))
+	workspaces.GET("/projects", echoHandler, echoGuard(a.Require("project.list")))
+	workspaces.GET("/invoices", echoHandler, echoGuard(a.Require("billing.read")))
+	router.GET("/forgotten/:team", echoHandler, echoGuard(a.Require("project.list")))
 	router.GET("/open", echoHandler)
 	return router
 }

@@ -1,29 +1,63 @@
 package mounting_test
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/adaptor"
+	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
 func TestFiber(t *testing.T) { holds(t, onFiber, true) }
 
-func onFiber(srv *oauth.Server) http.Handler {
-	app := fiber.New()
-	for path, handler := range srv.Routes() {
+func onFiber(a app) http.Handler {
+	return adaptor.FiberApp(fiberApp(a, fiber.Config{})) // for the test's server; a service calls app.Listen
+}
+
+// fiberApp mounts everything. Set ReadTimeout in config: fasthttp reads a body before it calls
+// a handler, so nothing else bounds the time that this may take.
+func fiberApp(a app, config fiber.Config) *fiber.App {
+	app := fiber.New(config)
+	for path, handler := range a.Routes() {
 		app.All(path, adaptor.HTTPHandler(handler))
 	}
-	app.Get("/workspaces/:workspace/projects", fiberGuard(srv.Require("project.list")), fiberHandler)
-	app.Get("/workspaces/:workspace/invoices", fiberGuard(srv.Require("billing.read")), fiberHandler)
-	app.Get("/forgotten/:team", fiberGuard(srv.Require("project.list")), fiberHandler)
+	app.All("/api/admin/*", adaptor.HTTPHandler(http.StripPrefix("/api/admin", a.management)))
+	app.All("/console/*", adaptor.HTTPHandler(http.StripPrefix("/console", a.console)))
+	app.Get("/workspaces/:workspace/projects", fiberGuard(a.Require("project.list")), fiberHandler)
+	app.Get("/workspaces/:workspace/invoices", fiberGuard(a.Require("billing.read")), fiberHandler)
+	app.Get("/forgotten/:team", fiberGuard(a.Require("project.list")), fiberHandler)
 	app.Get("/open", fiberHandler)
-	return adaptor.FiberApp(app) // for the test's server; a service calls app.Listen
+	return app
+}
+
+// TestFiberReadTimeout: a body that does not arrive is given up when Fiber's ReadTimeout is over.
+func TestFiberReadTimeout(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	serve(t, func(a app) http.Handler {
+		app := fiberApp(a, fiber.Config{ReadTimeout: 100 * time.Millisecond})
+		go func() { _ = app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}) }()
+		t.Cleanup(func() { require.NoError(t, app.Shutdown()) })
+		return http.NotFoundHandler()
+	})
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer connection.Close()
+	require.NoError(t, connection.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = io.WriteString(connection, "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\na")
+	require.NoError(t, err)
+	answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
 }
 
 // fiberGuard converts a guard to Fiber middleware. Fiber is built on fasthttp, so the guard

@@ -8,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
@@ -17,18 +16,20 @@ func TestGin(t *testing.T) {
 	holds(t, onGin, true)
 }
 
-func onGin(srv *oauth.Server) http.Handler {
+func onGin(a app) http.Handler {
 	router := gin.New()
 	// By default Gin matches the decoded path, where an escaped slash in an id would end the
 	// segment.
 	router.UseRawPath = true
-	for path, handler := range srv.Routes() {
+	for path, handler := range a.Routes() {
 		router.Any(path, gin.WrapH(handler))
 	}
+	router.Any("/api/admin/*path", gin.WrapH(http.StripPrefix("/api/admin", a.management)))
+	router.Any("/console/*path", gin.WrapH(http.StripPrefix("/console", a.console)))
 	workspaces := router.Group("/workspaces/:workspace")
-	workspaces.GET("/projects", ginGuard(srv.Require("project.list")), ginHandler)
-	workspaces.GET("/invoices", ginGuard(srv.Require("billing.read")), ginHandler)
-	router.GET("/forgotten/:team", ginGuard(srv.Require("project.list")), ginHandler)
+	workspaces.GET("/projects", ginGuard(a.Require("project.list")), ginHandler)
+	workspaces.GET("/invoices", ginGuard(a.Require("billing.read")), ginHandler)
+	router.GET("/forgotten/:team", ginGuard(a.Require("project.list")), ginHandler)
 	router.GET("/open", ginHandler)
 	return router
 }
@@ -57,12 +58,12 @@ func TestGinRefusalIsTheOnlyAnswer(t *testing.T) {
 			c.String(http.StatusOK, name)
 		}
 	}
-	h := serve(t, func(srv *oauth.Server) http.Handler {
+	h := serve(t, func(a app) http.Handler {
 		router := gin.New()
-		for path, handler := range srv.Routes() {
+		for path, handler := range a.Routes() {
 			router.Any(path, gin.WrapH(handler))
 		}
-		workspace := router.Group("/workspaces/:workspace", ginGuard(srv.Require("project.list")), follows("middleware"))
+		workspace := router.Group("/workspaces/:workspace", ginGuard(a.Require("project.list")), follows("middleware"))
 		workspace.GET("/projects", follows("first"), follows("second"))
 		return router
 	})

@@ -7,7 +7,6 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
-	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
@@ -15,7 +14,7 @@ func TestHTTPRouter(t *testing.T) { holds(t, onHTTPRouter, false) }
 
 // onHTTPRouter guards httprouter's own handlers. An http.Handler can read the parameters with
 // httprouter.ParamsFromContext.
-func onHTTPRouter(srv *oauth.Server) http.Handler {
+func onHTTPRouter(a app) http.Handler {
 	router := httprouter.New()
 	handle := func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 		_ = json.NewEncoder(w).Encode(said(r.Context(), params.ByName("workspace"))) // fails only if the client has disconnected
@@ -27,9 +26,14 @@ func onHTTPRouter(srv *oauth.Server) http.Handler {
 			}
 		}
 	}
-	router.GET("/workspaces/:workspace/projects", guarded(srv.Require("project.list")))
-	router.GET("/workspaces/:workspace/invoices", guarded(srv.Require("billing.read")))
-	router.GET("/forgotten/:team", guarded(srv.Require("project.list")))
+	// httprouter has no route for every method, so these two go in front of it.
+	mux := http.NewServeMux()
+	mux.Handle("/", router)
+	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", a.management))
+	mux.Handle("/console/", http.StripPrefix("/console", a.console))
+	router.GET("/workspaces/:workspace/projects", guarded(a.Require("project.list")))
+	router.GET("/workspaces/:workspace/invoices", guarded(a.Require("billing.read")))
+	router.GET("/forgotten/:team", guarded(a.Require("project.list")))
 	router.GET("/open", handle)
-	return srv.Handler(router)
+	return a.Handler(mux)
 }

@@ -86,7 +86,8 @@ type Config struct {
 	// Authorize, the store and the policies. A request that takes longer is
 	// answered with 503; its change may have been made. Default 2 seconds; 10 ms
 	// to 5 minutes. A shorter ReadTimeout of the host's http.Server applies to
-	// the body as well.
+	// the body as well. Behind a middleware that hides the connection, only
+	// ReadTimeout bounds the body, and that is logged.
 	Timeout time.Duration
 	// Logger logs warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -96,7 +97,7 @@ type Config struct {
 type Handler struct {
 	keys    *apikey.Service
 	cfg     Config
-	clients *request.Clients
+	host    *request.Host
 	origins *http.CrossOriginProtection
 	routes  []route
 }
@@ -126,15 +127,16 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	return &Handler{keys: keys, cfg: cfg, clients: request.NewClients(cfg.ClientAddr, cfg.Logger), origins: origins, routes: routes()}, nil
+	return &Handler{keys: keys, cfg: cfg, host: request.NewHost(cfg.ClientAddr, cfg.Logger), origins: origins, routes: routes()}, nil
 }
 
 // ServeHTTP implements http.Handler. The request's path must not include the
-// prefix: see http.StripPrefix.
+// prefix: see http.StripPrefix. The first path without a route is logged, since a
+// wrong prefix is the likely cause.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
-	c := &call{h: h, w: w, r: r.WithContext(ctx), held: request.BoundBody(w, r, h.cfg.Timeout)}
+	c := &call{h: h, w: w, r: r.WithContext(ctx), held: h.host.BoundBody(w, r, h.cfg.Timeout)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}
@@ -147,6 +149,8 @@ func (h *Handler) serve(c *call) error {
 		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &refusal{Kind: answer.Method}
 	case match == nil:
+		h.host.Misplaced(c.r, "/keys", c.r.URL.EscapedPath(), "no route has the path of a request. If none is served, mount the handler with http.StripPrefix, "+
+			"and no slash at the end of the prefix")
 		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
 	c.route, c.params = *match, params

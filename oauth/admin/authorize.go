@@ -29,7 +29,7 @@ func (e *UnauthorizedError) Error() string { return "admin: unauthorized: " + e.
 // the key that the token was issued to, limited to the token's scope; see
 // apikey.ByKey. apikey.Options.Management names the permissions with which a key
 // may manage keys and settings. A host that also has sessions calls this function for
-// requests with an Authorization header.
+// the requests for which bearer.Verifier.Carries is true.
 func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	return func(r *http.Request) (apikey.Actor, error) {
 		if v == nil {

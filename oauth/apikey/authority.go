@@ -231,9 +231,17 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string)
 // workspace is empty, and refuses a workspace that does not exist.
 func (s *Service) maySee(ctx context.Context, actor Actor, workspace string) error {
 	p, err := s.powersOf(ctx, actor)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = p.maySee(workspace)
+	}
+	if err != nil || workspace == "" {
 		return err
+	}
+	return s.mustExist(ctx, workspace)
+}
+
+func (p powers) maySee(workspace string) error {
+	switch {
 	case workspace == "" && p.everywhere.list:
 		return nil
 	case workspace == "":
@@ -243,7 +251,7 @@ func (s *Service) maySee(ctx context.Context, actor Actor, workspace string) err
 	case !p.in(workspace).list:
 		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
 	}
-	return s.mustExist(ctx, workspace)
+	return nil
 }
 
 var errNoRight = fmt.Errorf("apikey: no such key or workspace, or the actor has no right in it: %w", store.ErrNotFound)

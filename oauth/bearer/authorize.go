@@ -2,12 +2,16 @@ package bearer
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -25,6 +29,39 @@ func Credential(header http.Header) (string, error) {
 		return "", errMalformed
 	}
 	return token, nil
+}
+
+// Carries reports whether a request comes with a token for this verifier, valid
+// or not. It is for routes that also accept the host's own sessions: pass such
+// a request to a guard, whatever the guard decides, and all others to the
+// session. Then a request whose token is refused never passes by its session.
+//
+// Carries reads the Authorization header and verifies nothing. It is true for
+// the scheme Bearer, and for a request with several Authorization headers,
+// which every guard refuses. The exception is a JWT (RFC 7519) whose iss claim
+// is missing or is not Config.Issuer: it may be the session of a host that has
+// JWTs of its own. If the host's sessions are bearer tokens of another form,
+// Carries is true for them: recognize them before. Cookies, and tokens in the
+// query or the body, do not count.
+func (v *Verifier) Carries(r *http.Request) bool {
+	token, err := request.Credentials(r.Header, "Bearer")
+	if err != nil {
+		return !errors.Is(err, request.ErrAbsent)
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	parts := strings.Split(token, ".")
+	if len(token) > jose.MaxToken || len(parts) != 3 {
+		return true
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || strictjson.Unmarshal(payload, &claims) != nil {
+		return true
+	}
+	// A client can change the issuer of its token. Then the token is no better
+	// than none: guards refuse it.
+	return claims.Issuer == v.config.Issuer
 }
 
 // Authorize decides whether a request to a route of one workspace may pass. It

@@ -83,6 +83,42 @@ func ExampleServer_CheckGuard() {
 	// DELETE /workspaces/team-a/projects/website accepted a token without project.delete (it holds admin.project.list, project.list): 204 instead of 403
 }
 
+// A route for keys and for the host's own sessions, whose handler takes the
+// workspace from the token or the session. The mistake: a session helps a refused
+// token.
+func ExampleServer_CheckGuard_session() {
+	signedIn := func(r *http.Request) bool { _, err := r.Cookie("session"); return err == nil }
+	TestGuards := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list")
+		guard := auth.Server().Require("project.list")
+		api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if signedIn(r) { // it must ask auth.Server().Carries(r) first
+				fmt.Fprint(w, "the projects of ada")
+			} else if r, ok := guard.CheckAny(w, r); ok {
+				p, _ := bearer.PrincipalFrom(r.Context())
+				fmt.Fprintf(w, "the projects of %s", p.Workspace)
+			}
+		})
+		auth.CheckGuard(t, api, oauthtest.Route{
+			Request:            httptest.NewRequest("GET", "/projects", nil),
+			Workspace:          "team-a",
+			WorkspaceFromToken: true,
+			Permissions:        []string{"project.list"},
+			Session:            func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "session", Value: "ada"}) },
+		})
+	}
+	run(TestGuards)
+	// Output:
+	// FAIL
+	// GET /projects accepted a text that is no token beside a session: 200 instead of 401
+	// GET /projects accepted an unsigned token beside a session: 200 instead of 401
+	// GET /projects accepted a token signed with another key beside a session: 200 instead of 401
+	// GET /projects accepted an expired token beside a session: 200 instead of 401
+	// GET /projects accepted a token for another audience beside a session: 200 instead of 401
+	// GET /projects accepted a token without project.list beside a session: 200 instead of 403
+	// GET /projects accepted a token whose key was disabled beside a session: 200 instead of 401
+}
+
 // A test of one refusal, to check the answer.
 func ExampleServer_Expired() {
 	TestExpiredToken := func(t testing.TB) {

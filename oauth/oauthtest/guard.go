@@ -21,13 +21,26 @@ type Route struct {
 	Request *http.Request
 	// Workspace is the workspace that the request is for. Empty: the route
 	// belongs to no workspace (bearer.Guard.AnyWorkspace), and accepts tokens of
-	// every workspace.
+	// every workspace; CheckGuard then uses tokens of the workspace "oauthtest".
 	Workspace string
+	// WorkspaceFromToken: the request names no workspace, and the handler serves
+	// the one of the token (Principal.Workspace). It accepts tokens of every
+	// workspace, and its answer to a token of another one must differ from its
+	// answer in Workspace, so give Workspace data of its own. 404 and 403 are
+	// right as well. Answers without a body are not compared.
+	WorkspaceFromToken bool
 	// Permissions are all permissions that the route requires, as in Require.
 	// Empty: the route accepts every valid token.
 	Permissions []string
 	// Or are the alternatives to Permissions, each as in bearer.Guard.Or.
 	Or [][]string
+	// Session, unless nil, says that the route also accepts the host's own
+	// sessions (see bearer.Verifier.Carries), and adds a valid one to a request.
+	// The route must accept it. It must refuse a bad token even beside a session.
+	// A request with neither, and one with a token of another issuer and no
+	// session, may be answered with 401, 403, 302 or 303, without a Bearer
+	// challenge.
+	Session func(*http.Request)
 	// UntilExpiry skips the check with tokens whose key was disabled. It is for
 	// a resource server without bearer.Config.Epochs, where such tokens work
 	// until they expire.
@@ -46,8 +59,10 @@ type Route struct {
 //   - with 404 (or 403): a token of another workspace, unless its permissions
 //     reach every workspace.
 //
-// The route's handler must run once for each alternative, with a token that
-// holds only that alternative. Use a table of Routes to check a whole API.
+// WorkspaceFromToken and Session change these rules for such routes. The route
+// must accept a token that holds only the permissions of one alternative, for
+// each of them: its handler runs, also for a session and for the other workspace
+// of WorkspaceFromToken. Use a table of Routes to check a whole API.
 func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
 	t.Helper()
 	if handler == nil || route.Request == nil {
@@ -78,7 +93,7 @@ type probe struct {
 	findings     []string
 }
 
-// outcome is the answer to a request that the route had to refuse.
+// outcome is the answer to a request that must not get that of a good token.
 type outcome struct {
 	what string // "an expired token"
 	*httptest.ResponseRecorder
@@ -100,6 +115,9 @@ func (p *probe) prepare() error {
 		p.alternatives = append(p.alternatives, set)
 	}
 	p.home = p.route.Workspace
+	if p.home == "" && p.route.WorkspaceFromToken {
+		return fmt.Errorf("Route.WorkspaceFromToken needs Route.Workspace: the workspace of the good token")
+	}
 	if p.home == "" {
 		p.home = "oauthtest"
 	}
@@ -116,7 +134,7 @@ func (p *probe) prepare() error {
 }
 
 // compare finds a guard that refuses a request but still runs the handler: the
-// refusal ends with what the handler writes for a valid token.
+// refusal ends with what the handler writes for a valid token or session.
 func (p *probe) compare(good []byte) {
 	if len(good) == 0 {
 		return
@@ -124,35 +142,46 @@ func (p *probe) compare(good []byte) {
 	p.refusals = slices.DeleteFunc(p.refusals, func(o outcome) bool {
 		leaks := bytes.HasSuffix(o.Body.Bytes(), good)
 		if leaks {
-			p.find("refused %s with %d, but ran the handler: the answer ends with the answer to a good token", o.what, o.Code)
+			p.find("gave %s the answer to a good token, after the status %d", o.what, o.Code)
 		}
 		return leaks
 	})
 }
 
-// refuse sends a request that must be answered with one of the statuses.
+// refuse sends a request that must be answered with one of the statuses, whatever
+// session comes with a token of this server.
 func (p *probe) refuse(what, authorization string, statuses ...int) {
 	r := p.request()
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
+	if p.route.Session != nil && p.server.server.Carries(r) {
+		p.route.Session(r)
+		r.Header.Set("Authorization", authorization)
+		what += " beside a session"
+	}
 	p.refuseRequest(what, r, statuses...)
 }
 
 func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
+	// The host's sessions refuse a request without a token of this server.
+	bySession := p.route.Session != nil && !p.server.server.Carries(r)
+	if bySession {
+		statuses = append(statuses, http.StatusForbidden, http.StatusFound, http.StatusSeeOther)
+	}
 	answer := p.serve(what, r)
 	switch {
 	case answer == nil:
-	case answer.Code < http.StatusBadRequest:
-		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
-	case !slices.Contains(statuses, answer.Code):
-		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
-	default:
+	case slices.Contains(statuses, answer.Code):
 		challenge := answer.Header().Get("WWW-Authenticate")
-		if answer.Code == http.StatusUnauthorized && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
+		if answer.Code == http.StatusUnauthorized && !bySession && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
 			p.find("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
 		}
 		p.refusals = append(p.refusals, outcome{what, answer})
+	case answer.Code < http.StatusBadRequest:
+		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
+	default:
+		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	}
 }
 

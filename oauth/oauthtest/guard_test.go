@@ -163,8 +163,8 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 			})
 		}, finds: []string{
-			"refused a token of another workspace with 404, but ran the handler",
-			"refused a token whose key was disabled with 401, but ran the handler",
+			"gave a token of another workspace the answer to a good token, after the status 404",
+			"gave a token whose key was disabled the answer to a good token, after the status 401",
 		}},
 		{name: "no challenge", api: but(said("has expired"), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", "Basic")

@@ -18,6 +18,9 @@ func (p *probe) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.route.Session != nil {
+		p.session()
+	}
 	return nil
 }
 
@@ -121,7 +124,16 @@ func (p *probe) otherWorkspace(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.refuse("a token of another workspace", "Bearer "+token, http.StatusNotFound, http.StatusForbidden)
+		const what = "a token of another workspace"
+		if !p.route.WorkspaceFromToken {
+			p.refuse(what, "Bearer "+token, http.StatusNotFound, http.StatusForbidden)
+			continue
+		}
+		r := p.request()
+		r.Header.Set("Authorization", "Bearer "+token)
+		if answer := p.serve(what, r); answer != nil {
+			p.refusals = append(p.refusals, outcome{what, answer}) // whatever it is, not that of the good token
+		}
 	}
 	return nil
 }
@@ -155,6 +167,24 @@ func (p *probe) permitted(ctx context.Context) error {
 		p.compare(answer.Body.Bytes())
 	}
 	return nil
+}
+
+// session sends a request with the host's session and no token.
+func (p *probe) session() {
+	r := p.request()
+	p.route.Session(r)
+	answer := p.serve("a session", r)
+	like := func(o outcome) bool { // a redirect to where the host signs people in
+		to := o.Header().Get("Location")
+		return to != "" && to == answer.Header().Get("Location")
+	}
+	switch {
+	case answer == nil:
+	case answer.Code >= http.StatusBadRequest, slices.ContainsFunc(p.refusals, like):
+		p.find("refused a session, with %d: %s", answer.Code, strings.TrimSpace(answer.Body.String()))
+	default:
+		p.compare(answer.Body.Bytes())
+	}
 }
 
 func orNothing(s scope.Set) string {

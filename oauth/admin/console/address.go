@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -47,12 +48,15 @@ func (s *call) workspace() string { return s.inPath("workspace") }
 func (s *call) key() string       { return s.inPath("key") }
 func (s *call) secret() string    { return s.inPath("secret") }
 
-// root is the relative address of the console's first page.
+// root is the relative address of the console's first page, with a slash at its
+// end. If the browser has that page without the slash, the address names the end of
+// the prefix, which only RequestURI has.
 func (s *call) root() string {
-	if up := strings.Count(s.r.URL.EscapedPath(), "/") - 1; up > 0 {
-		return strings.Repeat("../", up)
+	up := strings.Count(s.r.URL.EscapedPath(), "/") - 1
+	if at, _, _ := strings.Cut(s.r.RequestURI, "?"); up < 0 && !strings.HasSuffix(at, "/") {
+		return "./" + path.Base(at) + "/"
 	}
-	return "./"
+	return "./" + strings.Repeat("../", max(up, 0))
 }
 
 // redirect sends the browser to another page of the console. The address is

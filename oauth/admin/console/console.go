@@ -8,6 +8,8 @@
 //	pages, err := console.New(srv.APIKeys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
 //	mux.Handle("/console/", http.StripPrefix("/console", pages))
 //
+// On other routers, mount it at /console as well as below /console/.
+//
 // To try it before there are sessions, copy examples/signin.
 //
 // The prefix can be any path, because all addresses on the pages are relative.
@@ -50,6 +52,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -89,7 +92,9 @@ type Config struct {
 	// policies and the hooks. A page that takes longer is answered with 503. The
 	// preview of new rules and the list of keys out of policy check as many keys
 	// as possible in half of this time, and say so if there are more. Default 2
-	// seconds; 10 ms to 5 minutes.
+	// seconds; 10 ms to 5 minutes. Behind a middleware that hides the connection,
+	// only ReadTimeout of the host's http.Server bounds the form, and that is
+	// logged.
 	Timeout time.Duration
 	// Logger logs warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -112,7 +117,7 @@ type Person struct {
 type Console struct {
 	keys    *apikey.Service
 	cfg     Config
-	clients *request.Clients
+	host    *request.Host
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
 	version string
@@ -146,7 +151,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
 	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
 	problems = append(problems, badTimeout, badKey)
-	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
+	c.cfg, c.host = cfg, request.NewHost(cfg.ClientAddr, cfg.Logger)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -156,12 +161,23 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 }
 
 // ServeHTTP implements http.Handler. The request's path must not include the
-// prefix: see http.StripPrefix.
+// prefix: see http.StripPrefix. The first page is at the prefix itself, with a
+// slash at its end or without. The first path without a page is logged, since a
+// wrong prefix is the likely cause.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
 	defer cancel()
-	c.mux.ServeHTTP(w, r.WithContext(ctx))
+	r = r.WithContext(ctx)
+	// For these paths ServeMux would redirect to one without the prefix.
+	switch at := r.URL.EscapedPath(); at {
+	case "":
+		c.serve(w, r, route{serve: (*call).home})
+	case path.Clean("/" + at):
+		c.mux.ServeHTTP(w, r)
+	default:
+		c.missing(w, r)
+	}
 }
 
 // protect sets the headers that limit what a page may do in the browser.

@@ -50,6 +50,7 @@ func (c *Console) load() {
 // serveAsset answers with an asset. Its URL holds the version, so that browsers
 // may cache it.
 func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
+	c.host.BoundBody(w, r, c.cfg.Timeout)
 	name := path.Base(r.URL.Path)
 	w.Header().Set("Content-Type", assets()[name])
 	if r.URL.Query().Get("v") == c.version {

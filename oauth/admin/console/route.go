@@ -58,19 +58,28 @@ func table() []route {
 
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	missing := route{"/", func(*call) error { return store.ErrNotFound }}
-	for _, t := range append(table(), missing) {
-		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) {
-			s := &call{c: c, w: w, r: r, held: request.BoundBody(w, r, c.cfg.Timeout)}
-			if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
-				s.refuse(err)
-			}
-		})
+	for _, t := range table() {
+		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, t) })
 	}
 	for name := range assets() {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
+	mux.HandleFunc("/", c.missing)
 	return mux
+}
+
+func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
+	s := &call{c: c, w: w, r: r, held: c.host.BoundBody(w, r, c.cfg.Timeout)}
+	if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
+		s.refuse(err)
+	}
+}
+
+// missing serves every path at which there is no page.
+func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
+	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "there is no page at the path of a request. If none is served, mount the console with http.StripPrefix, "+
+		"and no slash at the end of the prefix")
+	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }
 
 // call is one request.

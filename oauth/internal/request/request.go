@@ -1,6 +1,7 @@
 // Package request has the common code of the HTTP packages to read a request: the
 // client's address, the Authorization header, the Content-Type, a bounded body, and
-// signed cursors. Deadline is the context of a request with a timeout.
+// signed cursors. Deadline is the context of a request with a timeout. Host logs how
+// the host should mount a handler.
 package request
 
 import (
@@ -58,33 +59,43 @@ func IsLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// Clients finds the address of a request's client. It is safe for concurrent use.
-type Clients struct {
-	addr    func(*http.Request) netip.Addr
-	log     *slog.Logger
-	missing sync.Once
+// Host is what a handler knows of the program that mounts it. It logs what the
+// program must change, each at the first request that shows it. It is safe for
+// concurrent use.
+type Host struct {
+	addr                      func(*http.Request) netip.Addr
+	log                       *slog.Logger
+	address, deadline, prefix sync.Once
 }
 
-// NewClients returns Clients that call addr, the host's Config.ClientAddr. nil
-// means ConnectionAddr.
-func NewClients(addr func(*http.Request) netip.Addr, log *slog.Logger) *Clients {
+// NewHost returns a Host that calls addr, the host's Config.ClientAddr. nil means
+// ConnectionAddr.
+func NewHost(addr func(*http.Request) netip.Addr, log *slog.Logger) *Host {
 	if addr == nil {
 		addr = ConnectionAddr
 	}
-	return &Clients{addr: addr, log: log}
+	return &Host{addr: addr, log: log}
 }
 
-// Addr returns the address of a request's client. The first request without
-// one is logged.
-func (c *Clients) Addr(r *http.Request) netip.Addr {
-	addr := c.addr(r)
+// Addr returns the address of a request's client. A request without one is
+// logged.
+func (h *Host) Addr(r *http.Request) netip.Addr {
+	addr := h.addr(r)
 	if !addr.IsValid() {
-		c.missing.Do(func() {
-			c.log.WarnContext(r.Context(), "the address of a request's client is unknown: rules by address refuse such requests, and limits by address count all of them as one client; "+
+		h.address.Do(func() {
+			h.log.WarnContext(r.Context(), "the address of a request's client is unknown: rules by address refuse such requests, and limits by address count all of them as one client; "+
 				"make sure that RemoteAddr has an address, or set Config.ClientAddr")
 		})
 	}
 	return addr
+}
+
+// Misplaced logs a request whose path shows that the handler is mounted wrongly, with
+// what to do about it.
+func (h *Host) Misplaced(r *http.Request, expected, came, remedy string) {
+	h.prefix.Do(func() {
+		h.log.WarnContext(r.Context(), remedy, "expected", expected, "came", came[:min(len(came), 100)])
+	})
 }
 
 var (
@@ -177,14 +188,23 @@ type Body struct{ connection http.ResponseWriter }
 // not read it: net/http reads the rest of a body before it sends the response.
 //
 // It uses the real time, not the host's clock, since a connection waits. If the
-// host's server has a shorter ReadTimeout, that stays. If the ResponseWriter has no
-// deadlines, only the server's bound applies.
-func BoundBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
+// host's server has a shorter ReadTimeout, that stays. If a middleware's
+// ResponseWriter hides the connection from http.ResponseController, only the
+// server's bound applies, and that is logged. Nothing else would help: net/http
+// does not end a connection while a Read of its body waits.
+func (h *Host) BoundBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bound || r.Body == nil || r.Body == http.NoBody {
 		return Body{}
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bound)) //nolint:errcheck,forbidigo // see above
+	err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bound)) //nolint:forbidigo // see above
+	if ok && errors.Is(err, http.ErrNotSupported) {
+		h.deadline.Do(func() {
+			h.log.WarnContext(r.Context(), "the time for a request's body is not bounded, because a middleware hides the connection: "+
+				"http.TimeoutHandler, or one whose ResponseWriter has no Unwrap method; "+
+				"set ReadTimeout of the http.Server to at most this bound, or mount the handler outside of the middleware", "bound", bound, "read_timeout", server.ReadTimeout)
+		})
+	}
 	return Body{w}
 }
 
@@ -249,7 +269,7 @@ func stopReading(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
 	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // the error is expected
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see BoundBody
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see Host.BoundBody
 }
 
 // Deadline is a context like that of context.WithTimeout, but it starts its timer
