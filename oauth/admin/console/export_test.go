@@ -10,7 +10,7 @@ var (
 
 // Refuse answers a request with an error.
 func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	protect(w.Header())
+	c.protect(w.Header())
 	(&call{c: c, w: w, r: r}).refuse(err)
 }
 

@@ -83,8 +83,11 @@ type call struct {
 }
 
 // maxForm bounds a form in bytes. A form with every permission of a large catalog
-// fits.
-const maxForm = 1 << 20
+// fits. maxUnread bounds the form of a person who is not signed in.
+const (
+	maxForm   = 1 << 20
+	maxUnread = 64 << 10
+)
 
 // serve makes the checks of every page, and then serves it.
 func (s *call) serve(t route) error {
@@ -95,8 +98,7 @@ func (s *call) serve(t route) error {
 		return err
 	}
 	if s.r.Method == http.MethodPost {
-		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
-		if err := s.r.ParseForm(); err != nil {
+		if err := s.readForm(maxForm); err != nil {
 			return request.Unreadable(s.w, err)
 		}
 		s.held.Release()
@@ -105,6 +107,15 @@ func (s *call) serve(t route) error {
 		}
 	}
 	return t.serve(s)
+}
+
+// readForm reads the form, unless it was read before.
+func (s *call) readForm(bound int64) error {
+	if s.r.PostForm != nil {
+		return nil
+	}
+	s.r.Body = http.MaxBytesReader(s.w, s.r.Body, bound)
+	return s.r.ParseForm()
 }
 
 // identify calls Config.Authorize.

@@ -1,0 +1,79 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+)
+
+// prefill shows the form of a new key with the values of a link, and what is wrong
+// with them.
+func (f *keyForm) prefill(link *form) error {
+	expires := link.Get("expires_at")
+	f.Set("name", link.Get("name"))
+	f.Values["permissions"] = strings.Fields(strings.Join(link.Values["permissions"], " "))
+	if expires == "never" {
+		f.Set("expires", expires)
+	} else if expires != "" {
+		f.Set("expires", "date")
+		f.Set("expires_on", expires)
+	}
+	spec := f.spec()
+	spec.Name = cmp.Or(spec.Name, "preview")
+	if expires == "" {
+		spec.Expiry.At = f.now.Add(time.Minute) // any that the rules allow
+	}
+	_, wrong := f.try(spec)
+	fields := map[string]string{"name": "name", "permissions": "permissions", "expires": "expires_at", "expires_on": "expires_at"}
+	wrong = slices.DeleteFunc(append(f.wrong, wrong...), func(p problem) bool { return fields[p.Field] == "" || !link.has(fields[p.Field]) })
+	if len(wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, wrong)
+	}
+	return f.ask(http.StatusOK, nil)
+}
+
+// copyLink returns the query of such a link for a key like this one. If the key's
+// expiry is not the end of a day, it is left out.
+func copyLink(key *apikey.Key) string {
+	link := url.Values{"name": {key.Name + " (copy)"}, "permissions": {key.Permissions.Minus(key.Withheld).String()}}
+	switch {
+	case key.NotAfter.IsZero():
+		link.Set("expires_at", "never")
+	case key.NotAfterText != "":
+		link.Set("expires_at", key.NotAfterText)
+	}
+	return link.Encode()
+}
+
+// errTried keeps a key from being stored.
+var errTried = errors.New("console: only tried")
+
+// try asks the service for a key without storing it. It returns the key as it would
+// be stored, and the problems with the form.
+func (f *keyForm) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
+	ctx := f.call.r.Context()
+	spec.BeforeStore = func(_ context.Context, made apikey.Key, _ apikey.Secret) error {
+		key = made
+		return errTried
+	}
+	_, _, err := f.call.keys().Create(ctx, f.call.actor(), spec)
+	return key, problemsOf(outcome.Manage(ctx, err))
+}
+
+// mayBeEndless reports whether rules and policies let a new key live without an
+// expiry.
+func (f *keyForm) mayBeEndless() bool {
+	if f.Rules.RequireExpiry || f.Rules.MaxLifetime > 0 {
+		return false
+	}
+	key, wrong := f.try(apikey.Spec{Workspace: f.workspace, Name: "preview", Address: f.call.c.clients.Addr(f.call.r)})
+	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
+}
