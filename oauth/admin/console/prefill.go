@@ -28,7 +28,7 @@ func (f *keyForm) prefill(link *form) error {
 	}
 	spec := f.spec()
 	spec.Name = cmp.Or(spec.Name, "preview")
-	if expires == "" {
+	if expires != "never" && spec.Expiry == (apikey.Expiry{}) {
 		spec.Expiry.At = f.now.Add(time.Minute) // any that the rules allow
 	}
 	_, wrong := f.try(spec)
@@ -40,9 +40,9 @@ func (f *keyForm) prefill(link *form) error {
 	return f.ask(http.StatusOK, nil)
 }
 
-// copyLink returns the query of such a link for a key like this one. If the key's
-// expiry is not the end of a day, it is left out.
-func copyLink(key *apikey.Key) string {
+// copyLink returns such a link for a key like this one. If the key's expiry is not
+// the end of a day, it is left out.
+func (s *call) copyLink(key *apikey.Key) string {
 	link := url.Values{"name": {key.Name + " (copy)"}, "permissions": {key.Permissions.Minus(key.Withheld).String()}}
 	switch {
 	case key.NotAfter.IsZero():
@@ -50,7 +50,7 @@ func copyLink(key *apikey.Key) string {
 	case key.NotAfterText != "":
 		link.Set("expires_at", key.NotAfterText)
 	}
-	return link.Encode()
+	return join(s.root(), "workspaces", key.Workspace, "keys", "new") + "?" + link.Encode()
 }
 
 // errTried keeps a key from being stored.

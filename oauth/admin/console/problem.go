@@ -38,7 +38,7 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
 		return []problem{{"permissions", r.Detail + " Remove these, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
-		field, reason := "", r.Detail
+		field, reason := "", inWords(r.Detail)
 		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
 			field = "expires"
 		}
