@@ -2,8 +2,9 @@ package console
 
 import "net/http"
 
-// ParseSpan and TypedSpan are for fuzzing.
+// Distance is for its table of tests, ParseSpan and TypedSpan are for fuzzing.
 var (
+	Distance  = distance
 	ParseSpan = parseSpan
 	TypedSpan = typedSpan
 )
