@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 var (
@@ -60,6 +62,7 @@ type host struct {
 	srv   *oauth.Server
 	store store.Store
 	url   string
+	slow  atomic.Int64 // how long each call of the store takes, in nanoseconds
 	mu    sync.Mutex
 	now   time.Time
 	// reminders are the names of the keys for which a reminder was sent.
@@ -68,7 +71,16 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{t: t, store: memstore.New(), now: noon}
+	h := &host{t: t, now: noon}
+	tap := &storetest.Tap{}
+	tap.Before(func(ctx context.Context, _ string) error {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(h.slow.Load())):
+		}
+		return nil
+	})
+	h.store = tap.Over(memstore.New())
 	mux := http.NewServeMux()
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)

@@ -34,6 +34,24 @@ func TestReplaces(t *testing.T) {
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 }
 
+// TestLaterExpiryIsOfTheNewSecret: a rotation that gives the key a later expiry extends no
+// other secret.
+func TestLaterExpiryIsOfTheNewSecret(t *testing.T) {
+	r := newRig(t)
+	soon, later := apikey.Expiry{At: noon.Add(time.Hour)}, apikey.Expiry{At: noon.AddDate(1, 0, 0)}
+	key, _ := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = soon })
+	for _, rotation := range []apikey.Rotation{{Grace: 24 * time.Hour}, {Replaces: "the last one"}} {
+		if rotation.Replaces != "" {
+			rotation.Replaces = key.Secrets[1].ID
+		}
+		rotation.Changes.Expiry = &later
+		key, _ = r.rotate(owner, key.ID, rotation)
+		require.Len(t, key.Secrets, 2)
+		require.Equal(t, soon.At, key.Secrets[0].NotAfter)
+		require.Equal(t, later.At, key.NotAfter)
+	}
+}
+
 // TestReplacesOnlyUnused: a secret that a program has logged in with was not lost.
 func TestReplacesOnlyUnused(t *testing.T) {
 	for name, use := range map[string]func(*rig, apikey.Key, apikey.Secret) string{

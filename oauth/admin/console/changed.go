@@ -16,18 +16,17 @@ func (s *call) changedBy() string {
 		return ""
 	}
 	q := store.EventQuery{Workspace: s.workspace(), Key: s.key(), Limit: store.MaxPage}
-	switch {
-	case q.Key != "":
+	if q.Key != "" {
 		key, err := s.keys().Get(s.r.Context(), s.actor(), q.Key)
 		if err != nil {
 			return ""
 		}
 		q.Workspace = key.Workspace
-	case q.Workspace == "":
-		q.Action = audit.Settings
 	}
 	page, err := s.keys().Events(s.r.Context(), s.actor(), q)
-	at := slices.IndexFunc(page.Events, func(e store.Event) bool { return e.Key == q.Key && e.Action != audit.Refuse })
+	at := slices.IndexFunc(page.Events, func(e store.Event) bool {
+		return e.Key == q.Key && e.Workspace == q.Workspace && e.Action != audit.Refuse && e.Action != audit.Export
+	})
 	if err != nil || at < 0 {
 		return ""
 	}

@@ -47,9 +47,11 @@ func TestChangedMeanwhile(t *testing.T) {
 			}
 			r.clock.Advance(time.Minute)
 			rename(r, key, people["max"].Actor)
-			_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: "lk_wrong"})
-			require.Error(t, err, "which is no change")
 			r.clock.Advance(time.Minute)
+			_, other := r.made("team-b", "another", "project.list")
+			_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: other})
+			require.Error(t, err, "which is no change")
+			require.NoError(t, r.keys.Flush(t.Context()))
 
 			got := r.post("olga", path, form)
 			require.Equal(t, http.StatusConflict, got.StatusCode)
@@ -75,6 +77,15 @@ func TestChangedMeanwhile(t *testing.T) {
 		got := r.post("olga", "/keys/"+key.ID+"/enable", form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
 		require.Contains(t, got.Body, "max changed the key (name) on")
+	})
+	t.Run("a form without a version", func(t *testing.T) {
+		r := newRig(t)
+		key, _ := r.made("team-a", "ci", "project.list")
+		form := r.form("olga", "/keys/"+key.ID+"/disable")
+		form.Del("version")
+		got := r.post("olga", "/keys/"+key.ID+"/disable", form)
+		require.Equal(t, http.StatusConflict, got.StatusCode)
+		require.Contains(t, got.Body, "Someone else changed this at the same time", "nobody is named")
 	})
 	t.Run("by the person", func(t *testing.T) {
 		r := newRig(t)
@@ -114,6 +125,7 @@ func TestSettingsChangedMeanwhile(t *testing.T) {
 			change(r)
 			r.clock.Advance(time.Minute)
 			r.made("team-a", "ci", "project.list") // which changes no rules
+			require.NoError(t, r.keys.SetSuspended(t.Context(), others, "team-b", true))
 			got := r.post("ada", path, form)
 			require.Equal(t, http.StatusConflict, got.StatusCode)
 			require.Contains(t, got.Body, "alan changed the ")
