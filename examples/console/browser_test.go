@@ -111,6 +111,19 @@ func newWindow(t *testing.T, h *host, person string) *window {
 	return w
 }
 
+// newWindowIn returns another tab of a person's browser.
+func newWindowIn(t *testing.T, w *window) *window {
+	t.Helper()
+	tab := &window{t: t, host: w.host, own: w.own}
+	ctx, end := chromedp.NewContext(w.ctx, chromedp.WithListener(tab.hear))
+	t.Cleanup(end)
+	tab.ctx = ctx
+	require.NoError(t, chromedp.Do(ctx))
+	tab.look("light", 1280)
+	t.Cleanup(tab.wasQuiet)
+	return tab
+}
+
 // hear records what the browser reports about the pages.
 func (w *window) hear(event any) {
 	w.mu.Lock()

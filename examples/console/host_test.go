@@ -69,7 +69,7 @@ type host struct {
 	reminders []string
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t *testing.T, changes ...func(*oauth.Config, *console.Config)) *host {
 	t.Helper()
 	h := &host{t: t, now: noon}
 	tap := &storetest.Tap{}
@@ -86,20 +86,25 @@ func newHost(t *testing.T) *host {
 	t.Cleanup(web.Close)
 	h.url = web.URL
 	log := slog.New(slog.DiscardHandler)
-	srv, err := oauth.New(h.store, oauth.Config{
+	settings := oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
 		APIKeys: apikey.Options{
 			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
 		},
 		Reminders: h.remind,
-	})
+	}
+	cfg := console.Config{
+		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
+		Timeout: time.Minute, // other work shares the machine
+	}
+	for _, change := range changes {
+		change(&settings, &cfg)
+	}
+	srv, err := oauth.New(h.store, settings)
 	require.NoError(t, err)
 	h.srv = srv
 	offered := []console.Person{people["ada"], people["olga"], people["max"], people["bert"]}
-	pages, err := signin.Console("/console", srv.APIKeys(), offered, console.Config{
-		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
-		Timeout: time.Minute, // other work shares the machine
-	})
+	pages, err := signin.Console("/console", srv.APIKeys(), offered, cfg)
 	require.NoError(t, err)
 	for pattern, handler := range srv.Routes() {
 		mux.Handle(pattern, handler)

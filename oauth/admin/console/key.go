@@ -22,7 +22,6 @@ type keyPage struct {
 	Events []store.Event
 	May    bool         // the person may change keys here
 	Off    policy.State // why no key of the workspace works now; empty if they work
-	Copy   string       // the address of the form of a key like this one
 	Unused string       // the text for a key without a last use
 	// Uncounted says that the last use is in the days of Usage, but not in its counts:
 	// Flush writes them one after the other.
@@ -46,7 +45,7 @@ func (s *call) showKey() error {
 		return err
 	}
 	catalog := s.keys().Catalog()
-	page := keyPage{Key: key, Copy: s.copyLink(&key), Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
+	page := keyPage{Key: key, Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.Off, err = s.off(key.Workspace); err != nil {

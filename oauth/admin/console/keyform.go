@@ -91,25 +91,6 @@ func (f *keyForm) permissions() scope.Set {
 	return set
 }
 
-// Picked returns how many permissions of a group are selected.
-func (f *keyForm) Picked(g scope.Group) (n int) {
-	for _, p := range g.Permissions {
-		if f.Chosen.Has(p.Name) {
-			n++
-		}
-	}
-	return n
-}
-
-// Many reports whether there are too many permissions to show all of them at once.
-func (f *keyForm) Many() bool {
-	n := 0
-	for _, g := range f.Groups {
-		n += len(g.Permissions)
-	}
-	return n > 24
-}
-
 // ask shows the form with its problems.
 func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call

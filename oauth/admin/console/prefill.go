@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -38,19 +37,6 @@ func (f *keyForm) prefill(link *form) error {
 		return f.ask(http.StatusUnprocessableEntity, wrong)
 	}
 	return f.ask(http.StatusOK, nil)
-}
-
-// copyLink returns such a link for a key like this one. If the key's expiry is not
-// the end of a day, it is left out.
-func (s *call) copyLink(key *apikey.Key) string {
-	link := url.Values{"name": {key.Name + " (copy)"}, "permissions": {key.Permissions.Minus(key.Withheld).String()}}
-	switch {
-	case key.NotAfter.IsZero():
-		link.Set("expires_at", "never")
-	case key.NotAfterText != "":
-		link.Set("expires_at", key.NotAfterText)
-	}
-	return join(s.root(), "workspaces", key.Workspace, "keys", "new") + "?" + link.Encode()
 }
 
 // errTried keeps a key from being stored.

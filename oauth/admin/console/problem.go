@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
@@ -38,7 +39,8 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
 		return []problem{{"permissions", r.Detail + " Remove these, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
-		field, reason := "", inWords(r.Detail)
+		// Instants are written as on the pages, not as in requests.
+		field, reason := "", regexp.MustCompile(`(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ`).ReplaceAllString(r.Detail, "$1, $2 UTC")
 		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
 			field = "expires"
 		}
@@ -99,7 +101,8 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	case answer.StaleForm, answer.Malformed, answer.Late:
 		page.Again = s.formPage()
 	case answer.Unauthorized, answer.Unavailable, answer.DeniedForNow, answer.Failed:
-		if s.readForm(maxUnread) != nil { // Authorize is called before the form is read
+		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxUnread)
+		if s.r.ParseForm() != nil { // Authorize is called before the form is read
 			return
 		}
 		page.Sent = s.r.PostForm

@@ -98,7 +98,8 @@ func (s *call) serve(t route) error {
 		return err
 	}
 	if s.r.Method == http.MethodPost {
-		if err := s.readForm(maxForm); err != nil {
+		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
+		if err := s.r.ParseForm(); err != nil {
 			return request.Unreadable(s.w, err)
 		}
 		s.held.Release()
@@ -107,15 +108,6 @@ func (s *call) serve(t route) error {
 		}
 	}
 	return t.serve(s)
-}
-
-// readForm reads the form, unless it was read before.
-func (s *call) readForm(bound int64) error {
-	if s.r.PostForm != nil {
-		return nil
-	}
-	s.r.Body = http.MaxBytesReader(s.w, s.r.Body, bound)
-	return s.r.ParseForm()
 }
 
 // identify calls Config.Authorize.

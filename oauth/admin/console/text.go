@@ -2,7 +2,6 @@ package console
 
 import (
 	"html/template"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -75,17 +74,6 @@ func distance(d time.Duration) string {
 		return "in less than a minute"
 	}
 	return "just now"
-}
-
-// inWords returns a text of the service with its instants as pages write them.
-func inWords(text string) string {
-	return regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).ReplaceAllStringFunc(text, func(instant string) string {
-		at, err := time.Parse(time.RFC3339, instant)
-		if err != nil {
-			return instant
-		}
-		return at.Format(instantText)
-	})
 }
 
 // spanText returns a duration in words.

@@ -153,7 +153,7 @@ func TestPagesSpeakToPeople(t *testing.T) {
 	})
 	form := r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "date", "expires_on", "2026-12-31")
 	got := r.post("olga", newPage, form)
-	require.Contains(t, got.Body, "the latest allowed is 31 Jul 2026, 12:00 UTC")
+	require.Contains(t, got.Body, "the latest allowed is 2026-07-31, 12:00 UTC")
 	require.NotContains(t, got.Body, "T12:00:00Z,")
 	rules := r.form("ada", "/settings", "keys", "on", "limit", "none", "effect", "new", "max_lifetime", "30s", "do", "save")
 	got = r.post("ada", "/settings", rules)

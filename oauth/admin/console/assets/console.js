@@ -123,6 +123,7 @@ if (filter) {
   // Enter must not send the form.
   input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
   document.querySelector(".groups").addEventListener("change", update);
+  addEventListener("pageshow", update); // the browser may have restored the form
   update();
 }
 
