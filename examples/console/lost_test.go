@@ -63,7 +63,7 @@ func TestPressedTwice(t *testing.T) {
 				w.script(false)
 				fill("pressed twice")
 				w.steps(chromedp.Click("main form button.main"))
-				time.Sleep(apart) //nolint:forbidigo // as a person does; the outcome does not depend on it
+				time.Sleep(apart)
 				// The first answer may be here already.
 				w.is(`document.querySelector("main form button.main")?.click(), true`)
 				require.Eventually(t, func() bool {
