@@ -70,7 +70,7 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
 		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,
 	}, expiryChoice{
-		Value: "never", Label: "Never", Note: "works until it is disabled or deleted", allowed: f.endless,
+		Value: "never", Label: "Never", Note: "works until it is disabled or deleted", allowed: longest == 0 && !f.Rules.RequireExpiry && f.endless,
 	})
 }
 

@@ -54,12 +54,8 @@ func (f *keyForm) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
 	return key, problemsOf(outcome.Manage(ctx, err))
 }
 
-// mayBeEndless reports whether rules and policies let a new key live without an
-// expiry.
+// mayBeEndless reports whether policies let a new key live without an expiry.
 func (f *keyForm) mayBeEndless() bool {
-	if f.Rules.RequireExpiry || f.Rules.MaxLifetime > 0 {
-		return false
-	}
 	key, wrong := f.try(apikey.Spec{Workspace: f.workspace, Name: "preview", Address: f.call.c.clients.Addr(f.call.r)})
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
 }
