@@ -111,6 +111,19 @@ func newWindow(t *testing.T, h *host, person string) *window {
 	return w
 }
 
+// newWindowIn returns another tab of a person's browser.
+func newWindowIn(t *testing.T, w *window) *window {
+	t.Helper()
+	tab := &window{t: t, host: w.host, own: w.own}
+	ctx, end := chromedp.NewContext(w.ctx, chromedp.WithListener(tab.hear))
+	t.Cleanup(end)
+	tab.ctx = ctx
+	require.NoError(t, chromedp.Do(ctx))
+	tab.look("light", 1280)
+	t.Cleanup(tab.wasQuiet)
+	return tab
+}
+
 // hear records what the browser reports about the pages.
 func (w *window) hear(event any) {
 	w.mu.Lock()
@@ -162,13 +175,13 @@ func ask[T any](w *window, action chromedp.Action[T]) T {
 	return found
 }
 
-// leads runs actions that lead to another page, and waits for that page.
+// leads runs actions that lead to another page, and waits for that page. chromedp's own
+// wait takes the page's changes of its entry in the history for another page.
 func (w *window) leads(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
-	ctx, end := context.WithTimeout(w.ctx, patience)
-	defer end()
-	_, err := chromedp.RunResponse(ctx, actions...)
-	require.NoError(w.t, err)
+	eval[bool](w, "window.left = true")
+	w.steps(actions...)
+	require.Eventually(w.t, func() bool { return w.is(`window.left !== true && document.readyState === "complete"`) }, patience, patience/2000)
 }
 
 func (w *window) open(address string) { w.t.Helper(); w.steps(chromedp.Navigate(address)) }

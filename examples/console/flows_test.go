@@ -168,6 +168,8 @@ func TestSignOut(t *testing.T) {
 	require.Contains(t, w.textOf("h1"), "Sign in", "B16 the session has ended")
 	w.click(`button[value="bert"]`)
 	require.Contains(t, w.textOf(".person"), "Bert")
+	require.EqualValues(t, http.StatusNotFound, w.lastStatus(), "the sign-in leads back to a page that Bert may not see")
+	w.click(".empty .button")
 	require.EqualValues(t, http.StatusOK, w.lastStatus())
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 var (
@@ -60,34 +62,49 @@ type host struct {
 	srv   *oauth.Server
 	store store.Store
 	url   string
+	slow  atomic.Int64 // how long each call of the store takes, in nanoseconds
 	mu    sync.Mutex
 	now   time.Time
 	// reminders are the names of the keys for which a reminder was sent.
 	reminders []string
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t *testing.T, changes ...func(*oauth.Config, *console.Config)) *host {
 	t.Helper()
-	h := &host{t: t, store: memstore.New(), now: noon}
+	h := &host{t: t, now: noon}
+	tap := &storetest.Tap{}
+	tap.Before(func(ctx context.Context, _ string) error {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(h.slow.Load())):
+		}
+		return nil
+	})
+	h.store = tap.Over(memstore.New())
 	mux := http.NewServeMux()
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	h.url = web.URL
 	log := slog.New(slog.DiscardHandler)
-	srv, err := oauth.New(h.store, oauth.Config{
+	settings := oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
 		APIKeys: apikey.Options{
 			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
 		},
 		Reminders: h.remind,
-	})
+	}
+	cfg := console.Config{
+		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
+		Timeout: time.Minute, // other work shares the machine
+	}
+	for _, change := range changes {
+		change(&settings, &cfg)
+	}
+	srv, err := oauth.New(h.store, settings)
 	require.NoError(t, err)
 	h.srv = srv
 	offered := []console.Person{people["ada"], people["olga"], people["max"], people["bert"]}
-	pages, err := signin.Console("/console", srv.APIKeys(), offered, console.Config{
-		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
-		Timeout: time.Minute, // other work shares the machine
-	})
+	pages, err := signin.Console("/console", srv.APIKeys(), offered, cfg)
 	require.NoError(t, err)
 	for pattern, handler := range srv.Routes() {
 		mux.Handle(pattern, handler)

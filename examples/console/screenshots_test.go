@@ -44,6 +44,7 @@ func sights(h *host) []sight {
 		{"create-problems", "olga", "/workspaces/shop/keys/new", send},
 		{"created", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w) }},
 		{"created-again", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w); w.leads(chromedp.Reload()) }},
+		{"create-by-link", "olga", "/workspaces/shop/keys/new?name=ci&permissions=project.list+project.fly&expires_at=2026-06-01", nil},
 		{"key", "olga", key, nil},
 		{"key-disabled", "olga", "/keys/" + h.named("old importer").ID, nil},
 		{"key-expiring", "ada", "/keys/" + h.named("directory sync").ID, nil},
@@ -63,6 +64,7 @@ func sights(h *host) []sight {
 			w.fill("#f-enforced_at", "2026-07-01")
 			send(w)
 		}},
+		{"settings-off", "ada", "/settings", func(w *window) { w.choose(`input[name="keys"][value="off"]`); send(w) }},
 		{"workspaces", "ada", "/settings/workspaces", nil},
 		{"workspace", "ada", "/settings/workspaces/shop", nil},
 		{"suspend", "ada", "/settings/workspaces/shop/suspend", nil},

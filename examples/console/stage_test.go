@@ -20,6 +20,7 @@ import (
 type stage struct {
 	mu  sync.Mutex
 	now scene
+	out string // the origin to which the sign-out leads; empty: the host's own
 }
 
 // scene is what the stage changes in the console's pages.
@@ -38,6 +39,9 @@ func (s *stage) play(now scene) {
 func (s *stage) change(answer *http.Response) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.out != "" && strings.HasSuffix(answer.Request.URL.Path, "/sign-out") {
+		answer.Header.Set("Location", s.out+"/form")
+	}
 	policy := answer.Header.Get("Content-Security-Policy")
 	if policy == "" || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") {
 		return nil

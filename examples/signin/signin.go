@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,14 +62,14 @@ func Console(prefix string, keys *apikey.Service, people []console.Person, cfg c
 		ids[id] = true
 	}
 	p := &pages{prefix: prefix, people: slices.Clone(people), now: keys.Now}
-	cfg.Authorize, cfg.SignIn, cfg.SignOut = p.authorize, prefix+"/sign-in", prefix+"/sign-out"
+	cfg.Authorize, cfg.SignIn, cfg.SignOut = p.authorize, prefix+"/sign-in?return={return}", prefix+"/sign-out"
 	inner, err := console.New(keys, cfg)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+cfg.SignIn, p.ask)
-	mux.HandleFunc("POST "+cfg.SignIn, p.signIn)
+	mux.HandleFunc("GET "+prefix+"/sign-in", p.ask)
+	mux.HandleFunc("POST "+prefix+"/sign-in", p.signIn)
 	mux.HandleFunc("POST "+cfg.SignOut, p.signOut)
 	mux.Handle(prefix+"/", http.StripPrefix(prefix, inner))
 	return onLoopback(http.NewCrossOriginProtection().Handler(mux)), nil
@@ -132,7 +134,17 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	p.sessions = append(p.sessions, session{token, p.people[at], p.now().Add(sessionLives)})
 	setCookie(w, token, 0)
-	http.Redirect(w, r, p.prefix+"/", http.StatusSeeOther)
+	http.Redirect(w, r, p.back(r.URL.Query().Get("return")), http.StatusSeeOther) //nolint:gosec // back admits pages of the console only
+}
+
+// back returns the address of the page of the console that a person was on. Anybody can
+// make a link with another address (an open redirect): then it is the first page.
+func (p *pages) back(to string) string {
+	at, err := url.Parse(to)
+	if err != nil || at.Scheme != "" || at.Host != "" || !strings.HasPrefix(at.EscapedPath(), p.prefix+"/") {
+		return p.prefix + "/"
+	}
+	return at.RequestURI()
 }
 
 // signOut ends the session, here and in the browser.

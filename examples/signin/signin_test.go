@@ -115,7 +115,7 @@ func TestSignIn(t *testing.T) {
 		t.Helper()
 		return r.with(token, http.MethodGet, path, nil).StatusCode
 	}
-	require.Equal(t, "/console/sign-in", r.with("", http.MethodGet, "/settings/keys", nil).Header.Get("Location"))
+	require.Equal(t, "/console/sign-in?return=%2Fconsole%2Fsettings%2Fkeys", r.with("", http.MethodGet, "/settings/keys", nil).Header.Get("Location"))
 	ask := r.with("", http.MethodGet, "/sign-in", nil)
 	require.Equal(t, http.StatusOK, ask.StatusCode)
 	text := r.text(ask)
@@ -166,6 +166,26 @@ func TestSignIn(t *testing.T) {
 		require.Len(t, got.Cookies(), 1)
 		require.Negative(t, got.Cookies()[0].MaxAge)
 		require.Equal(t, http.StatusSeeOther, open(ada.Value, "/settings"))
+	})
+	t.Run("B16 the sign-in leads back to a page of the console only", func(t *testing.T) {
+		for to, want := range map[string]string{
+			"": "/console/",
+			"/console/workspaces/a%2Fb/keys?text=x&state=": "/console/workspaces/a%2Fb/keys?text=x&state=",
+			"/console":                      "/console/",
+			"/elsewhere":                    "/console/",
+			"//evil.example/console/":       "/console/",
+			"///evil.example/console/":      "/console/",
+			`/\evil.example/console/`:       "/console/",
+			"https://evil.example/console/": "/console/",
+			"javascript:alert(1)":           "/console/",
+			"/console/\r\nSet-Cookie: x=y":  "/console/",
+			"/console@evil.example/":        "/console/",
+			"http:/console/":                "/console/",
+		} {
+			got := r.with("", http.MethodPost, "/sign-in?"+url.Values{"return": {to}}.Encode(), url.Values{"person": {"ada"}})
+			require.Equal(t, http.StatusSeeOther, got.StatusCode)
+			require.Equal(t, want, got.Header.Get("Location"), to)
+		}
 	})
 	t.Run("a link cannot sign a person in", func(t *testing.T) {
 		for _, got := range []*http.Response{

@@ -35,6 +35,12 @@ type Rotation struct {
 	Grace time.Duration
 	// Changes are made to the key in the same write.
 	Changes Changes
+	// Replaces, unless empty, is the id of a secret that was made and then lost, before
+	// anybody used it. It ends at once, the others end when they would have, and Grace
+	// has no effect. If the key does not have it, or a program has logged in with it,
+	// the error is an *InvalidError. A login through another replica counts once Flush
+	// has written it there.
+	Replaces string
 	// Once is as in Spec.
 	Once *store.OnceID
 }
@@ -79,10 +85,20 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			if err := s.apply(p, k, r.Changes, now); err != nil {
 				return err
 			}
+			if r.Replaces != "" {
+				if err := s.removeUnused(k, r.Replaces); err != nil {
+					return err
+				}
+			}
 			kept := k.Secrets[:0]
 			for _, old := range k.Secrets {
+				if r.Replaces == "" {
+					old.NotAfter = earlier(now.Add(r.Grace), old.NotAfter)
+				}
 				// A later expiry applies to the new secret, not to the old ones.
-				old.NotAfter = earlier(earlier(now.Add(r.Grace), old.NotAfter), expiry)
+				if outlives(old.NotAfter, expiry) {
+					old.NotAfter = expiry
+				}
 				if !expired(old.NotAfter, now) {
 					kept = append(kept, old)
 				}

@@ -306,5 +306,5 @@ func checkText(bad *InvalidError, field, text string) {
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
 	bad.addIf(expired(e.At, now), "expires_at", "It is in the past.")
 	bad.addIf(!e.agrees(), "expires_at", "Its date and its instant do not agree: the instant must be the end of that day in UTC.")
-	bad.addIf(e.At.Year() > maxYear, "expires_at", "It is after the year 9999; leave it out for a key that never expires.")
+	bad.addIf(e.At.Year() > maxYear, "expires_at", "It may not be after the year 9999.")
 }

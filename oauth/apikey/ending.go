@@ -32,6 +32,16 @@ func removeSecret(k *store.Key, id string) error {
 	return nil
 }
 
+// removeUnused is removeSecret for a secret that no program has logged in with.
+func (s *Service) removeUnused(k *store.Key, id string) error {
+	for i := range k.Secrets {
+		if k.Secrets[i].ID == id && k.Secrets[i].LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
+			return removeSecret(k, id)
+		}
+	}
+	return invalid("replaces", "The secret was removed, or a program has logged in with it.")
+}
+
 // Disable stops logins with a key and revokes its tokens. It is no error if the key
 // is disabled already. version is as in RetireSecret.
 func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {

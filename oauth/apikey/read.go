@@ -21,11 +21,15 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) 
 }
 
 // WorkspaceStanding says whether keys of a workspace can be live: no while the
-// workspace is suspended or keys are switched off.
+// workspace is suspended, here or by Config.Workspaces, or keys are switched off. If
+// Config.Workspaces fails, the answer goes by what is stored here.
 func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (policy.Standing, error) {
 	w, instance, err := s.settingsOf(ctx, workspace)
 	if err != nil {
 		return policy.Standing{}, err
+	}
+	if suspended, err := s.askHost(ctx, workspace); err == nil && suspended {
+		w.Suspended = true
 	}
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }

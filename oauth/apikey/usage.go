@@ -111,6 +111,14 @@ func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
 	})
 }
 
+// used reports whether a login with the secret waits to be written.
+func (u *unwritten) used(key, secret string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, waits := u.uses[usedSecret{key, secret}]
+	return waits
+}
+
 // use records a use. The caller holds the lock, as for count.
 func (u *unwritten) use(use store.Use) {
 	id := usedSecret{use.Key, use.Secret}

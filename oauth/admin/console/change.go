@@ -13,7 +13,21 @@ func (s *call) createKey() error {
 	if err != nil {
 		return err
 	}
-	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Once: s.once(f.id), Address: s.c.host.Addr(s.r)}
+	spec := f.spec()
+	spec.Once = f.once()
+	if len(f.wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, f.wrong)
+	}
+	key, secret, err := s.keys().Create(s.r.Context(), s.actor(), spec)
+	if err != nil {
+		return f.orAgain(err)
+	}
+	return s.showSecret(http.StatusCreated, "Key created", key, secret)
+}
+
+// spec reads the form of a new key.
+func (f *keyForm) spec() apikey.Spec {
+	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Address: f.call.c.host.Addr(f.call.r)}
 	if spec.Name == "" {
 		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
 	}
@@ -23,14 +37,7 @@ func (s *call) createKey() error {
 	if expiry := f.expiry(); expiry != nil {
 		spec.Expiry = *expiry
 	}
-	if len(f.wrong) > 0 {
-		return f.ask(http.StatusUnprocessableEntity, f.wrong)
-	}
-	key, secret, err := s.keys().Create(s.r.Context(), s.actor(), spec)
-	if err != nil {
-		return f.orAgain(err)
-	}
-	return s.showSecret(http.StatusCreated, "Key created", key, secret)
+	return spec
 }
 
 // newSecret is the data of the page that shows a secret.
@@ -80,13 +87,14 @@ func (s *call) changeKey() error {
 	return s.redirect("done=change", "keys", f.Key.ID)
 }
 
-// rotateKey adds a new secret and shows it, which is shown only here.
+// rotateKey adds a new secret and shows it, which is shown only here. The page for a
+// form that was sent before names the secret to replace.
 func (s *call) rotateKey() error {
 	f, err := s.keyForm("rotate")
 	if err != nil {
 		return err
 	}
-	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.host.Addr(s.r), Expiry: f.expiry()}}
+	rotation := apikey.Rotation{Once: f.once(), Replaces: f.Get("replaces"), Changes: apikey.Changes{Version: f.Version, Address: s.c.host.Addr(s.r), Expiry: f.expiry()}}
 	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
 		f.fail("grace", "Choose how long the other secrets will still work.")
 	}

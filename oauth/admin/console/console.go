@@ -18,10 +18,22 @@
 // workspace with url.PathEscape. Put a tilde before the ids ".", ".." and "/"
 // ("~.."), because browsers and routers would treat them as parts of the path.
 //
+// # Links to a new key
+//
+// A link can fill the form of a new key: add name, permissions and expires_at to the
+// query of workspaces/{workspace}/keys/new, such as
+//
+//	keys/new?name=ci+of+the+shop&permissions=project.list+project.save&expires_at=2027-01-31
+//
+// permissions has names separated by spaces, or is repeated. expires_at is a date, at
+// the end of which the key expires in UTC, or "never". The page says what is wrong
+// with these values. The person sees them and can change them; no link creates a key.
+//
 // # Rules for every page
 //
-//   - It works without JavaScript. JavaScript adds buttons to copy, and a filter
-//     for the list of permissions.
+//   - It works without JavaScript. JavaScript adds buttons to copy, a search and a
+//     list of the chosen ones for permissions, keeps what was typed when the person
+//     goes back to a form, and lets a button be pressed once.
 //   - Nothing is loaded from another origin, and nothing is inline: the
 //     Content-Security-Policy allows only the console's own stylesheet, script
 //     and icon, and Trusted Types prevent scripts from turning text into markup.
@@ -33,10 +45,16 @@
 //     to loopback addresses; with plain HTTP elsewhere the console refuses forms.
 //   - A form that creates a secret works once. If it is sent again, by reload or
 //     with the back button, the answer names the key, and nothing is created. The
-//     secret is only in the first answer. (This needs a store that keeps OnceIDs;
-//     see store.Store.)
+//     secret is only in the first answer. If that was lost, and no program has
+//     logged in with the secret, one press replaces it by a new one. (This needs a
+//     store that keeps OnceIDs; see store.Store.)
 //   - A change is made only if the record is still the one that the page showed.
-//     If it was changed meanwhile, the page says so and changes nothing.
+//     If it was changed meanwhile, the page says by whom and changes nothing.
+//   - A form that was not carried out, since the session had ended or the store was
+//     unavailable, can be sent again from the answer.
+//   - Only expiries that the rules in force allow are offered. To find out whether a
+//     key may never expire, the page of a form asks Config.Policy of the service
+//     about a new key with the name "preview", which is not stored.
 //
 // The host's session cookie should be HttpOnly, Secure and SameSite=Lax or
 // stricter.
@@ -78,12 +96,21 @@ type Config struct {
 	// that is shown with a new secret. Default: no command is shown.
 	LoginURL string
 	// SignIn is the address to which the browser is redirected if nobody is
-	// signed in: an absolute URL, or a path of the same host. Default: a page
-	// with status 401.
+	// signed in: an absolute URL, or a path of the same host. In its query,
+	// "{return}" stands for the address of the page that was asked for: its path and
+	// query as this server received them, escaped, such as
+	// /sign-in?next={return}. Send the person there afterwards, but only if it
+	// begins with the prefix of the console: anybody can make a link to the sign-in.
+	// Default: a page with status 401.
 	SignIn string
 	// SignOut is a path of the same host, to which the button "Sign out" sends a
 	// POST. Default: no button.
 	SignOut string
+	// SignOutOrigins are the other origins that SignOut redirects to, on the whole
+	// way, such as https://login.example.com. Browsers stop a form that leads to an
+	// origin which is not named. Forms of the pages may then be sent there, too.
+	// Default: none.
+	SignOutOrigins []string
 	// ClientAddr returns the client's address, for policies. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
@@ -121,6 +148,7 @@ type Console struct {
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
 	version string
+	policy  string // the Content-Security-Policy
 	mux     *http.ServeMux
 }
 
@@ -147,6 +175,12 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if u, err := url.Parse(cfg.SignOut); err != nil || u.Scheme != "" || u.Host != "" {
 		add("Config.SignOut must be a path of this host")
 	}
+	for _, origin := range cfg.SignOutOrigins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.ContainsAny(u.Host, "*,;' ") {
+			add("Config.SignOutOrigins: %q must be an origin such as https://login.example.com", origin)
+		}
+	}
 	var badTimeout, badKey error
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
 	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
@@ -155,6 +189,9 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	c.policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
+		"form-action " + strings.Join(append([]string{"'self'"}, cfg.SignOutOrigins...), " ") + "; frame-ancestors 'none'; base-uri 'none'; " +
+		"require-trusted-types-for 'script'; trusted-types 'none'"
 	c.load()
 	c.mux = c.routes()
 	return c, nil
@@ -165,7 +202,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 // slash at its end or without. The first path without a page is logged, since a
 // wrong prefix is the likely cause.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	protect(w.Header())
+	c.protect(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
@@ -181,10 +218,8 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // protect sets the headers that limit what a page may do in the browser.
-func protect(header http.Header) {
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
-		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "+
-		"require-trusted-types-for 'script'; trusted-types 'none'")
+func (c *Console) protect(header http.Header) {
+	header.Set("Content-Security-Policy", c.policy)
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")

@@ -24,6 +24,7 @@ type expiryChoice struct {
 // offerExpiry sets the choices that the rules in force allow. An existing key can
 // also keep its expiry.
 func (f *keyForm) offerExpiry() {
+	f.endless = f.mayBeEndless()
 	f.Expiry = expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
 	if f.Rules.MaxLifetime > 0 {
 		// The key works until the end of the day, which must be within the maximum
@@ -69,7 +70,7 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
 		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,
 	}, expiryChoice{
-		Value: "never", Label: "Never", Note: "works until it is disabled or deleted", allowed: longest == 0 && !f.Rules.RequireExpiry,
+		Value: "never", Label: "Never", Note: "works until it is disabled or deleted", allowed: longest == 0 && !f.Rules.RequireExpiry && f.endless,
 	})
 }
 

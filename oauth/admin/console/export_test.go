@@ -2,15 +2,16 @@ package console
 
 import "net/http"
 
-// ParseSpan and TypedSpan are for fuzzing.
+// Distance is for its table of tests, ParseSpan and TypedSpan are for fuzzing.
 var (
+	Distance  = distance
 	ParseSpan = parseSpan
 	TypedSpan = typedSpan
 )
 
 // Refuse answers a request with an error.
 func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	protect(w.Header())
+	c.protect(w.Header())
 	(&call{c: c, w: w, r: r}).refuse(err)
 }
 

@@ -22,6 +22,10 @@ type keyPage struct {
 	Events []store.Event
 	May    bool         // the person may change keys here
 	Off    policy.State // why no key of the workspace works now; empty if they work
+	Unused string       // the text for a key without a last use
+	// Uncounted says that the last use is in the days of Usage, but not in its counts:
+	// Flush writes them one after the other.
+	Uncounted bool
 }
 
 // usageDays is how many days of a key's usage are shown.
@@ -41,7 +45,7 @@ func (s *call) showKey() error {
 		return err
 	}
 	catalog := s.keys().Catalog()
-	page := keyPage{Key: key, Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
+	page := keyPage{Key: key, Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.Off, err = s.off(key.Workspace); err != nil {
@@ -54,6 +58,12 @@ func (s *call) showKey() error {
 	page.May = grantable.Len() > 0
 	if page.Usage, err = s.usage(key.ID); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
+	}
+	if page.Usage != nil {
+		page.Uncounted = page.Usage.Logins == 0 && s.keys().Now().Sub(key.LastUsed) < (usageDays-1)*day
+		if page.Usage.Logins > 0 {
+			page.Unused = "Not written yet"
+		}
 	}
 	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -22,13 +23,15 @@ type keyForm struct {
 	Groups            []scope.Group
 	Grantable, Chosen scope.Set
 	Expiry            expiryForm
-	quota             // of the workspace, for a new key
+	quota                          // of the workspace, for a new key
+	Off               policy.State // why no key works now; empty if they work
 
 	call      *call
 	id        string // the form's id, if it creates a secret
 	workspace string
 	now       time.Time
 	since     time.Time // the maximum lifetime counts from here
+	endless   bool      // policies allow a key without an expiry
 }
 
 // keyForm returns the form of a page, for the key in the path or for a new key of
@@ -58,6 +61,9 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if _, f.Rules, err = s.keys().Workspace(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
 	}
+	if f.Off, err = s.off(f.workspace); err != nil {
+		return nil, err
+	}
 	f.Grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
 	return f, err
 }
@@ -68,6 +74,9 @@ func askKey(page string) func(*call) error {
 		f, err := s.keyForm(page)
 		if err != nil {
 			return err
+		}
+		if link := (&form{Values: s.r.URL.Query()}); page == "new" && link.has("name", "permissions", "expires_at") {
+			return f.prefill(link)
 		}
 		return f.ask(http.StatusOK, nil)
 	}
@@ -85,6 +94,9 @@ func (f *keyForm) permissions() scope.Set {
 // ask shows the form with its problems.
 func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call
+	if status == http.StatusConflict {
+		f.Version = f.Key.Version // the person knows of the change from the page
+	}
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.offerExpiry()

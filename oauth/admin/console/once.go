@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -58,17 +59,27 @@ var errAnswered = errors.New("console: answered")
 func (s *call) onceForm() (id string, err error) {
 	id = cmp.Or(s.r.PostForm.Get("form"), s.r.URL.Query().Get("form")) // FormValue would also read the body of a GET
 	if !s.validForm(id) {
-		s.w.Header().Set("Location", "?form="+s.newForm())
+		query := s.r.URL.Query()
+		query.Set("form", s.newForm())
+		s.w.Header().Set("Location", "?"+query.Encode())
 		s.w.WriteHeader(http.StatusSeeOther)
 		return "", errAnswered
 	}
 	return id, s.spent(id)
 }
 
+// sentBefore is the data of the page for a form that was sent before.
+type sentBefore struct {
+	ID   string
+	Key  apikey.Key // empty if it was deleted
+	Lost string     // the id of the secret that the form gave, if it can be replaced
+}
+
 // spent answers the request if the form was sent before: the page names the key
-// that it created or rotated.
+// that it created or rotated. Until a program has logged in with the form's secret,
+// or somebody has changed the key, the page offers to replace the secret.
 func (s *call) spent(form string) error {
-	id, _, err := s.keys().FindOnce(s.r.Context(), *s.once(form))
+	id, version, err := s.keys().FindOnce(s.r.Context(), *s.once(form))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
@@ -79,22 +90,31 @@ func (s *call) spent(form string) error {
 	if s.key() != "" {
 		title = "Already rotated"
 	}
-	key, err := s.keys().Get(s.r.Context(), s.actor(), id)
-	if err != nil { // the key may have been deleted
-		key.Workspace = s.workspace()
+	again, unwritten := sentBefore{ID: id}, s.keys().Flush(s.r.Context()) // LastUsed is as of the last Flush
+	again.Key, _ = s.keys().Get(s.r.Context(), s.actor(), id)             //nolint:errcheck // the key may have been deleted
+	if last := len(again.Key.Secrets) - 1; unwritten == nil && last >= 0 && strconv.FormatInt(again.Key.Version, 10) == version &&
+		again.Key.Standing.Live() && again.Key.Secrets[last].LastUsed.IsZero() {
+		again.Lost = again.Key.Secrets[last].ID
 	}
-	shown := s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
+	shown := s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: cmp.Or(again.Key.Workspace, s.workspace()), Data: again})
 	return cmp.Or(shown, errAnswered)
 }
 
+// once returns the one-time id of the form. With it the store keeps the version that
+// the form gives the key.
+func (f *keyForm) once() *store.OnceID {
+	once := f.call.once(f.id)
+	once.Value = strconv.FormatInt(max(f.Version, 0)+1, 10)
+	return once
+}
+
 // orAgain handles the error of a form that creates a secret. If a concurrent
-// request carried out the same form, it shows that page. If the person can correct
-// the form, it shows the form again.
+// request carried out the same form, that may be the reason for any error, such as
+// a reached limit: then it shows the page for that. If the person can correct the
+// form, it shows the form again.
 func (f *keyForm) orAgain(err error) error {
-	if errors.Is(err, store.ErrExists) {
-		if again := f.call.spent(f.id); again != nil {
-			return again
-		}
+	if errors.Is(f.call.spent(f.id), errAnswered) {
+		return errAnswered
 	}
 	return f.call.orAsk(err, f.ask)
 }

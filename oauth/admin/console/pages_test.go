@@ -46,7 +46,7 @@ func TestChange(t *testing.T) {
 		form["name"] = []string{"too late"}
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
-		require.Contains(t, got.Body, "Someone else changed this at the same time")
+		require.Contains(t, got.Body, `id="problems"`)
 	})
 	for _, version := range []string{"", "0", "-1", "x"} {
 		t.Run("a form without a version changes nothing: "+version, func(t *testing.T) {

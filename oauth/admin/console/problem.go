@@ -3,17 +3,25 @@ package console
 import (
 	"cmp"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// orAsk shows the form again if the person can correct it. It returns any other
-// error.
+// orAsk shows the form again if the person can correct it, or if the record was
+// changed meanwhile. It returns any other error.
 func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) error {
 	r := outcome.Manage(s.r.Context(), err)
-	if wrong := problemsOf(r); len(wrong) > 0 {
+	wrong := problemsOf(r)
+	if r.Kind == answer.Conflict {
+		if by := s.changedBy(); by != "" {
+			wrong = []problem{{"", by + " Nothing was done. Check the form, then send it again."}}
+		}
+	}
+	if len(wrong) > 0 {
 		return ask(r.Row().Manage.Status, wrong)
 	}
 	return err
@@ -24,14 +32,15 @@ func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) err
 func problemsOf(r *answer.Refusal) (list []problem) {
 	switch {
 	case r.Kind == answer.Invalid:
-		names := map[string]string{"expires_at": "expires", "not_after": "expires"}
+		names := map[string]string{"expires_at": "expires", "not_after": "expires", "replaces": "grace"}
 		for _, wrong := range r.Fields {
 			list = append(list, problem{cmp.Or(names[wrong.Field], wrong.Field), wrong.Reason})
 		}
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
 		return []problem{{"permissions", r.Detail + " Remove these, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
-		field, reason := "", r.Detail
+		// Instants are written as on the pages, not as in requests.
+		field, reason := "", regexp.MustCompile(`(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ`).ReplaceAllString(r.Detail, "$1, $2 UTC")
 		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
 			field = "expires"
 		}
@@ -52,12 +61,16 @@ type refusal struct {
 	Text  string
 	Do    string // what to do
 	Again string // the address of the page that the form was on
+	// Sent are the fields of the form, if it can be sent again as it is. SignIn is
+	// the address at which to sign in before.
+	Sent   url.Values
+	SignIn string
 }
 
 // refuse answers with the error page of err.
 func (s *call) refuse(err error) {
 	header, r := s.w.Header(), outcome.Manage(s.r.Context(), err)
-	if to := s.c.cfg.SignIn; r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
+	if to := s.signIn(); r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
 		header.Set("Location", to)
 		s.w.WriteHeader(http.StatusSeeOther)
 		return
@@ -69,20 +82,52 @@ func (s *call) refuse(err error) {
 	if list := problemsOf(r); len(list) > 0 {
 		page.Text = list[0].Label() + list[0].Reason
 	}
-	switch r.Kind {
-	case answer.NotFound:
-		if s.workspace() != "" {
-			page.Text = "There is no such workspace."
-		}
-	case answer.Conflict, answer.StaleForm, answer.Malformed, answer.Late:
-		if s.r.Method == http.MethodPost {
-			page.Again = s.formPage()
-		}
+	if r.Kind == answer.NotFound && s.workspace() != "" {
+		page.Text = "There is no such workspace."
+	}
+	if s.r.Method == http.MethodPost {
+		s.offerForm(&page, r.Kind)
 	}
 	if err := s.show(row.Manage.Status, "refusal", frame{Title: page.Title, Data: page}); err != nil {
 		s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page could not be written", "error", err)
 		s.w.WriteHeader(http.StatusInternalServerError)
 	}
+}
+
+// offerForm sets what to do with a form that was not carried out: open its page
+// again, or send it again with the same fields. No field of a form is a secret.
+func (s *call) offerForm(page *refusal, kind answer.Kind) {
+	switch kind {
+	case answer.Conflict:
+		page.Text = s.changedBy()
+		page.Again = s.formPage()
+	case answer.StaleForm, answer.Malformed, answer.Late:
+		page.Again = s.formPage()
+	case answer.Unauthorized, answer.Unavailable, answer.DeniedForNow, answer.Failed:
+		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxUnread)
+		if s.r.ParseForm() != nil { // Authorize is called before the form is read
+			return
+		}
+		page.Sent = s.r.PostForm
+		if kind == answer.Unauthorized && len(page.Sent) > 0 {
+			page.SignIn, page.Do = s.signIn(), "Nothing was done. Sign in in another tab, then send the form again here."
+		}
+	}
+}
+
+// signIn returns Config.SignIn with the address of the page in it.
+func (s *call) signIn() string {
+	at, err := url.ParseRequestURI(s.r.RequestURI) // it still has the prefix
+	if err != nil {
+		at = s.r.URL
+	}
+	// A browser would read two slashes as the beginning of another host.
+	to := "/" + strings.TrimLeft(at.EscapedPath(), "/")
+	to = strings.TrimSuffix(strings.TrimSuffix(to, "/enable"), "/resume") // these have no page of their own
+	if at.RawQuery != "" {
+		to += "?" + at.RawQuery
+	}
+	return strings.ReplaceAll(s.c.cfg.SignIn, "{return}", url.QueryEscape(to))
 }
 
 // formPage returns the address of the page that a form was sent from. Forms of a

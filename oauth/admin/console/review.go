@@ -43,9 +43,10 @@ func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (nex
 
 // preview checks all keys.
 func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) (*preview, error) {
-	shown, now := &preview{}, s.keys().Now()
+	shown := &preview{}
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := look(after)
+		now := s.keys().Now() // not earlier: keys that are switched off end at the time of look
 		shown.Looked += page.Checked
 		for i := range page.Keys {
 			shown.add(&page.Keys[i], now)

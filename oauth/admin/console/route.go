@@ -92,8 +92,11 @@ type call struct {
 }
 
 // maxForm bounds a form in bytes. A form with every permission of a large catalog
-// fits.
-const maxForm = 1 << 20
+// fits. maxUnread bounds the form of a person who is not signed in.
+const (
+	maxForm   = 1 << 20
+	maxUnread = 64 << 10
+)
 
 // serve makes the checks of every page, and then serves it.
 func (s *call) serve(t route) error {

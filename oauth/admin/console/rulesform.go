@@ -50,8 +50,8 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	rules.RequireExpiry = f.Get("require_expiry") != ""
 	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
-		if rules.MaxLifetime, ok = parseSpan(text); !ok {
-			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h. Leave it empty for no bound.")
+		if rules.MaxLifetime, ok = parseSpan(text); !ok || rules.MaxLifetime < time.Minute {
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m. Leave it empty for no bound.")
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {

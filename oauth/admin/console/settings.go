@@ -20,6 +20,7 @@ type settingsPage struct {
 	Version int64
 	Preview *preview
 	Wanted  store.Rules // the rules after the change
+	Stops   bool        // the change switches keys off
 	// For the instance: whether reminders are sent, the times that the host
 	// configured, and the times after the change.
 	Sent           bool
@@ -67,7 +68,7 @@ func (s *call) saveSettings() error {
 	if page.Sent { // otherwise the form has no such fields, and the saved ones are kept
 		wanted.Reminders = f.reminders()
 	}
-	page.Wanted = wanted.Rules
+	page.Wanted, page.Stops = wanted.Rules, wanted.KeysOff && !settings.KeysOff
 	page.Reminders, _ = s.keys().ReminderTimes(wanted.Reminders)
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
@@ -84,12 +85,21 @@ func (s *call) showSettings(status int, page settingsPage, wrong []problem) erro
 // changeSettings shows the preview of a change, or saves the change if the preview
 // was confirmed.
 func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) error {
+	now := page.Version
 	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
-	ask := func(status int, wrong []problem) error { return s.showSettings(status, page, wrong) }
+	ask := func(status int, wrong []problem) error {
+		if status == http.StatusConflict {
+			page.Version = now // the person knows of the change from the page
+		}
+		return s.showSettings(status, page, wrong)
+	}
 	if len(wrong) > 0 {
 		return ask(http.StatusUnprocessableEntity, wrong)
 	}
-	if s.r.PostForm.Get("do") == "save" {
+	switch s.r.PostForm.Get("do") {
+	case "edit":
+		return ask(http.StatusOK, nil)
+	case "save":
 		if err := save(); err != nil {
 			return s.orAsk(err, ask)
 		}

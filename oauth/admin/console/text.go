@@ -59,10 +59,12 @@ func distance(d time.Duration) string {
 		{730 * day, 365 * day, "year"}, {60 * day, 30 * day, "month"}, {2 * day, day, "day"},
 		{time.Hour, time.Hour, "hour"}, {time.Minute, time.Minute, "minute"},
 	} {
-		if d.Abs() < u.from {
+		// Rounded as people do: an instant that was 90 days away when it was chosen
+		// stays "in 3 months" until the page is shown.
+		if d.Abs()+30*time.Second < u.from {
 			continue
 		}
-		text := count(int(d.Abs()/u.size), u.name, u.name+"s")
+		text := count(int((d.Abs()+u.size/2)/u.size), u.name, u.name+"s")
 		if d > 0 {
 			return "in " + text
 		}

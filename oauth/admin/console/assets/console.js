@@ -1,5 +1,6 @@
-// The pages work without this script. It adds buttons to copy, a filter for
-// permissions, and removes the secret when the page is left.
+// The pages work without this script. It adds buttons to copy, a search for permissions
+// and a list of the chosen ones, lets a button be pressed once, keeps what was typed, and
+// removes the secret when the page is left.
 "use strict";
 
 // Screen readers read a live region when its text changes.
@@ -30,33 +31,99 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// The filter of the list of permissions.
+// Each button that sends a form is pressed once: a second press would lose the answer to
+// the first one, with its secret. Some browsers keep the state of buttons: it is reset.
+const posts = document.querySelectorAll("form[method=post]");
+const lock = (form, locked) => {
+  form.toggleAttribute("data-sent", locked);
+  for (const button of form.querySelectorAll("button:not([type=button])")) button.disabled = locked;
+};
+for (const form of posts) {
+  form.addEventListener("submit", (event) => {
+    if (form.hasAttribute("data-sent")) event.preventDefault();
+    form.toggleAttribute("data-sent", true);
+    setTimeout(() => lock(form, true)); // the pressed button is a field of the form
+  });
+}
+addEventListener("pageshow", () => { for (const form of posts) lock(form, false); });
+
+// What was typed stays with the page in the history, for the same person.
+const sheet = document.querySelector("form.sheet");
+if (sheet) {
+  const person = document.querySelector(".person").textContent;
+  const fields = [...sheet.elements].filter((field) => field.name && !["hidden", "submit"].includes(field.type));
+  const ticked = (field) => ["checkbox", "radio"].includes(field.type);
+  const keep = () => {
+    const kept = fields.filter((field) => !ticked(field) || field.checked).map((field) => [field.name, field.value]);
+    history.replaceState({ person, kept }, "");
+  };
+  if (history.state && history.state.person === person) {
+    for (const field of fields) {
+      const values = history.state.kept.filter(([name]) => name === field.name).map(([, value]) => value);
+      if (ticked(field)) field.checked = values.includes(field.value);
+      else if (values.length) field.value = values[0];
+    }
+  }
+  sheet.addEventListener("change", keep);
+  sheet.addEventListener("submit", keep);
+}
+
+// The search in the list of permissions, and the list of the chosen ones.
 const filter = document.querySelector("[data-filter]");
 if (filter) {
   const input = filter.querySelector("input");
   const status = filter.querySelector("[data-chosen]");
+  const picked = filter.querySelector("[data-picked]");
   const groups = [...document.querySelectorAll(".group")];
+  const boxes = [...document.querySelectorAll(".group input")];
+  // Wide windows show the list in a box that scrolls.
+  if (matchMedia("(min-width: 761px)").matches) for (const group of groups) group.open = true;
+  let before; // whether each group was open before the search
+  const chip = (box, at) => {
+    const button = document.createElement("button");
+    const text = document.createElement("span");
+    button.type = "button";
+    button.className = "chip";
+    text.className = "hidden";
+    text.textContent = "Remove ";
+    button.append(text, box.value);
+    button.addEventListener("click", () => {
+      box.click();
+      (picked.children[Math.min(at, picked.children.length - 1)] || input).focus();
+    });
+    return button;
+  };
   const update = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0, chosen = 0;
+    const chosen = boxes.filter((box) => box.checked);
+    let shown = 0;
+    if (words.length) before ||= groups.map((group) => group.open);
     for (const group of groups) {
       let any = false;
-      const title = group.querySelector("legend").textContent;
-      for (const choice of group.querySelectorAll(".check")) {
+      const title = group.querySelector("summary span").textContent;
+      const choices = [...group.querySelectorAll(".check")];
+      for (const choice of choices) {
         const text = (title + " " + choice.textContent).toLowerCase();
         choice.hidden = !words.every((word) => text.includes(word));
         if (!choice.hidden) { any = true; shown++; }
-        if (choice.querySelector("input").checked) chosen++;
       }
       group.hidden = !any;
+      if (words.length) group.open = any;
+      group.querySelector("[data-count]").textContent = chosen.filter((box) => group.contains(box)).length + " of " + choices.length;
     }
-    status.textContent = chosen + " chosen" + (words.length ? ", " + shown + " shown" : "");
+    if (!words.length && before) {
+      groups.forEach((group, at) => { group.open = before[at]; });
+      before = undefined;
+    }
+    status.textContent = chosen.length + " chosen" + (words.length ? ", " + shown + " shown" : "");
+    picked.replaceChildren(...chosen.map(chip));
   };
   filter.hidden = false;
   input.addEventListener("input", update);
   // Enter must not send the form.
   input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
   document.querySelector(".groups").addEventListener("change", update);
+  addEventListener("pageshow", update); // the browser may have restored the form
   update();
 }
 
