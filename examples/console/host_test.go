@@ -66,7 +66,7 @@ type host struct {
 	reminders []string
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t *testing.T, changes ...func(*console.Config)) *host {
 	t.Helper()
 	h := &host{t: t, store: memstore.New(), now: noon}
 	mux := http.NewServeMux()
@@ -84,10 +84,14 @@ func newHost(t *testing.T) *host {
 	require.NoError(t, err)
 	h.srv = srv
 	offered := []console.Person{people["ada"], people["olga"], people["max"], people["bert"]}
-	pages, err := signin.Console("/console", srv.APIKeys(), offered, console.Config{
+	config := console.Config{
 		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
 		Timeout: time.Minute, // other work shares the machine
-	})
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	pages, err := signin.Console("/console", srv.APIKeys(), offered, config)
 	require.NoError(t, err)
 	for pattern, handler := range srv.Routes() {
 		mux.Handle(pattern, handler)

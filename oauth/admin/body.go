@@ -32,7 +32,7 @@ func (c *call) readBody() error {
 		return nil
 	}
 	var buffer bytes.Buffer
-	if bad := request.ReadBody(c.w, c.r, maxBody, &buffer); bad != nil {
+	if bad := c.h.clients.ReadBody(c.w, c.r, maxBody, &buffer); bad != nil {
 		return bad
 	}
 	c.held.Release()

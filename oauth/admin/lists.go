@@ -158,8 +158,11 @@ func (h *Handler) listEvents(c *call) error {
 
 func showEvent(e *store.Event) members {
 	return members{
-		"id": e.ID, "time": e.Time, "actor": actorJSON(e.Actor), "action": e.Action, "workspace": e.Workspace, "key": e.Key,
-		"fields": append([]string{}, e.Fields...), "note": e.Note,
+		"id": e.ID, "time": e.Time, "actor": actorJSON(e.Actor), "actor_name": e.ActorName, "address": e.Address,
+		"action": e.Action, "workspace": e.Workspace, "key": e.Key, "key_name": e.KeyName, "note": e.Note,
+		"changes": each(e.Changes, func(c *store.FieldChange) members {
+			return members{"field": c.Field, "old": c.Old, "new": c.New}
+		}),
 	}
 }
 

@@ -97,7 +97,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
 	}
 	p.key, p.found, p.end = &found.Key, &found, standing.Expires
-	p.workspaces = []string{found.Key.Workspace}
+	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	holds := func(name string) bool { return name != "" && held.Has(name) }
 	m := s.cfg.Management
@@ -211,7 +211,7 @@ const rotatesOnly = "A key may rotate its own secret and change nothing else of 
 
 // mayRotateWith refuses changes together with the rotation of a key by itself.
 func (p powers) mayRotateWith(k *store.Key, c Changes) error {
-	if p.self(k.ID) && c != (Changes{Version: c.Version, Address: c.Address}) {
+	if p.self(k.ID) && c != (Changes{Version: c.Version}) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: rotatesOnly}
 	}
 	return nil

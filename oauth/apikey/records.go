@@ -31,7 +31,7 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 	if err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
-	change, err := s.change(s.now(), actor.ref, audit.Export, "", "", nil)
+	change, err := s.change(s.now(), actor, store.Event{Action: audit.Export})
 	if err != nil {
 		return err
 	}

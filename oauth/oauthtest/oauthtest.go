@@ -174,8 +174,8 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 // without the host's policies and rules.
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
-	cfg.Policy = nil
-	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = nil, nil, store.Rules{}
+	cfg.Policy, cfg.Observer = nil, nil
+	cfg.APIKeys.Workspaces, cfg.APIKeys.DefaultRules = nil, store.Rules{}
 	change(&cfg)
 	return oauth.New(s.store, cfg)
 }

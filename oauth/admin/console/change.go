@@ -13,7 +13,7 @@ func (s *call) createKey() error {
 	if err != nil {
 		return err
 	}
-	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Once: s.once(f.id), Address: s.c.clients.Addr(s.r)}
+	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Once: s.once(f.id)}
 	if spec.Name == "" {
 		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
 	}
@@ -51,7 +51,7 @@ func (s *call) changeKey() error {
 	if err != nil {
 		return err
 	}
-	changes := apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r)}
+	changes := apikey.Changes{Version: f.Version}
 	if name := f.Get("name"); name != f.Key.Name {
 		changes.Name = &name
 	}
@@ -86,7 +86,7 @@ func (s *call) rotateKey() error {
 	if err != nil {
 		return err
 	}
-	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r), Expiry: f.expiry()}}
+	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Expiry: f.expiry()}}
 	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
 		f.fail("grace", "Choose how long the other secrets will still work.")
 	}

@@ -81,7 +81,15 @@ type Config struct {
 	// SignOut is a path of the same host, to which the button "Sign out" sends a
 	// POST. Default: no button.
 	SignOut string
-	// ClientAddr returns the client's address, for policies. Default: the
+	// Brand makes the pages those of the host's product.
+	Brand Brand
+	// Titles, unless nil, returns the titles of workspaces, which pages then show
+	// with the ids: the first 100 characters of each. A workspace that the map leaves
+	// out is shown with its id only, and so are all after an error. It is called at
+	// most once for a page, with the ids of that page. ctx ends after a quarter of
+	// Timeout. A title is only shown; rights go by ids.
+	Titles func(ctx context.Context, ids []string) (map[string]string, error)
+	// ClientAddr returns the client's address, for policies and audit events. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
@@ -100,7 +108,8 @@ type Person struct {
 	// Actor says what the person may do: apikey.Owner or
 	// apikey.OrganizationAdmin.
 	Actor apikey.Actor
-	// Name is shown at the top of each page. Default: the actor's id.
+	// Name is shown at the top of each page, and in audit events beside the
+	// actor's id. Default: the actor's id.
 	Name string
 	// Workspaces are listed on the first page, in this order. For a member they
 	// are the member's workspaces, for an administrator some or all. The list
@@ -115,6 +124,7 @@ type Console struct {
 	clients *request.Clients
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
+	assets  map[string][]byte
 	version string
 	mux     *http.ServeMux
 }
@@ -146,11 +156,12 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
 	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
 	problems = append(problems, badTimeout, badKey)
+	colours := cfg.Brand.check(add)
 	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	c.load()
+	c.load(colours)
 	c.mux = c.routes()
 	return c, nil
 }

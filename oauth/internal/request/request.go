@@ -58,11 +58,13 @@ func IsLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// Clients finds the address of a request's client. It is safe for concurrent use.
+// Clients reads requests, and logs once what the host's middlewares take from them:
+// the client's address, and the body. It is safe for concurrent use.
 type Clients struct {
 	addr    func(*http.Request) netip.Addr
 	log     *slog.Logger
 	missing sync.Once
+	read    sync.Once
 }
 
 // NewClients returns Clients that call addr, the host's Config.ClientAddr. nil
@@ -198,8 +200,9 @@ func (b Body) Release() {
 }
 
 // ReadBody reads at most limit bytes into a buffer. It refuses a longer body by its
-// Content-Length, or else when it has read more than limit bytes.
-func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
+// Content-Length, or else when it has read more than limit bytes. If the body is
+// gone because other code of the host has read it, that is a failure of the server.
+func (c *Clients) ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
 	if r.ContentLength > int64(limit) {
 		return tooLarge(w)
 	}
@@ -214,6 +217,8 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 		n, err := r.Body.Read(free[:min(cap(free), limit+1-into.Len())])
 		into.Write(free[:n])
 		switch {
+		case into.Len() == 0 && (errors.Is(err, http.ErrBodyReadAfterClose) || errors.Is(err, io.EOF) && (r.ContentLength > 0 || len(r.PostForm) > 0)):
+			return c.readBefore(r)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -221,6 +226,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 		}
 	}
 	return tooLarge(w)
+}
+
+// readBefore returns the refusal of a request whose body was read by other code.
+func (c *Clients) readBefore(r *http.Request) *answer.Refusal {
+	c.read.Do(func() {
+		c.log.ErrorContext(r.Context(), "a request failed because the host's code read its body first, such as a middleware that calls ParseForm, FormValue or io.ReadAll: "+
+			"mount this handler in front of that code, or let it set Request.Body to what it has read",
+			"route", r.Pattern, "form_parsed", r.PostForm != nil)
+	})
+	return &answer.Refusal{Kind: answer.Failed, Detail: "The body of this request was read before it came here. Tell the operator of this service."}
 }
 
 // Unreadable returns the refusal for a body that could not be read.
