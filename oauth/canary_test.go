@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -38,16 +39,17 @@ func TestNoSecretGetsOut(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()
 	var verdict, hookErr error
+	var out strings.Builder
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		s.config.APIKeys.Imported = true
+		s.config.Observer = func(_ context.Context, d observe.Decision) { fmt.Fprintf(&out, "%+v\n", d) }
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return verdict })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, hookErr }
 	})
 	id, secret := w.key.ID, w.secret
 	wrong := typo(secret)
 	const imported = "canary-imported-secret-0123456789abcdef"
-	var out strings.Builder
 	var tokens []string
 	note := func(a answer) {
 		if token := a.Token(); token != "" {

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -309,7 +311,7 @@ func TestRequireTLS(t *testing.T) {
 	observed := 0
 	plain := newWorld(t, func(s *setup) {
 		s.config.RequireTLS = true
-		s.config.APIKeys.Observer = func(apikey.Observation) { observed++ }
+		s.config.Observer = func(context.Context, observe.Decision) { observed++ }
 	})
 	t.Run("6749-25 plain HTTP is refused and not redirected", func(t *testing.T) {
 		plain := plain.at(t)

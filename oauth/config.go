@@ -32,6 +32,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
@@ -148,6 +149,9 @@ type Config struct {
 	// 1 days before the end. Store.OnceIDs is required for it.
 	Reminders func(ctx context.Context, r reminders.Reminder) error
 
+	// Observer, unless nil, is called after each decision about a credential: a
+	// login, a revocation, an introspection or a guard's, accepted or refused.
+	Observer observe.Observer
 	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.

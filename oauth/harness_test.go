@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -75,6 +76,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		LoginTimeout:     time.Minute, // so that a busy machine causes no 503
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
+		Observer:         func(_ context.Context, d observe.Decision) { w.log.Show(d) },
 		APIKeys:          apikey.Options{RefuseAfter: -1},
 	}
 	mux := http.NewServeMux()

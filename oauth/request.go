@@ -69,7 +69,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 		return bad
 	}
 	defer empty(buffer)
-	if bad := request.ReadBody(w, r, maxBody, buffer); bad != nil {
+	if bad := s.host.ReadBody(w, r, maxBody, buffer); bad != nil {
 		return bad
 	}
 	held.Release()

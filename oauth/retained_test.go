@@ -18,6 +18,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -166,8 +167,8 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 			k.text(func() string { return g.Key.Workspace + " " + g.Key.ID })
 			return nil, nil
 		}
-		s.config.APIKeys.Observer = func(o apikey.Observation) {
-			k.text(func() string { return o.Workspace + " " + o.KeyID })
+		s.config.Observer = func(_ context.Context, o observe.Decision) {
+			k.text(func() string { return o.Workspace + " " + o.KeyID + " " + o.ClientID })
 		}
 	})
 	handlers := map[string]http.Handler{

@@ -62,7 +62,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{
 		Permissions: cfg.Permissions, Policy: cfg.Policy, Resources: cfg.Resources,
-		Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
+		Observer: cfg.Observer, Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
 	})
 	if err != nil {
 		problems = append(problems, err)
@@ -114,6 +114,7 @@ func (s *Server) verifiers() error {
 		ResourceMetadata: s.paths.resourceURL,
 		Leeway:           s.cfg.Leeway,
 		Now:              s.cfg.Now,
+		Observer:         s.cfg.Observer,
 		Logger:           s.cfg.Logger,
 	}
 	var err error
@@ -122,6 +123,7 @@ func (s *Server) verifiers() error {
 	}
 	cfg.Audiences = append(slices.Clone(s.cfg.Audience), s.cfg.resourceURIs()...)
 	cfg.CacheEntries, cfg.CacheBytes = 1024, 4<<20
+	cfg.Observer = nil // the credential is the caller's secret, not the token that it asks about
 	s.issued, err = bearer.New(cfg)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -50,8 +51,8 @@ func TestUpstreamDefects(t *testing.T) {
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { hooked.Add(1); return hook })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { hooked.Add(1); return nil, nil }
 		s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { hooked.Add(1); return true, nil }
-		s.config.APIKeys.Observer = func(o apikey.Observation) {
-			if o.Refused {
+		s.config.Observer = func(_ context.Context, o observe.Decision) {
+			if o.Reason != "" {
 				refusals.Add(1)
 			} else {
 				logins.Add(1)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 )
 
@@ -58,7 +59,7 @@ func TestNoLockDuringCalls(t *testing.T) {
 		s.config.ClientAddr = func(*http.Request) netip.Addr { at.pass("ClientAddr"); return netip.Addr{} }
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { at.pass("Claims"); return nil, nil }
 		s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { at.pass("Workspaces"); return true, nil }
-		s.config.APIKeys.Observer = func(apikey.Observation) { at.pass("Observer") }
+		s.config.Observer = func(context.Context, observe.Decision) { at.pass("Observer") }
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { at.pass("Policy"); return nil })
 	})
 	tapped.Before(func(_ context.Context, call string) error { at.pass(call); return nil })

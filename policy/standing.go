@@ -7,7 +7,7 @@ import (
 )
 
 // State says whether a key is live, and if not, why. Answers, events and
-// Observations contain its text.
+// An observe.Decision contains its text.
 type State string
 
 // The states. If several apply, the one that the key's own record causes comes first:

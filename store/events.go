@@ -10,18 +10,32 @@ type Event struct {
 	// ID is unique: an event whose id exists already is not added again.
 	ID   string
 	Time time.Time
-	// Actor is the person, key or system that acted.
-	Actor ActorRef
+	// Actor is the person, key or system that acted, and ActorName its name at that
+	// time; empty if it was not known.
+	Actor     ActorRef
+	ActorName string
+	// Address is the IP address that the request came from; empty if it was not
+	// known.
+	Address string
 	// Action is what was done, such as "key.create" or "settings.change".
 	Action string
-	// Workspace and Key are what it was done to; either may be empty.
+	// Workspace and Key are what it was done to; either may be empty. KeyName is the
+	// key's name after the action, or before its deletion.
 	Workspace string
 	Key       string
-	// Fields names what changed, such as "name" or "permissions". It never
-	// holds a secret or a digest.
-	Fields []string
+	KeyName   string
+	// Changes are the fields that changed. They never hold a secret or a digest.
+	Changes []FieldChange
 	// Note is a short text by the server, such as the reason of a refusal.
 	Note string
+}
+
+// FieldChange is one field that changed, such as "name" or "permissions", and its
+// values before and after as texts. An empty text means that the field was not set.
+// Package apikey cuts each text after 1024 bytes and ends it with "…"; of longer
+// permissions it names those that differ.
+type FieldChange struct {
+	Field, Old, New string
 }
 
 // EventQuery selects events. An event must meet every condition that is set.

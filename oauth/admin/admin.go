@@ -78,7 +78,7 @@ type Config struct {
 	// may send changes from a browser, besides the handler's own host. Default:
 	// none. It has no effect on requests of other programs than browsers.
 	TrustedOrigins []string
-	// ClientAddr returns the client's address, for policies. Default: the
+	// ClientAddr returns the client's address, for policies and audit events. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr

@@ -35,11 +35,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		if v == nil {
 			return apikey.Actor{}, errors.New("admin: Bearer was called with a nil Verifier")
 		}
-		var principal *bearer.Principal
-		token, err := bearer.Credential(r.Header)
-		if err == nil {
-			principal, err = v.Verify(r.Context(), token)
-		}
+		principal, err := v.VerifyRequest(r)
 		var refusal *answer.Refusal
 		switch {
 		case err == nil:
@@ -48,7 +44,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 			return apikey.Actor{}, err
 		}
 		refused := &UnauthorizedError{Reason: refusal.Description()}
-		if token != "" { // RFC 6750, section 3.1: no error code without a token
+		if refusal.Kind == answer.InvalidToken { // RFC 6750, section 3.1: no error code without a token
 			refused.Challenge = `Bearer error="invalid_token"`
 		}
 		return apikey.Actor{}, refused
@@ -67,7 +63,7 @@ func (c *call) authorize() error {
 	case outcome.IsOutage(err), err != nil && c.r.Context().Err() != nil:
 		return fmt.Errorf("%w: authorize: %w", store.ErrUnavailable, err)
 	case err == nil && actor.Ref().ID != "":
-		c.actor = actor
+		c.actor = actor.WithAddress(c.h.host.Addr(c.r))
 		return nil
 	case err == nil:
 		refused = &UnauthorizedError{Reason: "The request does not identify its sender."}

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -126,8 +127,17 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestBearer mounts the API on a server whose own tokens manage its keys.
 func TestBearer(t *testing.T) {
-	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, APIKeys: apikey.Options{Management: management}})
+	var seen []observe.Decision
+	auth := oauthtest.NewWith(t, oauth.Config{
+		Permissions: catalog, APIKeys: apikey.Options{Management: management},
+		Observer: func(_ context.Context, d observe.Decision) { seen = append(seen, d) },
+	})
 	srv := auth.Server()
+	told := func(name, reason, key string) { // the last decision
+		t.Helper()
+		last := seen[len(seen)-1]
+		require.Equal(t, []any{observe.Guard, reason, key, "GET", "/manage/keys-of-all/"}, []any{last.Use, last.Reason, last.KeyID, last.Method, last.Route}, name)
+	}
 	api, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey, Timeout: time.Minute})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
@@ -161,6 +171,7 @@ func TestBearer(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, status, "B21 %s", body)
 	status, _, _ = send("GET", "/workspaces/team-a/keys", "", looks)
 	require.Equal(t, http.StatusOK, status)
+	told("accepted", "", key.ID)
 	status, _, body = send("POST", "/workspaces/team-a/keys", `{"name":"child","permissions":[]}`, looks)
 	require.Equal(t, http.StatusForbidden, status, "B21 a token of less scope: %s", body)
 	status, _, _ = send("GET", "/workspaces/team-b/keys", "", all)
@@ -169,6 +180,7 @@ func TestBearer(t *testing.T) {
 	status, challenge, _ := send("GET", "/workspaces/team-a/keys", "")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Equal(t, "Bearer", challenge)
+	told("no token", "no_token", "")
 	for name, headers := range map[string][]string{
 		"another scheme": {"Basic " + all}, "no scheme": {strings.TrimPrefix(all, "Bearer ")}, "no token": {"Bearer "}, "two": {all, all},
 	} {
@@ -178,10 +190,12 @@ func TestBearer(t *testing.T) {
 	status, challenge, _ = send("GET", "/workspaces/team-a/keys", "", all+"x")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, challenge, "invalid_token")
+	told("not valid", "invalid_token", "")
 	_, err = srv.APIKeys().Disable(t.Context(), people["ada"], key.ID, 0)
 	require.NoError(t, err)
 	status, _, _ = send("GET", "/workspaces/team-a/keys", "", all)
 	require.Equal(t, http.StatusUnauthorized, status, "a token that ended manages nothing")
+	told("revoked", "revoked", key.ID)
 	_, err = admin.Bearer(nil)(httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
 	require.Error(t, err)
 }

@@ -33,7 +33,7 @@ func (c *call) readBody() error {
 		return nil
 	}
 	var buffer bytes.Buffer
-	if bad := request.ReadBody(c.w, c.r, maxBody, &buffer); bad != nil {
+	if bad := c.h.host.ReadBody(c.w, c.r, maxBody, &buffer); bad != nil {
 		return bad
 	}
 	c.held.Release()

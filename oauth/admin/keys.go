@@ -26,7 +26,6 @@ func (h *Handler) createKey(c *call) error {
 		Expiry:      b.expiry("expires_at"),
 		Resources:   b.resources("resources"),
 		Once:        once,
-		Address:     h.host.Addr(c.r),
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
@@ -64,7 +63,6 @@ func (c *call) changes() apikey.Changes {
 		Expiry:      given(b, "expires_at", b.expiry),
 		Resources:   given(b, "resources", b.resources),
 		Version:     c.version,
-		Address:     c.h.host.Addr(c.r),
 	}
 }
 

@@ -130,9 +130,11 @@ func (h *Handler) listEvents(c *call) error {
 
 func showEvent(e *store.Event) members {
 	return members{
-		"id": e.ID, "occurred_at": e.Time, "actor": actorJSON(e.Actor), "action": e.Action,
-		"workspace": unlessZero(e.Workspace), "key": unlessZero(e.Key),
-		"fields": append([]string{}, e.Fields...), "note": unlessZero(e.Note),
+		"id": e.ID, "occurred_at": e.Time, "actor": actorJSON(e.Actor), "actor_name": unlessZero(e.ActorName), "address": unlessZero(e.Address),
+		"action": e.Action, "workspace": unlessZero(e.Workspace), "key": unlessZero(e.Key), "key_name": unlessZero(e.KeyName), "note": unlessZero(e.Note),
+		"changes": each(e.Changes, func(c *store.FieldChange) members {
+			return members{"field": c.Field, "old": unlessZero(c.Old), "new": unlessZero(c.New)}
+		}),
 	}
 }
 

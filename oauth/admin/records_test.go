@@ -24,10 +24,12 @@ func TestRecords(t *testing.T) {
 	r.clock.Advance(time.Minute)
 	r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).Wants(http.StatusOK)
 	type event struct {
-		ID, Action, Workspace, Key, Note string
-		Time                             time.Time `json:"occurred_at"`
-		Actor                            struct{ Kind, ID string }
-		Fields                           []string
+		ID, Action, Workspace, Key, Note, Address string
+		ActorName                                 string    `json:"actor_name"`
+		KeyName                                   string    `json:"key_name"`
+		Time                                      time.Time `json:"occurred_at"`
+		Actor                                     struct{ Kind, ID string }
+		Changes                                   []store.FieldChange
 	}
 	type page struct {
 		Events []event `json:"events"`
@@ -50,7 +52,9 @@ func TestRecords(t *testing.T) {
 	var first, second page
 	r.do("olga", "GET", "/workspaces/team-a/events?limit=1", "").Wants(http.StatusOK).Into(&first)
 	r.do("olga", "GET", "/workspaces/team-a/events?limit=1&cursor="+*first.Next, "").Wants(http.StatusOK).Into(&second)
-	require.Equal(t, []string{"name"}, first.Events[0].Fields)
+	require.Equal(t, []store.FieldChange{{Field: "name", Old: "ci", New: "renamed"}}, first.Events[0].Changes)
+	require.Equal(t, []string{"renamed", "127.0.0.1", ""}, []string{first.Events[0].KeyName, first.Events[0].Address, first.Events[0].ActorName})
+	require.Equal(t, "ci", second.Events[0].KeyName, "its name at that time")
 	require.Equal(t, "key.create", second.Events[0].Action)
 	require.Nil(t, second.Next)
 }

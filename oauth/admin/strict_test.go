@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -199,4 +200,24 @@ func TestForgedText(t *testing.T) {
 		got := r.at(t).do("ada", "POST", "/workspaces/team-a/keys", `{"name":"x","permissions":[]}`, "Idempotency-Key", "a\tb")
 		got.problem(http.StatusBadRequest, admin.CodeMalformed)
 	})
+}
+
+// TestBodyReadBefore tests a middleware of the host's that takes the body: that is
+// the server's fault, and logged once with its cause.
+func TestBodyReadBefore(t *testing.T) {
+	r := newRig(t, func(s *setup) {
+		s.mount = func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.ReadAll(r.Body)
+				h.ServeHTTP(w, r)
+			})
+		}
+	})
+	for range 2 {
+		got := r.do("olga", "POST", "/workspaces/team-a/keys", `{"name":"ci","permissions":[]}`)
+		got.problem(http.StatusInternalServerError, "internal")
+		require.Contains(t, got.Body, "The body of this request was read before it came here.")
+	}
+	r.do("olga", "POST", "/workspaces/team-a/keys", "").problem(http.StatusUnsupportedMediaType, "media-type")
+	require.Equal(t, 1, strings.Count(r.out.String(), "the host's code read its body first"))
 }

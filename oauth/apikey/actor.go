@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -16,6 +17,8 @@ type Actor struct {
 	limited    bool
 	limit      scope.Set
 	secret     string
+	name       string
+	address    netip.Addr
 }
 
 // Kinds of actors, in records.
@@ -59,6 +62,21 @@ func (a Actor) Granting(s scope.Set) Actor {
 		s = s.Intersect(a.limit)
 	}
 	a.limited, a.limit = true, s
+	return a
+}
+
+// WithName returns a copy of the actor with a name for people, which audit events
+// show beside its id. They replace characters that cannot be printed, and cut a name
+// after 1024 bytes. An acting key has the name in its record instead.
+func (a Actor) WithName(name string) Actor {
+	a.name = name
+	return a
+}
+
+// WithAddress returns a copy of the actor with the IP address that its request came
+// from, for policies and audit events. The zero Addr means unknown.
+func (a Actor) WithAddress(address netip.Addr) Actor {
+	a.address = address
 	return a
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -25,6 +26,7 @@ type Credentials struct {
 // Issue uses it.
 type Proof struct {
 	service *Service
+	use     observe.Use
 	id      string // as the client sent it
 	address netip.Addr
 	now     time.Time
@@ -48,14 +50,14 @@ func (p *Proof) Key() Key { return p.service.shown(&p.found, p.now) }
 //
 // It does not ask the policy. Issue and MayIntrospect do.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Proof, error) {
-	return s.authenticate(ctx, c, true)
+	return s.authenticate(ctx, c, observe.Login)
 }
 
 // MayIntrospect is Authenticate for a key that introspects other tokens (RFC 7662).
 // It also asks the policy: a refusal is a *policy.Denied. The Permissions of the
 // returned key are those that the policy leaves for the introspection.
 func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error) {
-	p, err := s.authenticate(ctx, c, true)
+	p, err := s.authenticate(ctx, c, observe.Introspection)
 	if err != nil {
 		return Key{}, err
 	}
@@ -64,6 +66,7 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 	if err != nil {
 		return Key{}, s.refuse(ctx, p, err)
 	}
+	s.observe(ctx, p, "")
 	return key, nil
 }
 
@@ -71,20 +74,20 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 // does not ask the policy, and it accepts a key that has expired only by the
 // administrator's rules.
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
-	p, err := s.authenticate(ctx, c, false)
+	p, err := s.authenticate(ctx, c, observe.Revocation)
 	if err != nil {
 		return Key{}, err
 	}
+	s.observe(ctx, p, "")
 	return p.Key(), nil
 }
 
-// authenticate does the work of Authenticate. If underRules is false, the
-// administrator's rules are ignored.
-func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Proof, error) {
-	p := s.newProof(c)
+// authenticate does the work of Authenticate.
+func (s *Service) authenticate(ctx context.Context, c Credentials, use observe.Use) (*Proof, error) {
+	p := s.newProof(c, use)
 	err := s.prove(ctx, c.Secret, p)
 	if err == nil {
-		err = s.mustLive(ctx, p, underRules)
+		err = s.mustLive(ctx, p)
 	}
 	if err != nil {
 		return nil, s.refuse(ctx, p, err)
@@ -92,8 +95,8 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bo
 	return p, nil
 }
 
-func (s *Service) newProof(c Credentials) *Proof {
-	return &Proof{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
+func (s *Service) newProof(c Credentials, use observe.Use) *Proof {
+	return &Proof{service: s, use: use, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
 // now returns the time by Config.Now, in UTC and rounded down to the microsecond,
@@ -254,10 +257,11 @@ func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 	}
 }
 
-// mustLive refuses a login of a key that is not live.
-func (s *Service) mustLive(ctx context.Context, p *Proof, underRules bool) error {
+// mustLive refuses a key that is not live. A revocation ignores the administrator's
+// rules.
+func (s *Service) mustLive(ctx context.Context, p *Proof) error {
 	p.found.Instance = s.effective(p.found.Instance)
-	if !underRules {
+	if p.use == observe.Revocation {
 		p.found.Instance.Rules, p.found.Workspace.Rules = store.Rules{}, store.Rules{}
 	}
 	var err error

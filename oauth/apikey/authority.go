@@ -109,7 +109,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has expired or was retired; log in with another one."}
 	}
 	p.key, p.found, p.end = &found.Key, &found, standing.Expires
-	p.workspaces = []string{found.Key.Workspace}
+	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	holds := func(name string) bool { return name != "" && held.Has(name) }
 	m := s.cfg.Management
@@ -138,11 +138,19 @@ func (p powers) in(workspace string) rights {
 func (r rights) any() bool { return r.list || r.save || r.remove }
 
 // words returns the rights as Rights names them.
-func (r rights) words() (words fields) {
-	words.add(r.list, "list_keys")
-	words.add(r.save, "save_keys")
-	words.add(r.remove, "delete_keys")
-	return words
+func (r rights) words() (held words) {
+	held.add(r.list, "list_keys")
+	held.add(r.save, "save_keys")
+	held.add(r.remove, "delete_keys")
+	return held
+}
+
+type words []string
+
+func (w *words) add(held bool, word string) {
+	if held {
+		*w = append(*w, word)
+	}
 }
 
 // Rights are what an actor may do at one moment, in these words:
@@ -188,9 +196,9 @@ func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
 	saves := p.everywhere.save
 	for _, workspace := range p.workspaces {
 		there := p.in(workspace)
-		words := there.words()
-		words.add(p.rotatesOwn, "rotate_own")
-		r.Workspaces[workspace], saves = words, saves || there.save
+		held := there.words()
+		held.add(p.rotatesOwn, "rotate_own")
+		r.Workspaces[workspace], saves = held, saves || there.save
 	}
 	if saves {
 		r.Grants = p.grants
@@ -314,7 +322,7 @@ const rotatesOnly = "A key may rotate its own secret and change nothing else of 
 
 // mayRotateWith refuses changes together with the rotation of a key by itself.
 func (p powers) mayRotateWith(k *store.Key, c Changes) error {
-	if p.self(k.ID) && c != (Changes{Version: c.Version, Address: c.Address}) {
+	if p.self(k.ID) && c != (Changes{Version: c.Version}) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: rotatesOnly}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -87,7 +88,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Proof": login, "Management": management,
-		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
+		"Decision": observe.Decision{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rights": apikey.Rights{Name: "ci"}, "Rotation": apikey.Rotation{},
 		"Secret":  secret,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},

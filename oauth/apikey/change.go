@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -23,9 +22,6 @@ type Changes struct {
 	// Version, unless 0, is the version of the key that the caller read. If the key
 	// has another one by now, the error is store.ErrConflict.
 	Version int64
-	// Address is the client's IP address, for policies. The zero Addr means
-	// unknown.
-	Address netip.Addr
 }
 
 // Rotation are the options of Rotate.
@@ -57,7 +53,7 @@ type Rotation struct {
 // another call changed the key at the same time, store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: audit.Update, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
+		action: audit.Update, policy: policy.ActionUpdate, version: c.Version,
 		apply: func(p powers, k *store.Key, now time.Time) error { return s.apply(p, k, c, now) },
 	})
 }
@@ -76,7 +72,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
-		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, gives: true,
+		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, once: r.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			if err := p.mayRotateWith(k, r.Changes); err != nil {
 				return err
@@ -123,7 +119,6 @@ type alteration struct {
 	action  string
 	policy  policy.Action // empty: no policy is asked, since the action only takes away
 	version int64
-	address netip.Addr
 	once    *store.OnceID
 	now     time.Time
 	// gives says that the action gives a secret or enables the key, whatever else it
@@ -178,7 +173,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 			return Key{}, err
 		}
 	}
-	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changed)
+	change, err := s.change(a.now, p.actor, eventOf(a.action, &after, changed))
 	if err != nil {
 		return Key{}, err
 	}
@@ -199,7 +194,7 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 		}
 	}
 	_, err := s.ask(ctx, policy.KeyRequest{
-		Action: a.policy, Now: a.now, Actor: actor.ref, Address: a.address,
+		Action: a.policy, Now: a.now, Actor: actor.ref, Address: actor.address,
 		Workspace: found.Workspace, Instance: s.effective(found.Instance),
 	}, &found.Key, after)
 	return err
@@ -253,21 +248,4 @@ func revokesTokens(before, after *store.Key) bool {
 	return after.Disabled && !before.Disabled || len(before.Secrets) > 0 && !slices.ContainsFunc(after.Secrets, stays) ||
 		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||
 		lacks(after.Resources, before.Resources)
-}
-
-func sameSecrets(a, b *store.Key) bool {
-	return slices.EqualFunc(a.Secrets, b.Secrets, func(a, b store.Secret) bool {
-		return a.ID == b.ID && a.NotAfter.Equal(b.NotAfter)
-	})
-}
-
-// changedFields returns the names of the fields that differ.
-func changedFields(before, after *store.Key) (changed fields) {
-	changed.add(before.Name != after.Name, "name")
-	changed.add(!before.Permissions.Equal(after.Permissions) || !before.RequestedPermissions.Equal(after.RequestedPermissions) || !before.AdminPermissions.Equal(after.AdminPermissions), "permissions")
-	changed.add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
-	changed.add(!slices.Equal(before.Resources, after.Resources), "resources")
-	changed.add(before.Disabled != after.Disabled, "disabled")
-	changed.add(!sameSecrets(before, after), "secrets")
-	return changed
 }

@@ -17,13 +17,13 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -44,6 +44,8 @@ type Config struct {
 	Resources []Resource
 	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
+	// Observer, unless nil, is called after each decision about an id and secret.
+	Observer observe.Observer
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
@@ -141,9 +143,6 @@ type Options struct {
 	// Package reminders sends them.
 	RemindBefore []time.Duration
 
-	// Observer, unless nil, is called for every login and every refusal, after the
-	// decision. It must not block. Logins run concurrently, and so do its calls.
-	Observer func(Observation)
 	// Random is the source of randomness for ids and secrets. Default
 	// crypto/rand.Reader. If a read fails or is short, the call fails.
 	Random io.Reader
@@ -337,21 +336,6 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		}
 	}
 	return problems
-}
-
-// Observation is one login or refused login.
-type Observation struct {
-	Time time.Time
-	// Refused is false for a login.
-	Refused bool
-	// Reason is why the login was refused: "unknown_or_wrong", "malformed_secret",
-	// "throttled", "disabled", "expired", "suspended", "keys_off", "policy",
-	// "scope", "resource" or "unavailable". It is empty for a login.
-	Reason string
-	// KeyID and Workspace are set only if the secret was right.
-	KeyID     string
-	Workspace string
-	Address   netip.Addr
 }
 
 // Catalog returns the permissions that keys may hold.

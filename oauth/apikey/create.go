@@ -2,11 +2,8 @@ package apikey
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -57,9 +54,6 @@ type Spec struct {
 	// stored with other permissions or another expiry; id and secret stay the same.
 	// The write may still fail. Import passes no secret, since its caller has it.
 	BeforeStore func(ctx context.Context, key Key, secret Secret) error `json:"-"`
-	// Address is the client's IP address, for policies. The zero Addr means
-	// unknown.
-	Address netip.Addr
 }
 
 // Create makes a key with a new secret. The secret is returned here and can never
@@ -142,7 +136,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	}
 	key.Secrets = c.made
 	limit, err := s.ask(ctx, policy.KeyRequest{
-		Action: c.policy, Now: c.now, Actor: actor.ref, Address: spec.Address,
+		Action: c.policy, Now: c.now, Actor: actor.ref, Address: actor.address,
 		Workspace: workspace, Instance: instance,
 	}, nil, &key)
 	if err != nil {
@@ -164,7 +158,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 // insert writes a new key with its preconditions. If the limit of keys is reached,
 // it returns a *policy.Denied.
 func (s *Service) insert(ctx context.Context, p powers, action string, f *store.Found, limit int, once *store.OnceID, now time.Time) error {
-	change, err := s.change(now, p.actor.ref, action, f.Key.Workspace, f.Key.ID, nil)
+	change, err := s.change(now, p.actor, eventOf(action, &f.Key, changedFields(&store.Key{}, &f.Key)))
 	if err != nil {
 		return err
 	}
@@ -265,18 +259,6 @@ func (s *Service) secretRecord(k *store.Key, secret Secret, creator store.ActorR
 		Generated: true,
 		Created:   now,
 	}
-}
-
-// change makes the store.Change of a write, with its audit event.
-func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace, key string, fields []string) (store.Change, error) {
-	var random [16]byte
-	if _, err := io.ReadFull(s.cfg.Random, random[:]); err != nil {
-		return store.Change{}, fmt.Errorf("apikey: %s: no random id for the event: %w", action, err)
-	}
-	return store.Change{Now: now, Events: []store.Event{{
-		ID: hex.EncodeToString(random[:]), Time: now, Actor: actor, Action: action,
-		Workspace: workspace, Key: key, Fields: fields,
-	}}}, nil
 }
 
 // expand replaces wildcards by the permissions that they match.

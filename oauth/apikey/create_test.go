@@ -35,7 +35,11 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, key, stored)
 	require.Equal(t, []store.Event{{
 		ID: r.events(store.EventQuery{})[0].ID, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "olga"},
-		Action: audit.Create, Workspace: "team-a", Key: key.ID,
+		Action: audit.Create, Workspace: "team-a", Key: key.ID, KeyName: "Übersetzer 🔑",
+		Changes: []store.FieldChange{
+			{Field: "name", New: "Übersetzer 🔑"}, {Field: "permissions", New: "project.delete project.list project.save (requested: project.*)"},
+			{Field: "secrets", New: key.Secrets[0].ID + " …" + secret.Hint()},
+		},
 	}}, r.events(store.EventQuery{}))
 	grant := r.mustLogin(key.ID, secret)
 	require.Equal(t, key.Permissions.String(), grant.Permissions.String())

@@ -81,11 +81,10 @@ func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, versio
 	if version != 0 && version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
-	workspace := found.Key.Workspace
-	change, err := s.change(now, actor.ref, audit.Delete, workspace, id, nil)
+	change, err := s.change(now, p.actor, eventOf(audit.Delete, &found.Key, changedFields(&found.Key, &store.Key{})))
 	if err != nil {
 		return err
 	}
 	change.Preconditions = p.preconditions()
-	return writeError("delete key", s.store.Keys.Delete(ctx, workspace, id, version, now, change))
+	return writeError("delete key", s.store.Keys.Delete(ctx, found.Key.Workspace, id, version, now, change))
 }

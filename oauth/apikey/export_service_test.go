@@ -40,7 +40,7 @@ func NewUnwritten() Unwritten { return Unwritten{newUnwritten(true)} }
 func (u Unwritten) Login(key string, at time.Time) { u.u.login(&store.Key{ID: key}, "secret", at) }
 
 func (u Unwritten) Refusal(key string, at time.Time) {
-	u.u.refusal(&store.Key{ID: key}, "disabled", at)
+	u.u.refusal(&Proof{now: at, found: store.Found{Key: store.Key{ID: key}}}, "disabled")
 }
 
 // Of returns the last use and the logins of a key on a day.

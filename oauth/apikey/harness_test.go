@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -49,7 +50,7 @@ type rig struct {
 	logs  *harness.Recorder
 
 	mu   sync.Mutex
-	seen []apikey.Observation
+	seen []observe.Decision
 }
 
 // newRig returns a service on a fresh memstore.
@@ -66,10 +67,10 @@ func rigOn(t testing.TB, st store.Store, configure ...func(*apikey.Config)) *rig
 		Permissions: catalog,
 		Now:         r.clock.Now,
 		Logger:      r.logs.Logger(),
+		Observer:    r.observe,
 		Options: apikey.Options{
 			Management:  management,
 			Peppers:     []apikey.Pepper{pepper1},
-			Observer:    r.observe,
 			RefuseAfter: -1,
 		},
 	}
@@ -83,7 +84,8 @@ func rigOn(t testing.TB, st store.Store, configure ...func(*apikey.Config)) *rig
 	return r
 }
 
-func (r *rig) observe(o apikey.Observation) {
+func (r *rig) observe(_ context.Context, o observe.Decision) {
+	r.logs.Show(o)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, o)
@@ -95,7 +97,7 @@ func (r *rig) reasons() []string {
 	defer r.mu.Unlock()
 	var reasons []string
 	for _, o := range r.seen {
-		if o.Refused {
+		if o.Reason != "" {
 			reasons = append(reasons, o.Reason)
 		}
 	}

@@ -49,9 +49,7 @@ func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error
 	}
 	key := &p.found.Key
 	s.unwritten.login(key, p.secret.ID, p.now)
-	if s.cfg.Observer != nil {
-		s.cfg.Observer(Observation{Time: p.now, KeyID: key.ID, Workspace: key.Workspace, Address: p.address})
-	}
+	s.observe(ctx, p, "")
 	return grant, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -46,7 +47,7 @@ func TestLogIn(t *testing.T) {
 				require.ErrorIs(t, err, tc.is)
 			}
 			require.Len(t, r.reasons(), before+1)
-			want := apikey.Observation{Time: noon, Refused: true, Reason: tc.reason, Address: addrA}
+			want := observe.Decision{Time: noon, Use: observe.Login, Reason: tc.reason, ClientID: key.ID, Address: addrA}
 			if tc.reason != "unknown_or_wrong" {
 				want.KeyID, want.Workspace = key.ID, "team-a"
 			}

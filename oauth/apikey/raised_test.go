@@ -97,7 +97,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.Equal(t, "project.delete project.list", scopeOf())
 		var fields []string
 		for _, event := range r.events(store.EventQuery{Key: key.ID, Action: audit.Update}) {
-			fields = append(fields, event.Fields...)
+			fields = append(fields, fieldsOf(event)...)
 		}
 		require.ElementsMatch(t, []string{"name", "permissions"}, fields)
 

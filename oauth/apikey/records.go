@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
+	"slices"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/scope"
@@ -31,7 +33,7 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 	if _, err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
-	change, err := s.change(s.now(), actor.ref, audit.Export, "", "", nil)
+	change, err := s.change(s.now(), actor, store.Event{Action: audit.Export})
 	if err != nil {
 		return err
 	}
@@ -121,10 +123,20 @@ func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) 
 	bad.addIf(e.Time.IsZero(), "time", "It may not be empty.")
 	bad.addIf(!validID(e.ID), "id", idForm)
 	checkText(&bad, "action", e.Action)
-	for _, text := range append([]string{e.Actor.Kind, e.Actor.ID, e.Workspace, e.Key, e.Note}, e.Fields...) {
+	if addr, err := netip.ParseAddr(e.Address); e.Address != "" && (err != nil || addressText(addr) != e.Address) {
+		bad.add("address", "It must be an IP address, without a zone.")
+	}
+	ids, texts := []string{e.Actor.Kind, e.Actor.ID, e.Workspace, e.Key, e.Note}, []string{e.ActorName, e.KeyName}
+	for _, c := range e.Changes {
+		ids, texts = append(ids, c.Field), append(texts, c.Old, c.New)
+	}
+	for _, text := range ids {
 		if text != "" && len(bad.Problems) == 0 {
 			checkText(&bad, "event", text)
 		}
+	}
+	if slices.ContainsFunc(texts, func(text string) bool { return text != printable(text) }) && len(bad.Problems) == 0 {
+		bad.add("event", "It may contain printable texts of at most 1024 bytes only.")
 	}
 	if err := bad.orNil(); err != nil {
 		return err

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -26,20 +29,45 @@ func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 		}
 	}
 	reason := reasonOf(err)
-	seen := Observation{Time: p.now, Refused: true, Reason: reason, Address: p.address}
-	if key := &p.found.Key; key.ID != "" {
-		if proved {
-			seen.KeyID, seen.Workspace = key.ID, key.Workspace
-		}
-		s.unwritten.refusal(key, reason, p.now)
+	if p.found.Key.ID != "" {
+		s.unwritten.refusal(p, reason)
 	}
-	if s.cfg.Observer != nil {
-		s.cfg.Observer(seen)
-	}
+	s.observe(ctx, p, reason)
 	if delayed {
 		s.delayRefusal(ctx, p.start)
 	}
 	return err
+}
+
+// observe calls the Observer, if there is one. reason is empty if the credentials
+// were accepted.
+func (s *Service) observe(ctx context.Context, p *Proof, reason string) {
+	if s.cfg.Observer == nil {
+		return
+	}
+	d := observe.Decision{Time: p.now, Use: p.use, Reason: reason, ClientID: s.presented(p), Address: p.address}
+	if p.secret.ID != "" {
+		d.KeyID, d.Workspace = p.found.Key.ID, p.found.Key.Workspace
+	}
+	s.cfg.Observer(ctx, d)
+}
+
+// maxUnknown is the length of a UUID, which generated key ids are.
+const maxUnknown = 36
+
+// presented returns the Decision.ClientID. A client may have sent its secret, or its
+// Basic credentials, as the id.
+func (s *Service) presented(p *Proof) string {
+	within := func(prefix string) bool { return strings.Contains(p.id, prefix) }
+	switch {
+	case slices.ContainsFunc(s.cfg.SecretPrefixes, within):
+		return ""
+	case p.found.Key.ID != "":
+		return p.id
+	case s.cfg.Imported:
+		return ""
+	}
+	return printable(p.id[:min(len(p.id), maxUnknown)])
 }
 
 // maxYields bounds the loop in delayRefusal. So many yields take longer than a millisecond.
@@ -74,7 +102,7 @@ func (s *Service) delayRefusal(ctx context.Context, start time.Time) {
 	}
 }
 
-// reasonOf returns the Observation.Reason of a refusal.
+// reasonOf returns the Decision.Reason of a refusal.
 func reasonOf(err error) string {
 	var throttled *ThrottledError
 	var refused *RefusedError

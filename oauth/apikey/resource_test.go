@@ -73,7 +73,7 @@ func TestResources(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, r.revoked(grant))
 		events := r.events(store.EventQuery{Key: key.ID, Action: audit.Update})
-		require.Equal(t, []string{"resources"}, events[0].Fields)
+		require.Equal(t, []string{"resources"}, fieldsOf(events[0]))
 	})
 	t.Run("a change names known ones only", func(t *testing.T) {
 		r := newRig(t, withResources)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -14,10 +15,11 @@ import (
 // disabled and expired keys and in suspended workspaces too. For wrong credentials
 // its errors are those of Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	proof := s.newProof(c)
+	proof := s.newProof(c, observe.SecretReport)
 	if err := s.prove(ctx, c.Secret, proof); err != nil {
 		return s.refuse(ctx, proof, err)
 	}
+	s.observe(ctx, proof, "")
 	return retryErr(func() error { return s.removeProved(ctx, proof) })
 }
 
@@ -35,8 +37,8 @@ func (s *Service) removeProved(ctx context.Context, p *Proof) error {
 		return nil //nolint:nilerr // another call removed it meanwhile
 	}
 	after.Updated = p.now
-	holder := store.ActorRef{Kind: "holder", ID: after.ID}
-	change, err := s.change(p.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
+	holder := Actor{ref: store.ActorRef{Kind: "holder", ID: after.ID}, address: p.address}
+	change, err := s.change(p.now, holder, eventOf(audit.Revoke, &after, changedFields(&before, &after)))
 	if err != nil {
 		return err
 	}

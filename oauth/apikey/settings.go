@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
@@ -27,21 +26,17 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 // that changes nothing writes nothing, unless settings were never saved. For an
 // organization admin, and a key with Management.SaveSettings.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
-	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, revoke bool, err error) {
+	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (revoke bool, err error) {
 		if err := checkSettings(wanted); err != nil {
-			return nil, false, err
+			return false, err
 		}
 		if w.Version != wanted.Version {
-			return nil, false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
+			return false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
 		}
 		before := *w
 		w.KeysOff, w.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
-		changed := changedRules(before.Rules, w.Rules)
-		changed.add(before.KeysOff != w.KeysOff, "keys_enabled")
-		changed.add(before.Reminders.Off != w.Reminders.Off, "reminders_enabled")
-		changed.add(!slices.Equal(before.Reminders.Before, w.Reminders.Before), "remind_before")
-		return changed, w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
+		return w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
 	})
 }
 
@@ -50,14 +45,14 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 // brought back old keys and settings. If settings were never saved, it saves the
 // defaults of Options. For an organization admin.
 func (s *Service) RevokeAllTokens(ctx context.Context, actor Actor) error {
-	_, err := s.alterInstance(ctx, actor, audit.RevokeTokens, func(*store.InstanceSettings) ([]string, bool, error) { return nil, true, nil })
+	_, err := s.alterInstance(ctx, actor, audit.RevokeTokens, func(*store.InstanceSettings) (bool, error) { return true, nil })
 	return err
 }
 
-// alterInstance changes the instance's settings. apply returns which fields it
-// changed and whether all tokens are revoked.
+// alterInstance changes the instance's settings. apply returns whether all tokens
+// are revoked.
 func (s *Service) alterInstance(
-	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, revoke bool, err error),
+	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (revoke bool, err error),
 ) (store.InstanceSettings, error) {
 	return retry(func() (store.InstanceSettings, error) {
 		p, err := s.mayAdminister(ctx, actor, action)
@@ -68,15 +63,17 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		fields, revoke, err := apply(&w)
+		before := settingsTexts(w.Rules, false, w)
+		revoke, err := apply(&w)
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		if len(fields) == 0 && !revoke && w.Version > 0 {
+		changed := changes(settingsNames, before, settingsTexts(w.Rules, false, w))
+		if len(changed) == 0 && !revoke && w.Version > 0 {
 			return w, nil
 		}
 		w.Updated = s.now()
-		change, err := s.change(w.Updated, actor.ref, action, "", "", fields)
+		change, err := s.change(w.Updated, actor, store.Event{Action: action, Changes: changed})
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
@@ -140,22 +137,4 @@ func storedRules(r store.Rules) store.Rules {
 func tightens(before, after store.Rules) bool {
 	shorter := after.MaxLifetime != 0 && (before.MaxLifetime == 0 || after.MaxLifetime < before.MaxLifetime)
 	return after.RequireExpiry && !before.RequireExpiry || shorter || outlives(before.EnforcedFrom, after.EnforcedFrom)
-}
-
-func changedRules(before, after store.Rules) (changed fields) {
-	changed.add(before.MaxKeys != after.MaxKeys, "max_keys")
-	changed.add(before.RequireExpiry != after.RequireExpiry, "require_expiry")
-	changed.add(before.MaxLifetime != after.MaxLifetime, "max_lifetime")
-	changed.add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_at")
-	return changed
-}
-
-// fields are the names of the fields that changed, as in audit events and
-// InvalidError.
-type fields []string
-
-func (f *fields) add(changed bool, name string) {
-	if changed {
-		*f = append(*f, name)
-	}
 }

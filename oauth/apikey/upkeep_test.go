@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -134,11 +135,11 @@ func TestObserver(t *testing.T) {
 	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	_, _ = r.login(key.ID, secret.Reveal())
-	require.Equal(t, []apikey.Observation{
-		{Time: noon, KeyID: key.ID, Workspace: "team-a", Address: addrA},
-		{Time: noon, Refused: true, Reason: "unknown_or_wrong", Address: addrA},
-		{Time: noon, Refused: true, Reason: "malformed_secret", Address: addrA},
-		{Time: noon, Refused: true, Reason: "disabled", KeyID: key.ID, Workspace: "team-a", Address: addrA},
+	require.Equal(t, []observe.Decision{
+		{Time: noon, Use: observe.Login, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
+		{Time: noon, Use: observe.Login, Reason: "unknown_or_wrong", ClientID: key.ID, Address: addrA},
+		{Time: noon, Use: observe.Login, Reason: "malformed_secret", ClientID: key.ID, Address: addrA},
+		{Time: noon, Use: observe.Login, Reason: "disabled", ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
 	}, r.seen)
 }
 

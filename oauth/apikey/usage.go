@@ -90,7 +90,8 @@ func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
 
 // refusal counts a refusal of a key that exists. Refusals with unknown ids are not
 // recorded, since anyone can send them.
-func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
+func (u *unwritten) refusal(p *Proof, reason string) {
+	k, at := &p.found.Key, p.now
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Refusals: 1})
@@ -104,9 +105,11 @@ func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
 		ID:        "refused-" + hex.EncodeToString(sum[:12]),
 		Time:      at,
 		Actor:     store.ActorRef{Kind: kindKey, ID: k.ID},
+		Address:   addressText(p.address),
 		Action:    audit.Refuse,
 		Workspace: k.Workspace,
 		Key:       k.ID,
+		KeyName:   k.Name,
 		Note:      reason,
 	})
 }

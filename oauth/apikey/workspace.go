@@ -55,17 +55,17 @@ func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, lim
 // stricter. A call that changes nothing writes nothing. For an organization admin,
 // and a key with Management.SaveSettings.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
-	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (changed fields, revoke bool, err error) {
+	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (revoke bool, err error) {
 		if w.Version != wanted.Version {
-			return nil, false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
+			return false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
 		var bad InvalidError
 		if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
-			return nil, false, &bad
+			return false, &bad
 		}
 		before := w.Rules
 		w.Rules = storedRules(wanted.Rules)
-		return changedRules(before, w.Rules), tightens(before, w.Rules), nil
+		return tightens(before, w.Rules), nil
 	})
 }
 
@@ -79,10 +79,9 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 	if suspended {
 		action = audit.Suspend
 	}
-	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (changed fields, revoke bool, err error) {
-		changed.add(w.Suspended != suspended, "suspended")
+	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (revoke bool, err error) {
 		w.Suspended = suspended
-		return changed, suspended, nil
+		return suspended, nil
 	})
 	return err
 }
@@ -95,17 +94,17 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 		return err
 	}
 	now := s.now()
-	change, err := s.change(now, actor.ref, audit.DeleteWorkspace, workspace, "", nil)
+	change, err := s.change(now, actor, store.Event{Action: audit.DeleteWorkspace, Workspace: workspace})
 	if err != nil {
 		return err
 	}
 	return writeError("delete workspace", s.store.Settings.DeleteWorkspace(ctx, workspace, now, change))
 }
 
-// alterWorkspace changes a workspace's record. apply returns which fields it
-// changed and whether the workspace's tokens are revoked.
+// alterWorkspace changes a workspace's record. apply returns whether
+// the workspace's tokens are revoked.
 func (s *Service) alterWorkspace(
-	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (changed fields, revoke bool, err error),
+	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (revoke bool, err error),
 ) (store.Workspace, error) {
 	return retry(func() (store.Workspace, error) {
 		p, err := s.mayAlterWorkspace(ctx, actor, id, action)
@@ -116,15 +115,17 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
 		}
-		changed, revoke, err := apply(&w)
+		before := settingsTexts(w.Rules, w.Suspended, store.InstanceSettings{})
+		revoke, err := apply(&w)
 		if err != nil {
 			return store.Workspace{}, err
 		}
+		changed := changes(settingsNames, before, settingsTexts(w.Rules, w.Suspended, store.InstanceSettings{}))
 		if len(changed) == 0 {
 			return w, nil
 		}
 		w.Updated = s.now()
-		change, err := s.change(w.Updated, actor.ref, action, id, "", changed)
+		change, err := s.change(w.Updated, actor, store.Event{Action: action, Workspace: id, Changes: changed})
 		if err != nil {
 			return store.Workspace{}, err
 		}

@@ -106,7 +106,7 @@ func TestSettingsFromDefaults(t *testing.T) {
 	_, err = r.SaveSettings(ctx, admin, saved)
 	require.NoError(t, err)
 	r.create(owner, "team-a", "")
-	require.Equal(t, []string{"keys_enabled"}, r.events(store.EventQuery{Action: audit.Settings})[1].Fields)
+	require.Equal(t, []string{"keys_enabled"}, fieldsOf(r.events(store.EventQuery{Action: audit.Settings})[1]))
 }
 
 func TestSettingsAreChecked(t *testing.T) {

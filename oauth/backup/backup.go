@@ -18,7 +18,7 @@
 //	format*          1
 //	id*, workspace*, name*
 //	permissions*     array of strings
-//	asked            array of strings: the permissions as they were requested
+//	requested        array of strings: the permissions as they were requested
 //	admin            array of strings: the permissions that were granted as admin permissions
 //	secrets*         array of {id*, hint, digest*, prefix, created_by, generated, created*, not_after, last_used}
 //	not_after        when the key expires
@@ -49,8 +49,11 @@
 //	format*, kind*   1, "event"
 //	id*, time*, action*
 //	actor            {kind, id}
+//	actor_name       its name at that time
+//	address          the IP address that the request came from
 //	workspace, key   the ids of what it was done to
-//	fields           array of strings: what changed
+//	key_name         the key's name after the event, or before its deletion
+//	changes          array of {field*, old, new}
 //	note             such as the reason of a refusal
 package backup
 
@@ -61,21 +64,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Export writes the instance's settings, every key of every workspace, the settings
-// of workspaces and the audit log. Keys are ordered by creation and id, events by
-// time, the latest first. The settings of a workspace come before its first key or
-// event. Restore reads the lines. They hold the digests of secrets, and not the
-// secrets.
+// Export writes the instance's settings, those of workspaces by id, every key of
+// every workspace in the order of creation and id, and the audit log, the latest
+// event first. Restore reads the lines. They hold the digests of secrets, and not
+// the secrets.
 //
 // The lines do not hold usage by day, ids of deleted keys, revoked tokens, epochs or
-// signing keys. A workspace that has neither a key nor an event is left out. The
-// export is not a snapshot: what changes meanwhile may be in it or not. Memory grows
-// only with the number of workspaces.
+// signing keys. The export is not a snapshot: what changes meanwhile may be in it or
+// not. Memory does not grow with the number of lines.
 //
 // For an organization admin. The event of the export is written before the first
 // line; if it cannot be written, nothing is exported.
@@ -83,8 +85,8 @@ func Export(ctx context.Context, keys *apikey.Service, actor apikey.Actor, w io.
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	e := exporter{ctx, keys, actor, lines, map[string]bool{}}
-	err := e.keysAndSettings()
+	e := exporter{ctx, keys, actor, lines}
+	err := e.settingsAndKeys()
 	if err == nil {
 		err = e.events()
 	}
@@ -102,35 +104,29 @@ type exporter struct {
 	keys  *apikey.Service
 	actor apikey.Actor
 	lines *json.Encoder
-	seen  map[string]bool // workspaces; "" is the instance
 }
 
-func (e *exporter) keysAndSettings() error {
-	for record, err := range e.keys.Records(e.ctx, e.actor) {
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(e.settings(""), e.settings(record.Key.Workspace), e.lines.Encode(lineOf(record))); err != nil {
+// settingsAndKeys writes the settings first, so that a restored key cannot log in
+// before they are there.
+func (e *exporter) settingsAndKeys() error {
+	next, stop := iter.Pull2(e.keys.Records(e.ctx, e.actor))
+	defer stop()
+	record, err, more := next() // writes the event of the export
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(e.settings(), e.workspaces()); err != nil {
+		return err
+	}
+	for ; more; record, err, more = next() {
+		if err := errors.Join(err, e.lines.Encode(lineOf(record))); err != nil {
 			return err
 		}
 	}
-	return e.settings("")
+	return nil
 }
 
-// settings writes the settings of a workspace or of the instance, once, if they were
-// ever saved.
-func (e *exporter) settings(workspace string) error {
-	if e.seen[workspace] {
-		return nil
-	}
-	e.seen[workspace] = true
-	if workspace != "" {
-		w, _, err := e.keys.Workspace(e.ctx, e.actor, workspace)
-		if err != nil || w.Version == 0 {
-			return err
-		}
-		return e.lines.Encode(settingsLine{Format: format, Kind: kindSettings, Workspace: w.ID, Suspended: w.Suspended, Deleted: w.Deleted, Rules: rulesLine(w.Rules)})
-	}
+func (e *exporter) settings() error {
 	s, err := e.keys.Settings(e.ctx, e.actor)
 	if err != nil || s.Version == 0 {
 		return err
@@ -138,6 +134,25 @@ func (e *exporter) settings(workspace string) error {
 	return e.lines.Encode(settingsLine{
 		Format: format, Kind: kindSettings, KeysOff: s.KeysOff, Rules: rulesLine(s.Rules), RemindersOff: s.Reminders.Off, RemindBefore: s.Reminders.Before,
 	})
+}
+
+func (e *exporter) workspaces() error {
+	for after, more := "", true; more; more = after != "" {
+		page, err := e.keys.Workspaces(e.ctx, e.actor, after, store.MaxPage)
+		if err != nil {
+			return err
+		}
+		for _, w := range page.Workspaces {
+			if w.Version == 0 {
+				continue
+			}
+			if err := e.lines.Encode(settingsLine{Format: format, Kind: kindSettings, Workspace: w.ID, Suspended: w.Suspended, Deleted: w.Deleted, Rules: rulesLine(w.Rules)}); err != nil {
+				return err
+			}
+		}
+		after = page.Next
+	}
+	return nil
 }
 
 func (e *exporter) events() error {
@@ -148,8 +163,7 @@ func (e *exporter) events() error {
 			return err
 		}
 		for _, event := range page.Events {
-			line := eventLine{format, kindEvent, event.ID, event.Time, actorLine(event.Actor), event.Action, event.Workspace, event.Key, event.Fields, event.Note}
-			if err := errors.Join(e.settings(event.Workspace), e.lines.Encode(line)); err != nil {
+			if err := e.lines.Encode(eventLineOf(event)); err != nil {
 				return err
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/backup"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -76,14 +77,14 @@ func rigOn(t *testing.T, st store.Store, configure ...func(*apikey.Config)) *rig
 		Permissions: harness.Catalog,
 		Now:         r.clock.Now,
 		Logger:      r.out.Logger(),
+		Observer: func(_ context.Context, o observe.Decision) {
+			if o.Reason != "" {
+				r.reasons = append(r.reasons, o.Reason)
+			}
+		},
 		Options: apikey.Options{
 			Management: harness.Management,
 			Peppers:    []apikey.Pepper{harness.Pepper()},
-			Observer: func(o apikey.Observation) {
-				if o.Refused {
-					r.reasons = append(r.reasons, o.Reason)
-				}
-			},
 		},
 	}
 	for _, change := range configure {

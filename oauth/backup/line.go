@@ -20,7 +20,7 @@ type keyLine struct {
 	Workspace    string       `json:"workspace"`
 	Name         string       `json:"name"`
 	Permissions  *scope.Set   `json:"permissions"`
-	Asked        scope.Set    `json:"asked,omitzero"`
+	Requested    scope.Set    `json:"requested,omitzero"`
 	Admin        scope.Set    `json:"admin,omitzero"`
 	Secrets      []secretLine `json:"secrets"`
 	NotAfter     time.Time    `json:"not_after,omitzero"`
@@ -79,23 +79,55 @@ type rulesLine struct {
 }
 
 type eventLine struct {
-	Format    int       `json:"format"`
-	Kind      string    `json:"kind"`
-	ID        string    `json:"id"`
-	Time      time.Time `json:"time"`
-	Actor     actorLine `json:"actor,omitzero"`
-	Action    string    `json:"action"`
-	Workspace string    `json:"workspace,omitempty"`
-	Key       string    `json:"key,omitempty"`
-	Fields    []string  `json:"fields,omitempty"`
-	Note      string    `json:"note,omitempty"`
+	Format    int          `json:"format"`
+	Kind      string       `json:"kind"`
+	ID        string       `json:"id"`
+	Time      time.Time    `json:"time"`
+	Actor     actorLine    `json:"actor,omitzero"`
+	ActorName string       `json:"actor_name,omitempty"`
+	Address   string       `json:"address,omitempty"`
+	Action    string       `json:"action"`
+	Workspace string       `json:"workspace,omitempty"`
+	Key       string       `json:"key,omitempty"`
+	KeyName   string       `json:"key_name,omitempty"`
+	Changes   []changeLine `json:"changes,omitempty"`
+	Note      string       `json:"note,omitempty"`
+}
+
+type changeLine struct {
+	Field string `json:"field"`
+	Old   string `json:"old,omitempty"`
+	New   string `json:"new,omitempty"`
+}
+
+func eventLineOf(e store.Event) eventLine {
+	line := eventLine{
+		Format: format, Kind: kindEvent, ID: e.ID, Time: e.Time, Actor: actorLine(e.Actor), ActorName: e.ActorName, Address: e.Address,
+		Action: e.Action, Workspace: e.Workspace, Key: e.Key, KeyName: e.KeyName, Note: e.Note,
+	}
+	for _, c := range e.Changes {
+		line.Changes = append(line.Changes, changeLine(c))
+	}
+	return line
+}
+
+// event is the inverse of eventLineOf.
+func (line eventLine) event() store.Event {
+	e := store.Event{
+		ID: line.ID, Time: line.Time, Actor: store.ActorRef(line.Actor), ActorName: line.ActorName, Address: line.Address,
+		Action: line.Action, Workspace: line.Workspace, Key: line.Key, KeyName: line.KeyName, Note: line.Note,
+	}
+	for _, c := range line.Changes {
+		e.Changes = append(e.Changes, store.FieldChange(c))
+	}
+	return e
 }
 
 func lineOf(record store.Found) keyLine {
 	k := record.Key
 	line := keyLine{
 		Format: format, ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: &k.Permissions, Asked: k.RequestedPermissions, Admin: k.AdminPermissions,
+		Permissions: &k.Permissions, Requested: k.RequestedPermissions, Admin: k.AdminPermissions,
 		Secrets:  make([]secretLine, len(k.Secrets)),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: k.Resources, Disabled: k.Disabled,
 		CreatedBy: actorLine(k.CreatedBy), Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed,
@@ -115,7 +147,7 @@ func lineOf(record store.Found) keyLine {
 func (line keyLine) record() store.Found {
 	key := store.Key{
 		ID: line.ID, Workspace: line.Workspace, Name: line.Name,
-		Permissions: *line.Permissions, RequestedPermissions: line.Asked, AdminPermissions: line.Admin,
+		Permissions: *line.Permissions, RequestedPermissions: line.Requested, AdminPermissions: line.Admin,
 		Secrets:  make([]store.Secret, len(line.Secrets)),
 		NotAfter: line.NotAfter, NotAfterText: line.NotAfterText, Resources: line.Resources, Disabled: line.Disabled,
 		CreatedBy: store.ActorRef(line.CreatedBy), Depth: line.Depth, Created: line.Created, Updated: line.Updated, LastUsed: line.LastUsed,

@@ -170,10 +170,7 @@ func restoreEvent(ctx context.Context, keys *apikey.Service, actor apikey.Actor,
 	if err := decodeOther(text, &line, &line.Format); err != nil {
 		return "", err
 	}
-	err = keys.RestoreEvent(ctx, actor, store.Event{
-		ID: line.ID, Time: line.Time, Actor: store.ActorRef(line.Actor), Action: line.Action,
-		Workspace: line.Workspace, Key: line.Key, Fields: line.Fields, Note: line.Note,
-	})
+	err = keys.RestoreEvent(ctx, actor, line.event())
 	return known(line.ID, err), err
 }
 

@@ -104,7 +104,7 @@ func TestRoundTripOfSettingsAndEvents(t *testing.T) {
 }
 
 func TestRestoreSettingsRefuses(t *testing.T) {
-	const event = `{"format":1,"kind":"event","id":"e1","time":"2026-07-01T10:00:00Z","actor":{"kind":"owner","id":"olga"},"action":"key.create","workspace":"team-a","fields":["name"],"note":"n"}`
+	const event = `{"format":1,"kind":"event","id":"e1","time":"2026-07-01T10:00:00Z","actor":{"kind":"owner","id":"olga"},"action":"key.create","workspace":"team-a","changes":[{"field":"name","old":"na me","new":"ci"}],"note":"n"}`
 	const settings = `{"format":1,"kind":"settings","rules":{"max_keys":3}}`
 	const workspace = `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3}}`
 	for _, tc := range []struct{ name, line, says string }{
@@ -124,6 +124,12 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		{"an event without action", strings.Replace(event, `key.create`, ``, 1), "action: It may not be empty"},
 		{"B15 an actor with a line break", strings.Replace(event, `olga`, `ol\nga`, 1), "event: It may contain printable"},
 		{"B15 a field with a zero byte", strings.Replace(event, `"name"`, `"na\u0000me"`, 1), "event: It may contain printable"},
+		{"B15 a value with a zero byte", strings.Replace(event, `na me`, `na\u0000me`, 1), "event: It may contain printable"},
+		{"B15 a name of an actor with a line break", strings.Replace(event, `"actor":`, `"actor_name":"a\nb","actor":`, 1), "event: It may contain printable"},
+		{"B15 a name of a key with a zero byte", strings.Replace(event, `"actor":`, `"key_name":"a\u0000b","actor":`, 1), "event: It may contain printable"},
+		{"B15 an address that is none", strings.Replace(event, `"actor":`, `"address":"<b>","actor":`, 1), "address: It must be an IP address"},
+		{"B12 a long value", strings.Replace(event, `"ci"`, `"`+strings.Repeat("n", 1025)+`"`, 1), "event: It may contain printable"},
+		{"an unknown member of a change", strings.Replace(event, `"new"`, `"root"`, 1), "unknown member"},
 		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 256)+`"`, 1), "event: It may have at most 255"},
 		{"fewer keys than none", strings.Replace(settings, `3`, `-1`, 1), "max_keys: "},
 		{"the instance suspended", strings.Replace(settings, `"rules"`, `"suspended":true,"rules"`, 1), "It mixes settings"},

@@ -85,22 +85,29 @@ func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Gu
 
 // authorize is Authorize, or AuthorizeAny if workspace is nil.
 func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
+	p, err := v.decide(ctx, credential, guard, workspace)
+	return v.observed(ctx, nil, p, err)
+}
+
+// decide does the work of authorize. With an error it returns the principal too, if
+// the token's signature was right.
+func (v *Verifier) decide(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
 	switch {
 	case guard.verifier != v:
 		return nil, errNoGuard
 	case credential == "":
 		return nil, errMissing
 	}
-	p, err := v.Verify(ctx, credential)
+	p, err := v.verify(ctx, credential)
 	if err != nil {
 		if malformed(credential) {
 			return nil, errMalformed
 		}
-		return nil, err
+		return p, err
 	}
 	held := func(required scope.Set) bool { return p.Permissions.ContainsAll(required) }
 	if !slices.ContainsFunc(guard.alternatives, held) {
-		return nil, &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
+		return p, &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
 	}
 	if workspace == nil {
 		return p, nil
@@ -120,7 +127,7 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 	// 404 and not 403: the caller must not learn whether another workspace
 	// exists.
 	if id == "" || id != p.Workspace && !slices.ContainsFunc(guard.alternatives, reaches) {
-		return nil, errOtherWorkspace
+		return p, errOtherWorkspace
 	}
 	return p, nil
 }

@@ -40,6 +40,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -96,6 +97,9 @@ type Config struct {
 	CacheBytes   int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
+	// Observer, unless nil, is called after each decision about a token: of a guard,
+	// of Authorize, AuthorizeAny, Verify and VerifyRequest.
+	Observer observe.Observer
 	// Logger logs outages, and requests whose guard found no workspace. It
 	// never logs a token. Nil: slog.Default().
 	Logger *slog.Logger

@@ -126,9 +126,9 @@ func (g Guard) check(w http.ResponseWriter, r *http.Request, workspace func() st
 	var principal *Principal
 	credential, err := Credential(r.Header)
 	if err == nil {
-		principal, err = g.verifier.authorize(r.Context(), credential, g, workspace)
+		principal, err = g.verifier.decide(r.Context(), credential, g, workspace)
 	}
-	if err != nil {
+	if principal, err = g.verifier.observed(r.Context(), r, principal, err); err != nil {
 		g.verifier.refuse(w, r, err)
 		return nil, false
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -60,6 +61,24 @@ func invalid(reason string) error { return refused(ErrInvalid, reason) }
 // The error wraps ErrInvalid, ErrExpired, ErrRevoked or ErrUnavailable; its text
 // contains no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
+	p, err := v.verify(ctx, token)
+	return v.observed(ctx, nil, p, err)
+}
+
+// VerifyRequest is Verify for the token in a request's Authorization header. If
+// there is none, the error wraps ErrUnauthenticated and none of its kinds.
+func (v *Verifier) VerifyRequest(r *http.Request) (*Principal, error) {
+	var p *Principal
+	token, err := Credential(r.Header)
+	if err == nil {
+		p, err = v.verify(r.Context(), token)
+	}
+	return v.observed(r.Context(), r, p, err)
+}
+
+// verify does the work of Verify. With an error it returns the principal too, if the
+// signature was right.
+func (v *Verifier) verify(ctx context.Context, token string) (*Principal, error) {
 	// A cached token was decoded and its signature checked before. What may
 	// have changed since then is checked again, here that its signing key is
 	// still in the set, the rest in checkNow. So the cache never changes an
@@ -71,10 +90,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 			return nil, err
 		}
 		if key.Same(known.key) {
-			if err := v.checkNow(ctx, token, known.principal); err != nil {
-				return nil, err
-			}
-			return known.principal, nil
+			return known.principal, v.checkNow(ctx, token, known.principal)
 		}
 	}
 
@@ -108,48 +124,47 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		return nil, invalid("The token's claims are malformed.")
 	}
 
+	p := &Principal{
+		KeyID:     claims.ClientID,
+		Workspace: claims.Workspace,
+		SecretID:  claims.SecretID,
+		TokenID:   claims.TokenID,
+		Audience:  claims.Audience,
+		IssuedAt:  time.Unix(claims.IssuedAt, 0).UTC(),
+		Expires:   time.Unix(claims.Expires, 0).UTC(),
+		claims:    &claims,
+	}
 	// "https://a" and "https://a/" are two issuers.
 	if claims.Issuer != v.config.Issuer {
-		return nil, invalid("The token is from another issuer.")
+		return p, invalid("The token is from another issuer.")
 	}
 
 	// A token for another resource server must not work here: that server
 	// could use it to act as its caller.
 	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return slices.Contains(v.config.Audiences, a) }) {
-		return nil, invalid("The token is for another audience.")
+		return p, invalid("The token is for another audience.")
 	}
 
 	// RFC 9068, section 2.2, requires the first three. Latchkey requires the
 	// workspace, because guards compare it.
 	if claims.Subject == "" || claims.ClientID == "" || claims.TokenID == "" || claims.Workspace == "" {
-		return nil, invalid("The token lacks a required claim.")
+		return p, invalid("The token lacks a required claim.")
 	}
 	permissions, err := scope.Parse(claims.Scope)
 	if err != nil {
-		return nil, invalid("The token's scope is malformed.")
+		return p, invalid("The token's scope is malformed.")
 	}
 	admin, err := scope.Parse(claims.AdminScope)
 	if err != nil {
-		return nil, invalid("The token's admin_scope is malformed.")
+		return p, invalid("The token's admin_scope is malformed.")
 	}
 	// A permission may have become an admin permission after the token was
 	// issued, or in this server's catalog before the issuer's. Then it was not
 	// granted as an admin permission, and is dropped.
-	permissions = permissions.Minus(v.admin.Minus(admin))
+	p.Permissions = permissions.Minus(v.admin.Minus(admin))
 
-	p := &Principal{
-		KeyID:       claims.ClientID,
-		Workspace:   claims.Workspace,
-		SecretID:    claims.SecretID,
-		TokenID:     claims.TokenID,
-		Audience:    claims.Audience,
-		Permissions: permissions,
-		IssuedAt:    time.Unix(claims.IssuedAt, 0).UTC(),
-		Expires:     time.Unix(claims.Expires, 0).UTC(),
-		claims:      &claims,
-	}
 	if err := v.checkNow(ctx, token, p); err != nil {
-		return nil, err
+		return p, err
 	}
 
 	// Only accepted tokens are cached, so that requests with made-up tokens

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 )
 
 // echo answers with the principal and the request.
@@ -29,11 +30,11 @@ func TestClient(t *testing.T) {
 	var count atomic.Int64
 	auth := oauthtest.NewWith(t, oauth.Config{
 		Permissions: catalog,
-		APIKeys: apikey.Options{Observer: func(o apikey.Observation) {
-			if !o.Refused {
+		Observer: func(_ context.Context, o observe.Decision) {
+			if o.Use == observe.Login && o.Reason == "" {
 				count.Add(1)
 			}
-		}},
+		},
 	})
 	auth.Mount(auth.Server().Require("project.list").AnyWorkspace()(echo))
 	admin := apikey.OrganizationAdmin("ada")

@@ -180,8 +180,8 @@ func anyWorkspace(context.Context, string) (bool, error) { return true, nil }
 // without the host's policies and rules.
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
-	cfg.Policy = nil
-	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = anyWorkspace, nil, store.Rules{}
+	cfg.Policy, cfg.Observer = nil, nil
+	cfg.APIKeys.Workspaces, cfg.APIKeys.DefaultRules = anyWorkspace, store.Rules{}
 	change(&cfg)
 	return oauth.New(s.store, cfg)
 }

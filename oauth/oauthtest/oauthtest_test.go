@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -96,16 +97,16 @@ func TestClock(t *testing.T) {
 func TestHostsRules(t *testing.T) {
 	rate := policy.RateLimit(policy.RateLimitConfig{Limit: 1, Per: time.Minute})
 	var asked []string
-	var seen []apikey.Observation
+	var seen []observe.Decision
 	auth := oauthtest.NewWith(t, oauth.Config{
 		Permissions: catalog,
+		Observer:    func(_ context.Context, o observe.Decision) { seen = append(seen, o) },
 		Policy:      policy.All(policy.MaxKeys(1), policy.RequireExpiry(), policy.TokenTTL(time.Minute), rate),
 		APIKeys: apikey.Options{
 			Workspaces: func(_ context.Context, workspace string) (bool, error) {
 				asked = append(asked, workspace)
 				return workspace == "team-a", nil
 			},
-			Observer:     func(o apikey.Observation) { seen = append(seen, o) },
 			DefaultRules: store.Rules{MaxKeys: 1, RequireExpiry: true},
 		},
 	})

@@ -28,7 +28,7 @@ func (db *database) addEvent(e store.Event) {
 	if db.events[e.ID] {
 		return
 	}
-	e.Time, e.Fields = toMicro(e.Time), slices.Clone(e.Fields)
+	e.Time, e.Changes = toMicro(e.Time), slices.Clone(e.Changes)
 	db.events[e.ID] = true
 	db.logs[""].tree.ReplaceOrInsert(&e)
 	if e.Workspace == "" {
@@ -52,7 +52,7 @@ func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) 
 	err = scan(ctx, l.db, log, startAfter(q), true, func(e *store.Event) bool {
 		if q.Matches(e) {
 			copied := *e
-			copied.Fields = slices.Clone(e.Fields)
+			copied.Changes = slices.Clone(e.Changes)
 			events = append(events, copied)
 		}
 		return len(events) < most && !e.Time.Before(q.From)

@@ -113,7 +113,7 @@ func (db *Driver) call(c change) *call {
 	args = append(args, len(c.with.Events))
 	for i := range c.with.Events {
 		e := &c.with.Events[i]
-		args = append(args, e.ID, sortable(e.Time)+e.ID, encode(eventFields(e)...), l.logKeyIndex(&keys, e.Workspace))
+		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e), l.logKeyIndex(&keys, e.Workspace))
 	}
 	keys = append(keys, c.extra...)
 	return evaluate(c.script, keys, append(args, c.args...)...)

@@ -23,7 +23,7 @@ func RoundTripKey(k store.Key) (store.Key, error) {
 }
 
 func RoundTripEvent(e store.Event) (store.Event, error) {
-	return decodeEvent(e.ID, encode(eventFields(&e)...))
+	return decodeEvent(e.ID, encodeEvent(&e))
 }
 
 func DecodeKey(record string) (store.Key, error) { return decodeKey("id", record) }

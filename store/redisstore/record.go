@@ -121,15 +121,30 @@ func decodeSettings(texts []string) (in store.InstanceSettings, err error) {
 	return in, err
 }
 
-// An event's record is one line.
+// An event's record is one line. Each change is three words of the list at its end.
 
-func eventFields(e *store.Event) []any {
-	return []any{&e.Time, &e.Actor.Kind, &e.Actor.ID, &e.Action, &e.Workspace, &e.Key, &e.Note, &e.Fields}
+func eventFields(e *store.Event, changes *[]string) []any {
+	return []any{&e.Time, &e.Actor.Kind, &e.Actor.ID, &e.Action, &e.Workspace, &e.Key, &e.Note, &e.ActorName, &e.Address, &e.KeyName, changes}
+}
+
+func encodeEvent(e *store.Event) string {
+	var changes []string
+	for _, c := range e.Changes {
+		changes = append(changes, c.Field, c.Old, c.New)
+	}
+	return encode(eventFields(e, &changes)...)
 }
 
 func decodeEvent(id, text string) (store.Event, error) {
 	e := store.Event{ID: id}
-	err := decode(text, eventFields(&e)...)
+	var changes []string
+	err := decode(text, eventFields(&e, &changes)...)
+	for ; len(changes) >= 3; changes = changes[3:] {
+		e.Changes = append(e.Changes, store.FieldChange{Field: changes[0], Old: changes[1], New: changes[2]})
+	}
+	if len(changes) > 0 {
+		err = errRecord
+	}
 	return e, err
 }
 

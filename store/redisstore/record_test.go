@@ -35,7 +35,7 @@ func FuzzRecord(f *testing.F) {
 		got, err := redisstore.RoundTripKey(k)
 		require.NoError(t, err)
 		require.Equal(t, k, got)
-		e := store.Event{ID: id, Time: when, Actor: k.CreatedBy, Action: name, Workspace: workspace, Key: id, Fields: []string{name, digest}, Note: digest}
+		e := store.Event{ID: id, Time: when, Actor: k.CreatedBy, Action: name, Workspace: workspace, Key: id, KeyName: name, ActorName: digest, Address: workspace, Changes: []store.FieldChange{{Field: name, Old: digest}, {New: id}}, Note: digest}
 		event, err := redisstore.RoundTripEvent(e)
 		require.NoError(t, err)
 		require.Equal(t, e, event)

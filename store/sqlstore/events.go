@@ -44,23 +44,26 @@ func checkEvent(e *store.Event) error {
 		checkText("an event's id", e.ID, maxID), checkText("an event's action", e.Action, maxID),
 		checkText("an actor's kind", e.Actor.Kind, maxID), checkText("an actor's id", e.Actor.ID, maxName),
 		checkText("an event's workspace", e.Workspace, maxWorkspace), checkText("an event's key", e.Key, maxName),
-		checkText("an event's note", e.Note, maxText))
-	for _, field := range e.Fields {
-		err = errors.Join(err, checkText("an event's field", field, maxText))
+		checkText("an event's note", e.Note, maxText), checkText("an actor's name", e.ActorName, maxText),
+		checkText("an event's address", e.Address, maxID), checkText("a key's name", e.KeyName, maxText))
+	for _, c := range e.Changes {
+		err = errors.Join(err, checkText("an event's change", c.Field+c.Old+c.New, maxText))
 	}
 	return err
 }
 
+const eventColumns = "id, at, actor_kind, actor_id, actor_name, address, action, workspace, key_id, key_name, changes, note"
+
 // addEvents adds events to the batch. An event whose id already exists is skipped.
 func (b *batch) addEvents(events []store.Event) error {
 	for _, e := range events {
-		fields, err := asJSON(e.Fields)
+		changes, err := asJSON(e.Changes)
 		if err != nil {
 			return err
 		}
-		b.exec(`INSERT INTO {p}events (id, at, actor_kind, actor_id, action, workspace, key_id, fields, note)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			e.ID, e.Time, e.Actor.Kind, e.Actor.ID, e.Action, e.Workspace, e.Key, fields, e.Note)
+		b.exec(`INSERT INTO {p}events (`+eventColumns+`)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			e.ID, e.Time, e.Actor.Kind, e.Actor.ID, e.ActorName, e.Address, e.Action, e.Workspace, e.Key, e.KeyName, changes, e.Note)
 	}
 	return nil
 }
@@ -82,8 +85,9 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	query, args := l.query(q, limit+1)
 	events, err := all(ctx, l.d, func(e *store.Event) []any {
 		return []any{
-			orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.Action},
-			orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, fromJSON[string]{&e.Fields}, orZero[string]{&e.Note},
+			orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.ActorName},
+			orZero[string]{&e.Address}, orZero[string]{&e.Action}, orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, orZero[string]{&e.KeyName},
+			fromJSON[store.FieldChange]{&e.Changes}, orZero[string]{&e.Note},
 		}
 	}, query, args...)
 	if err != nil {
@@ -113,7 +117,7 @@ func (l *eventLog) query(q *store.EventQuery, limit int) (string, []any) {
 	if q.After != nil {
 		b.after("at", "id", true, q.After.Time, q.After.ID)
 	}
-	return "SELECT id, at, actor_kind, actor_id, action, workspace, key_id, fields, note FROM {p}events" +
+	return "SELECT " + eventColumns + " FROM {p}events" +
 		b.conditions() + " ORDER BY at DESC, id DESC LIMIT ?", append(b.args, limit)
 }
 

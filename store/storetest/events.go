@@ -32,7 +32,7 @@ func eventRules() []rule {
 			run: func(t tester, s store.Store) {
 				e := newEvent("event-1")
 				must(t, "Append", s.Events.Append(background, e))
-				e.Fields[0] = "changed by the caller"
+				e.Changes[0].Old = "changed by the caller"
 				for range 2 {
 					page, err := s.Events.List(background, store.EventQuery{})
 					must(t, "List", err)
@@ -40,7 +40,7 @@ func eventRules() []rule {
 						t.Fatalf("List: got %d events, want 1", len(page.Events))
 					}
 					equalText(t, "event", eventText(page.Events[0]), eventText(newEvent("event-1")))
-					page.Events[0].Fields[0] = "changed by the caller"
+					page.Events[0].Changes[0].Old = "changed by the caller"
 				}
 			},
 		},

@@ -55,7 +55,8 @@ func plainKey(workspace, id string) store.Key {
 func newEvent(id string) store.Event {
 	return store.Event{
 		ID: id, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "person-1"}, Action: "key.create",
-		Workspace: "team-a", Key: "key-1", Fields: []string{"name", "permissions"}, Note: "by hand",
+		Workspace: "team-a", Key: "key-1", KeyName: "nightly build, \u00fcber", ActorName: "Olga O'Neil", Address: "2001:db8::1", Note: "by hand",
+		Changes: []store.FieldChange{{Field: "name", New: "nightly build"}, {Field: "permissions", Old: "project.list project.read", New: ""}, {Field: "resources", Old: "a\n\"b\"<&>", New: "\u2026"}},
 	}
 }
 
@@ -201,7 +202,8 @@ func keyText(k store.Key) []string {
 func eventText(e store.Event) []string {
 	return []string{
 		"ID " + e.ID, "Time " + stamp(e.Time), fmt.Sprintf("Actor %+v", e.Actor), "Action " + e.Action,
-		"Workspace " + e.Workspace, "Key " + e.Key, fmt.Sprintf("Fields %q", e.Fields), "Note " + e.Note,
+		"Workspace " + e.Workspace, "Key " + e.Key, fmt.Sprintf("Changes %q", e.Changes), "Note " + e.Note,
+		"ActorName " + e.ActorName, "KeyName " + e.KeyName, "Address " + e.Address,
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *call) createKey() error {
 
 // spec reads the form of a new key.
 func (f *keyForm) spec() apikey.Spec {
-	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Address: f.call.c.host.Addr(f.call.r)}
+	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions()}
 	if spec.Name == "" {
 		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
 	}
@@ -58,7 +58,7 @@ func (s *call) changeKey() error {
 	if err != nil {
 		return err
 	}
-	changes := apikey.Changes{Version: f.Version, Address: s.c.host.Addr(s.r)}
+	changes := apikey.Changes{Version: f.Version}
 	if name := f.Get("name"); name != f.Key.Name {
 		changes.Name = &name
 	}
@@ -94,7 +94,7 @@ func (s *call) rotateKey() error {
 	if err != nil {
 		return err
 	}
-	rotation := apikey.Rotation{Once: f.once(), Replaces: f.Get("replaces"), Changes: apikey.Changes{Version: f.Version, Address: s.c.host.Addr(s.r), Expiry: f.expiry()}}
+	rotation := apikey.Rotation{Once: f.once(), Replaces: f.Get("replaces"), Changes: apikey.Changes{Version: f.Version, Expiry: f.expiry()}}
 	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
 		f.fail("grace", "Choose how long the other secrets will still work.")
 	}

@@ -31,12 +31,16 @@ func (s *call) changedBy() string {
 		return ""
 	}
 	e := page.Events[at]
-	who, what, fields := whoText(e), deed(e.Action), fieldsText(e)
+	who, what := whoText(e), deed(e.Action)
 	if e.Actor == s.actor().Ref() {
 		who = "You"
 	}
-	if fields != "" {
-		fields = " (" + fields + ")"
+	var fields []string
+	for _, c := range e.Changes {
+		fields = append(fields, words(c.Field))
 	}
-	return who + " " + strings.ToLower(what[:1]) + what[1:] + fields + " on " + e.Time.UTC().Format(instantText) + ", after this page was opened."
+	if fields != nil {
+		what += " (" + strings.Join(fields, ", ") + ")"
+	}
+	return who + " " + strings.ToLower(what[:1]) + what[1:] + " on " + e.Time.UTC().Format(instantText) + ", after this page was opened."
 }

@@ -111,7 +111,15 @@ type Config struct {
 	// origin which is not named. Forms of the pages may then be sent there, too.
 	// Default: none.
 	SignOutOrigins []string
-	// ClientAddr returns the client's address, for policies. Default: the
+	// Brand makes the pages those of the host's product.
+	Brand Brand
+	// Titles, unless nil, returns the titles of workspaces, which pages then show
+	// with the ids: the first 100 characters of each. A workspace that the map leaves
+	// out is shown with its id only, and so are all after an error. It is called at
+	// most once for a page, with the ids of that page. ctx ends after a quarter of
+	// Timeout. A title is only shown; rights go by ids.
+	Titles func(ctx context.Context, ids []string) (map[string]string, error)
+	// ClientAddr returns the client's address, for policies and audit events. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
@@ -132,7 +140,8 @@ type Person struct {
 	// Actor says what the person may do: apikey.Owner or
 	// apikey.OrganizationAdmin.
 	Actor apikey.Actor
-	// Name is shown at the top of each page. Default: the actor's id.
+	// Name is shown at the top of each page, and in audit events beside the
+	// actor's id. Default: the actor's id.
 	Name string
 	// Workspaces are listed on the first page, in this order. For a member they
 	// are the member's workspaces, for an administrator some or all. The list
@@ -147,6 +156,7 @@ type Console struct {
 	host    *request.Host
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
+	assets  map[string][]byte
 	version string
 	policy  string // the Content-Security-Policy
 	mux     *http.ServeMux
@@ -185,6 +195,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
 	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
 	problems = append(problems, badTimeout, badKey)
+	colours := cfg.Brand.check(add)
 	c.cfg, c.host = cfg, request.NewHost(cfg.ClientAddr, cfg.Logger)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
@@ -192,7 +203,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	c.policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
 		"form-action " + strings.Join(append([]string{"'self'"}, cfg.SignOutOrigins...), " ") + "; frame-ancestors 'none'; base-uri 'none'; " +
 		"require-trusted-types-for 'script'; trusted-types 'none'"
-	c.load()
+	c.load(colours)
 	c.mux = c.routes()
 	return c, nil
 }

@@ -15,23 +15,38 @@ import (
 // eventList is a page of the event log.
 type eventList struct {
 	Events   []store.Event
-	Names    map[string]string // names of the keys, by id
+	Names    map[string]string // names of the keys that exist, by id
 	Actions  []string
 	Filter   url.Values
 	Filtered bool
+	Download string // the address of the CSV
 	pager
 }
 
 // listEvents shows the event log of one workspace or of all workspaces.
 func (s *call) listEvents() error {
 	f, after := form{Values: s.r.URL.Query()}, s.after()
-	list := eventList{Filter: f.Values}
+	list := eventList{Filter: f.Values, Download: "events.csv?" + without(f.Values, "cursor", "done").Encode()}
 	list.Filtered = f.has("key", "actor", "from", "to", "action")
 	for action := range deeds() {
 		list.Actions = append(list.Actions, action)
 	}
 	slices.SortFunc(list.Actions, func(a, b string) int { return strings.Compare(deed(a), deed(b)) })
-	q := store.EventQuery{Workspace: s.workspace(), Key: f.Get("key"), ActorID: f.Get("actor"), Action: f.Get("action"), Limit: pageSize}
+	events, next, err := s.readEvents(&f, after, pageSize)
+	if err != nil {
+		return err
+	}
+	list.Events = events
+	if list.Names, err = s.namesOf(events); err != nil {
+		return err
+	}
+	list.pager = s.pager(after, next)
+	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: f.wrong, Data: list})
+}
+
+// readEvents reads a page of the event log, with the filter in the query.
+func (s *call) readEvents(f *form, after *store.KeyCursor, limit int) (events []store.Event, next *store.KeyCursor, err error) {
+	q := store.EventQuery{Workspace: s.workspace(), Key: f.Get("key"), ActorID: f.Get("actor"), Action: f.Get("action"), Limit: limit}
 	const choose = "Choose a day, such as 2027-01-31."
 	if f.Get("from") != "" {
 		q.From = f.day("from", choose)
@@ -46,19 +61,10 @@ func (s *call) listEvents() error {
 		q.After = &store.EventCursor{Time: after.Time, ID: after.ID}
 	}
 	page, err := s.keys().Events(s.r.Context(), s.actor(), q)
-	if err != nil {
-		return err
-	}
-	list.Events = page.Events
-	if list.Names, err = s.namesOf(page.Events); err != nil {
-		return err
-	}
-	var next *store.KeyCursor
 	if page.Next != nil {
 		next = &store.KeyCursor{ID: page.Next.ID, Time: page.Next.Time}
 	}
-	list.pager = s.pager(after, next)
-	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: f.wrong, Data: list})
+	return page.Events, next, err
 }
 
 // namesOf returns the names of the keys of events. A deleted key has none.
@@ -104,17 +110,13 @@ func deeds() map[string]string {
 
 func deed(action string) string { return cmp.Or(deeds()[action], action) }
 
-// fieldsText returns the fields that were changed, for events of changes.
-func fieldsText(e store.Event) string {
-	switch e.Action {
-	case audit.Update, audit.Restore, audit.Settings, audit.Workspace:
-		fields := make([]string, len(e.Fields))
-		for i, field := range e.Fields {
-			fields[i] = words(field)
-		}
-		return strings.Join(fields, ", ")
+// changeTexts returns what an event changed, one text for each field.
+func changeTexts(e store.Event) []string {
+	texts := make([]string, len(e.Changes))
+	for i, c := range e.Changes {
+		texts[i] = words(c.Field) + ": " + cmp.Or(c.Old, "none") + " → " + cmp.Or(c.New, "none")
 	}
-	return ""
+	return texts
 }
 
 // whoText returns the text of an event's actor. A refused login proves only that
@@ -126,7 +128,7 @@ func whoText(e store.Event) string {
 	case e.Actor.Kind == "key" && e.Actor.ID == e.Key:
 		return "the key itself"
 	}
-	return actorText(e.Actor)
+	return cmp.Or(e.ActorName, actorText(e.Actor))
 }
 
 // actorText returns the text of an actor.
@@ -143,7 +145,7 @@ func actorText(a store.ActorRef) string {
 // words returns the text for people of the name of a field, rule or reason.
 func words(name string) string {
 	known := map[string]string{
-		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect",
+		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect", "max_keys": "limit", "max_lifetime": "maximum lifetime",
 		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "remind_before": "times of reminders",
 		"unknown_or_wrong": "wrong secret",
 	}

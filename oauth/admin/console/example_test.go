@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,7 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// A host mounts the pages under a prefix and returns the person of a request.
+// A host mounts the pages under a prefix and returns the person of a request. The
+// pages look like its own product.
 func Example() {
 	keys, err := apikey.New(memstore.New(), apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
@@ -30,6 +32,14 @@ func Example() {
 			return console.Person{Actor: apikey.Owner("olga", "team-a"), Name: "Olga", Workspaces: []string{"team-a"}}, nil
 		},
 		Key: []byte("in production: 32 random bytes or more"),
+		Brand: console.Brand{
+			Name: "Acme Cloud", Home: "https://cloud.example.com/", Accent: "#7a1fa2", AccentDark: "#d7a3ea",
+			Logo: []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="4"/></svg>`),
+		},
+		// In production: the names that the host's database has for these ids.
+		Titles: func(_ context.Context, ids []string) (map[string]string, error) {
+			return map[string]string{"team-a": "Research"}, nil
+		},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -56,9 +66,11 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(answer.StatusCode, answer.Request.URL.Path, strings.Contains(string(page), "There are no API keys yet"))
+		_, title, _ := strings.Cut(string(page), "<title>")
+		title, _, _ = strings.Cut(title, "</title>")
+		fmt.Println(answer.StatusCode, answer.Request.URL.Path, title)
 	}
 	// Output:
-	// 200 /console/workspaces/team-a/keys true
-	// 404 /console/workspaces/team-b/keys false
+	// 200 /console/workspaces/team-a/keys API keys · Research · Acme Cloud
+	// 404 /console/workspaces/team-b/keys This does not exist, or you may not see it · Acme Cloud
 }

@@ -1,10 +1,12 @@
 package console_test
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -133,4 +136,25 @@ func TestRulesAreForOneVersion(t *testing.T) {
 	_, rules, err := r.keys.Workspace(t.Context(), people["ada"].Actor, "team-a")
 	require.NoError(t, err)
 	require.Equal(t, 5, rules.MaxKeys)
+}
+
+// TestFormReadBefore tests a middleware of the host's in front of the console. A form
+// that it has parsed is used. One that is gone is the server's fault, and logged once.
+func TestFormReadBefore(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.made("team-a", "ci", "project.list")
+	at := "/keys/" + key.ID + "/disable"
+	through := func(take func(*http.Request)) *page {
+		form := r.form("olga", at)
+		req := harness.Incoming(http.MethodPost, prefix+at, form.Encode(), "X-Person", "olga", "Sec-Fetch-Site", "same-origin", "Content-Type", "application/x-www-form-urlencoded")
+		take(req)
+		return r.page(harness.Serve(r.mux, req))
+	}
+	for range 2 {
+		got := through(func(req *http.Request) { _, _ = io.ReadAll(req.Body) })
+		require.Equal(t, http.StatusInternalServerError, got.StatusCode)
+		require.Contains(t, got.Body, "The body of this request was read before it came here.")
+	}
+	require.Equal(t, 1, strings.Count(r.log.String(), "the host's code read its body first"))
+	require.Equal(t, http.StatusSeeOther, through(func(req *http.Request) { _ = req.ParseForm() }).StatusCode)
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -21,17 +22,9 @@ import (
 //go:embed templates assets
 var files embed.FS
 
-// assets are the files that pages refer to, and their media types.
-func assets() map[string]string {
-	return map[string]string{
-		"console.css": "text/css; charset=utf-8",
-		"console.js":  "text/javascript; charset=utf-8",
-		"icon.svg":    "image/svg+xml",
-	}
-}
-
-// load parses the embedded templates. A page is the layout with one body.
-func (c *Console) load() {
+// load parses the embedded templates, and collects the files that pages refer to. A
+// page is the layout with one body. colours is the host's part of the stylesheet.
+func (c *Console) load(colours string) {
 	layout := template.Must(template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html"))
 	c.pages = map[string]*template.Template{}
 	pages, _ := fs.Glob(files, "templates/pages/*.html") //nolint:errcheck // the pattern is well formed
@@ -39,24 +32,36 @@ func (c *Console) load() {
 		name := strings.TrimSuffix(path.Base(page), ".html")
 		c.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, page))
 	}
+	c.assets = map[string][]byte{}
+	for _, name := range []string{"console.css", "console.js", "icon.svg"} {
+		c.assets[strings.TrimSuffix(name, ".svg")], _ = files.ReadFile("assets/" + name) //nolint:errcheck // it is embedded
+	}
+	c.assets["console.css"] = append(c.assets["console.css"], colours...)
+	if len(c.cfg.Brand.Logo) > 0 {
+		c.assets["icon"] = slices.Clone(c.cfg.Brand.Logo)
+	}
 	sum := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(assets())) {
-		text, _ := files.ReadFile("assets/" + name) //nolint:errcheck // it is embedded
-		_, _ = sum.Write(text)                      // a hash never fails
+	for _, name := range slices.Sorted(maps.Keys(c.assets)) {
+		_, _ = sum.Write(c.assets[name]) // a hash never fails
 	}
 	c.version = hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // serveAsset answers with an asset. Its URL holds the version, so that browsers
-// may cache it.
+// may cache it. The icon may be the host's, and an SVG opened by itself is a page:
+// its policy lets no script run.
 func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
 	c.host.BoundBody(w, r, c.cfg.Timeout)
-	name := path.Base(r.URL.Path)
-	w.Header().Set("Content-Type", assets()[name])
-	if r.URL.Query().Get("v") == c.version {
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	name, header := path.Base(r.URL.Path), w.Header()
+	kinds := map[string]string{"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon": imageType(c.assets["icon"])}
+	header.Set("Content-Type", kinds[name])
+	if name == "icon" {
+		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
 	}
-	http.ServeFileFS(w, r, files, "assets/"+name)
+	if r.URL.Query().Get("v") == c.version {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(c.assets[name]))
 }
 
 // frame is the data of the layout. Data is the data of the page.
@@ -72,7 +77,17 @@ type frame struct {
 	Person                         string
 	Admin                          bool
 	Workspaces                     []string
+	Brand                          Brand
 	now                            time.Time
+	ids                            map[string]bool   // of the workspaces that the page names
+	titles                         map[string]string // the host's titles of them
+}
+
+// TitleOf returns the host's title of a workspace, or its id.
+func (f frame) TitleOf(workspace string) string {
+	f.ids[workspace] = true
+	title := []rune(f.titles[workspace])
+	return cmp.Or(string(title[:min(len(title), maxTitle)]), workspace)
 }
 
 // Link is the address of a page of the console.
@@ -97,16 +112,38 @@ func (s *call) show(status int, name string, f frame) error {
 	if status == http.StatusOK {
 		f.Notice = notices()[s.r.URL.Query().Get("done")]
 	}
-	var text bytes.Buffer
-	if err := s.c.pages[name].ExecuteTemplate(&text, "layout.html", f); err != nil {
+	f.Brand = s.c.cfg.Brand
+	text, err := s.render(name, f)
+	if err != nil {
 		return fmt.Errorf("console: page %s: %w", name, err)
 	}
 	header := s.w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(text.Len()))
+	header.Set("Content-Length", strconv.Itoa(len(text)))
 	s.w.WriteHeader(status)
-	_, _ = s.w.Write(text.Bytes()) //nolint:errcheck // fails only if the browser has disconnected
+	_, _ = s.w.Write(text) //nolint:errcheck // fails only if the browser has disconnected
 	return nil
+}
+
+// render makes the text of a page. If the host has titles for workspaces, it makes it
+// twice: the first time shows which workspaces the page names. Without titles, because
+// the host's function failed or is late, the page shows ids.
+func (s *call) render(name string, f frame) ([]byte, error) {
+	f.ids = map[string]bool{}
+	var text bytes.Buffer
+	err := s.c.pages[name].ExecuteTemplate(&text, "layout.html", f)
+	if err != nil || s.c.cfg.Titles == nil || len(f.ids) == 0 {
+		return text.Bytes(), err
+	}
+	ctx, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/4)
+	defer cancel()
+	if f.titles, err = s.c.cfg.Titles(ctx, slices.Sorted(maps.Keys(f.ids))); err != nil {
+		s.c.cfg.Logger.WarnContext(ctx, "the titles of workspaces could not be read: pages show ids", "error", err)
+		return text.Bytes(), nil
+	}
+	text.Reset()
+	err = s.c.pages[name].ExecuteTemplate(&text, "layout.html", f)
+	return text.Bytes(), err
 }
 
 // notices returns the texts that confirm a change, by the query parameter "done".

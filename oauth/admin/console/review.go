@@ -26,7 +26,7 @@ const (
 	maxShown  = 100
 )
 
-// eachPage reads pages of keys, the oldest first, until read reports enough or half
+// eachPage reads pages of keys or events until read reports enough or half
 // of Config.Timeout has passed. It returns the cursor where it stopped, or nil after
 // the last page.
 func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (next *store.KeyCursor, enough bool, err error)) (*store.KeyCursor, error) {

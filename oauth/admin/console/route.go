@@ -1,9 +1,11 @@
 package console
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -28,6 +30,7 @@ func table() []route {
 		{"GET /workspaces/{workspace}/keys/new", askKey("new")},
 		{"POST /workspaces/{workspace}/keys/new", (*call).createKey},
 		{"GET /workspaces/{workspace}/events", (*call).listEvents},
+		{"GET /workspaces/{workspace}/events.csv", (*call).downloadEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
 		{"GET /keys/{key}/change", askKey("change")},
@@ -47,6 +50,7 @@ func table() []route {
 		{"GET /settings/keys", (*call).listAllKeys},
 		{"GET /settings/violations", (*call).listViolations},
 		{"GET /settings/events", (*call).listEvents},
+		{"GET /settings/events.csv", (*call).downloadEvents},
 		{"GET /settings/workspaces", (*call).openWorkspace},
 		{"GET /settings/workspaces/{workspace}", (*call).editWorkspace},
 		{"POST /settings/workspaces/{workspace}", (*call).saveWorkspace},
@@ -61,7 +65,7 @@ func (c *Console) routes() *http.ServeMux {
 	for _, t := range table() {
 		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, t) })
 	}
-	for name := range assets() {
+	for name := range c.assets {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
 	mux.HandleFunc("/", c.missing)
@@ -107,7 +111,13 @@ func (s *call) serve(t route) error {
 		return err
 	}
 	if s.r.Method == http.MethodPost {
-		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
+		if s.r.PostForm == nil { // a middleware may have parsed it
+			var text bytes.Buffer
+			if bad := s.c.host.ReadBody(s.w, s.r, maxForm, &text); bad != nil {
+				return bad
+			}
+			s.r.Body = io.NopCloser(&text)
+		}
 		if err := s.r.ParseForm(); err != nil {
 			return request.Unreadable(s.w, err)
 		}
@@ -128,6 +138,10 @@ func (s *call) identify() error {
 	case err != nil || person.Actor.Ref().ID == "":
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "a request without a signed-in person", "error", err)
 		return &answer.Refusal{Kind: answer.Unauthorized}
+	}
+	person.Actor = person.Actor.WithAddress(s.c.host.Addr(s.r))
+	if person.Name != "" {
+		person.Actor = person.Actor.WithName(person.Name)
 	}
 	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)
 	s.person = person

@@ -33,7 +33,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
 	get, post := places(key)
-	require.Len(t, get, 17)
+	require.Len(t, get, 19)
 	require.Len(t, post, 11)
 
 	protected := func(t *testing.T, got *page) {

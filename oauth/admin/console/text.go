@@ -12,7 +12,7 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"count": count, "span": spanText,
 		"list":  func(items ...any) []any { return items },
-		"actor": actorText, "who": whoText, "deed": deed, "fields": fieldsText, "words": words,
+		"actor": actorText, "who": whoText, "deed": deed, "changes": changeTexts, "words": words,
 	}
 }
 

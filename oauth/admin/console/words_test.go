@@ -83,7 +83,7 @@ func TestEventsNameTheirKeys(t *testing.T) {
 	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {
 		body := r.get(person, list).Body
 		require.Contains(t, body, "keys/"+kept.ID+`"><bdi>the one that stays</bdi></a> <small class="id">`+kept.ID)
-		require.Contains(t, body, `<span class="dim">A deleted key</span> <small class="id">`+gone.ID)
+		require.Contains(t, body, `<span class="dim"><bdi>the one that goes</bdi> (deleted)</span> <small class="id">`+gone.ID)
 		require.NotContains(t, body, "keys/"+gone.ID+`"`, "no link to what is not there")
 		require.Contains(t, body, `<span class="dim">The workspace</span>`)
 		require.Contains(t, body, "<bdi>an unknown client</bdi>")

@@ -63,9 +63,9 @@ func IsLoopback(host string) bool {
 // program must change, each at the first request that shows it. It is safe for
 // concurrent use.
 type Host struct {
-	addr                      func(*http.Request) netip.Addr
-	log                       *slog.Logger
-	address, deadline, prefix sync.Once
+	addr                            func(*http.Request) netip.Addr
+	log                             *slog.Logger
+	address, deadline, prefix, read sync.Once
 }
 
 // NewHost returns a Host that calls addr, the host's Config.ClientAddr. nil means
@@ -218,8 +218,9 @@ func (b Body) Release() {
 }
 
 // ReadBody reads at most limit bytes into a buffer. It refuses a longer body by its
-// Content-Length, or else when it has read more than limit bytes.
-func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
+// Content-Length, or else when it has read more than limit bytes. If the body is
+// gone because other code of the host has read it, that is a failure of the server.
+func (h *Host) ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
 	if r.ContentLength > int64(limit) {
 		return tooLarge(w)
 	}
@@ -234,6 +235,8 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 		n, err := r.Body.Read(free[:min(cap(free), limit+1-into.Len())])
 		into.Write(free[:n])
 		switch {
+		case into.Len() == 0 && (errors.Is(err, http.ErrBodyReadAfterClose) || errors.Is(err, io.EOF) && (r.ContentLength > 0 || len(r.PostForm) > 0)):
+			return h.readBefore(r)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -241,6 +244,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 		}
 	}
 	return tooLarge(w)
+}
+
+// readBefore returns the refusal of a request whose body was read by other code.
+func (h *Host) readBefore(r *http.Request) *answer.Refusal {
+	h.read.Do(func() {
+		h.log.ErrorContext(r.Context(), "a request failed because the host's code read its body first, such as a middleware that calls ParseForm, FormValue or io.ReadAll: "+
+			"mount this handler in front of that code, or let it set Request.Body to what it has read",
+			"route", r.Pattern, "form_parsed", r.PostForm != nil)
+	})
+	return &answer.Refusal{Kind: answer.Failed, Detail: "The body of this request was read before it came here. Tell the operator of this service."}
 }
 
 // Unreadable returns the refusal for a body that could not be read.

@@ -231,7 +231,7 @@ func (i inspector) events(workspaces map[string]found) map[string][]string {
 	logs := make(map[string][]string)
 	for id, text := range i.hash("events") {
 		words := strings.Split(text, " ")
-		require.Greater(i, len(words), 6, "the event %q", text)
+		require.GreaterOrEqual(i, len(words), 10, "the event %q", text)
 		place := i.instant(words[0]) + id
 		logs["log"] = append(logs["log"], place)
 		if workspace := i.plain(words[4]); workspace != "" {

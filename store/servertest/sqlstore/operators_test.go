@@ -30,7 +30,10 @@ func TestViews(t *testing.T) {
 		s := e.tables(t, db, sqlstore.Config{}).Store()
 		k := key("team-ä", "key-1")
 		k.Name, k.NotAfter = "Größe", time.Time{}
-		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, event("made")))
+		made := event("made")
+		made.Events[0].KeyName, made.Events[0].ActorName, made.Events[0].Address = "Größe", "Jürgen", "2001:db8::1"
+		made.Events[0].Changes = []store.FieldChange{{Field: "name", Old: "Länge", New: "Größe"}}
+		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, made))
 		require.NoError(t, s.Keys.Create(ctx, key("team-b", "key-2"), store.NoLimit, store.Change{}))
 		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-b", Suspended: true, Updated: noon}, store.Change{}))
 		run(t, db, "CREATE TABLE teams (id VARCHAR(100) NOT NULL PRIMARY KEY, title VARCHAR(100))"+
@@ -56,6 +59,7 @@ func TestViews(t *testing.T) {
 		t.Run("workspaces and events", func(t *testing.T) {
 			require.Equal(t, 1, count(t, db, "SELECT number_of_keys FROM latchkey_workspaces_view WHERE id = 'team-b' AND suspended"))
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE id = 'made' AND action = 'key.change'"))
+			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE key_name = 'Größe' AND actor_name = 'Jürgen' AND address = '2001:db8::1' AND changes LIKE '%Länge%'"))
 		})
 		t.Run("no digest", func(t *testing.T) {
 			for _, view := range []string{"keys_view", "workspaces_view", "events_view"} {

@@ -38,7 +38,7 @@ func TestPlans(t *testing.T) {
 		`INSERT INTO latchkey_days SELECT 'team-' || n % 1000, n::text, n % 365, 1, 1 FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_notices SELECT n, 1, '', '', '' FROM generate_series(980001, 1000000) n`,
 		`UPDATE latchkey_feed SET seq = 1000000`,
-		`INSERT INTO latchkey_events SELECT n::text, n, '', '', 'key.create', 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'key-' || n, '[]', '' FROM generate_series(1, 50000) n`,
+		`INSERT INTO latchkey_events SELECT n::text, n, '', '', '', '', 'key.create', 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'key-' || n, '', '[]', '' FROM generate_series(1, 50000) n`,
 		`ANALYZE`,
 	} {
 		_, err := db.ExecContext(ctx, fill)

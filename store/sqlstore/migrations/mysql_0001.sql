@@ -101,10 +101,13 @@ CREATE TABLE IF NOT EXISTS {p}events (
     at         BIGINT NOT NULL,
     actor_kind VARBINARY(255) NOT NULL,
     actor_id   VARBINARY(1024) NOT NULL,
+    actor_name MEDIUMBLOB NOT NULL,
+    address    VARBINARY(255) NOT NULL,
     action     VARBINARY(255) NOT NULL,
     workspace  VARBINARY(1024) NOT NULL,
     key_id     VARBINARY(1024) NOT NULL,
-    fields     MEDIUMBLOB NOT NULL, -- JSON
+    key_name   MEDIUMBLOB NOT NULL,
+    changes    MEDIUMBLOB NOT NULL, -- JSON
     note       MEDIUMBLOB NOT NULL,
     INDEX {p}events_at (at, id),
     INDEX {p}events_space_at (workspace, at, id),
@@ -202,9 +205,12 @@ CREATE OR REPLACE VIEW {p}events_view AS SELECT
     CASE WHEN at BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, at, '1970-01-01 00:00:00') END AS at,
     CONVERT(actor_kind USING utf8mb4) AS actor_kind,
     CONVERT(actor_id USING utf8mb4) AS actor_id,
+    CONVERT(actor_name USING utf8mb4) AS actor_name,
+    CONVERT(address USING utf8mb4) AS address,
     CONVERT(action USING utf8mb4) AS action,
     CONVERT(workspace USING utf8mb4) AS workspace,
     CONVERT(key_id USING utf8mb4) AS key_id,
-    CONVERT(fields USING utf8mb4) AS fields,
+    CONVERT(key_name USING utf8mb4) AS key_name,
+    CONVERT(changes USING utf8mb4) AS changes,
     CONVERT(note USING utf8mb4) AS note
 FROM {p}events;

@@ -100,10 +100,13 @@ CREATE TABLE {p}events (
     at         bigint NOT NULL,
     actor_kind text COLLATE "C" NOT NULL,
     actor_id   text COLLATE "C" NOT NULL,
+    actor_name text COLLATE "C" NOT NULL,
+    address    text COLLATE "C" NOT NULL,
     action     text COLLATE "C" NOT NULL,
     workspace  text COLLATE "C" NOT NULL,
     key_id     text COLLATE "C" NOT NULL,
-    fields     text COLLATE "C" NOT NULL, -- JSON
+    key_name   text COLLATE "C" NOT NULL,
+    changes    text COLLATE "C" NOT NULL, -- JSON
     note       text COLLATE "C" NOT NULL
 );
 
@@ -205,9 +208,12 @@ CREATE VIEW {p}events_view AS SELECT
     CASE WHEN at BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + at * interval '1 microsecond' END AS at,
     actor_kind,
     actor_id,
+    actor_name,
+    address,
     action,
     workspace,
     key_id,
-    fields,
+    key_name,
+    changes,
     note
 FROM {p}events;

@@ -100,10 +100,13 @@ CREATE TABLE {p}events (
     at         INTEGER NOT NULL,
     actor_kind BLOB NOT NULL,
     actor_id   BLOB NOT NULL,
+    actor_name BLOB NOT NULL,
+    address    BLOB NOT NULL,
     action     BLOB NOT NULL,
     workspace  BLOB NOT NULL,
     key_id     BLOB NOT NULL,
-    fields     BLOB NOT NULL, -- JSON
+    key_name   BLOB NOT NULL,
+    changes    BLOB NOT NULL, -- JSON
     note       BLOB NOT NULL
 );
 
@@ -205,9 +208,12 @@ CREATE VIEW {p}events_view AS SELECT
     CASE WHEN at BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', at / 1000000.0, 'unixepoch') END AS at,
     CAST(actor_kind AS TEXT) AS actor_kind,
     CAST(actor_id AS TEXT) AS actor_id,
+    CAST(actor_name AS TEXT) AS actor_name,
+    CAST(address AS TEXT) AS address,
     CAST(action AS TEXT) AS action,
     CAST(workspace AS TEXT) AS workspace,
     CAST(key_id AS TEXT) AS key_id,
-    CAST(fields AS TEXT) AS fields,
+    CAST(key_name AS TEXT) AS key_name,
+    CAST(changes AS TEXT) AS changes,
     CAST(note AS TEXT) AS note
 FROM {p}events;

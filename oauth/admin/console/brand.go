@@ -1,0 +1,112 @@
+package console
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Brand makes the pages those of the host's product. The zero value of each field
+// leaves the console as it is.
+type Brand struct {
+	// Name of the product is shown at the top of each page and in the title of the
+	// window: at most 64 printable characters. Default "API keys".
+	Name string
+	// Logo is a PNG, WebP or SVG image of at most 256 KiB. It is shown 24 pixels
+	// high beside the name, and as the icon of the window. No script in it can run.
+	Logo []byte
+	// Accent is the colour of links and buttons, such as "#2456c9", and AccentDark
+	// is that in the dark scheme. New returns an error if the contrast with a
+	// colour of the console that it is used with is less than 4.5 (WCAG 2.2,
+	// success criterion 1.4.3).
+	Accent, AccentDark string
+	// Home is the address of a link back to the product: an absolute http or https
+	// URL, or a path of the same host.
+	Home string
+}
+
+const (
+	maxBrandName = 64
+	maxLogo      = 256 << 10
+	maxTitle     = 100
+	minContrast  = 4.5
+)
+
+// check reports what is wrong with b, and returns the stylesheet of its colours.
+func (b *Brand) check(add func(format string, args ...any)) (css string) {
+	if utf8.RuneCountInString(b.Name) > maxBrandName || strings.ContainsFunc(b.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		add("Config.Brand.Name must have at most %d printable characters", maxBrandName)
+	}
+	if len(b.Logo) > maxLogo || len(b.Logo) > 0 && !slices.Contains([]string{"image/png", "image/webp", "image/svg+xml"}, imageType(b.Logo)) {
+		add("Config.Brand.Logo must be a PNG, WebP or SVG image of at most %d bytes", maxLogo)
+	}
+	u, err := url.Parse(b.Home)
+	if path := strings.HasPrefix(b.Home, "/") || b.Home == ""; err != nil || path != (u.Scheme+u.Host == "") || !path && (u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		add("Config.Brand.Home must be an http or https URL, or a path of this host")
+	}
+	for scheme, query := range []string{"", " and (prefers-color-scheme: dark)"} {
+		field, wanted := []string{"Accent", "AccentDark"}[scheme], []string{b.Accent, b.AccentDark}[scheme]
+		if wanted == "" {
+			wanted = coloursOf("accent")[scheme]
+		}
+		css += fmt.Sprintf("@media screen%s { :root { --accent: %s; } }\n", query, wanted)
+		for _, name := range []string{"ground", "sheet", "accent-wash", "accent-ink"} {
+			other := coloursOf(name)[scheme]
+			if ratio := contrast(wanted, other); !(ratio >= minContrast) { // not a number if it is no colour
+				add("Config.Brand.%s is %q, whose contrast with %s is %.2f; it must be a colour such as #2456c9 with a contrast of at least %.1f", field, wanted, other, ratio, minContrast)
+			}
+		}
+	}
+	return css
+}
+
+// coloursOf returns the values that a colour of console.css has, light and dark.
+func coloursOf(name string) []string {
+	css, _ := files.ReadFile("assets/console.css") //nolint:errcheck // it is embedded
+	var values []string
+	for _, match := range regexp.MustCompile(`--`+name+`: (#[0-9a-f]{6});`).FindAllSubmatch(css, 2) {
+		values = append(values, string(match[1]))
+	}
+	return values
+}
+
+// contrast returns the contrast ratio of two colours (WCAG 2.2).
+func contrast(one, other string) float64 {
+	a, b := luminance(one)+0.05, luminance(other)+0.05
+	return max(a, b) / min(a, b)
+}
+
+// luminance returns the relative luminance of a colour (WCAG 2.2), or NaN.
+func luminance(colour string) (sum float64) {
+	rgb, err := hex.DecodeString(strings.TrimPrefix(colour, "#"))
+	if err != nil || len(rgb) != 3 || colour[0] != '#' {
+		return math.NaN()
+	}
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		part := float64(rgb[i]) / 255
+		if part > 0.04045 {
+			part = math.Pow((part+0.055)/1.055, 2.4)
+		} else {
+			part /= 12.92
+		}
+		sum += weight * part
+	}
+	return sum
+}
+
+// imageType returns the media type of an image.
+func imageType(image []byte) string {
+	kind := http.DetectContentType(image)
+	if strings.HasPrefix(kind, "text/") && bytes.Contains(image, []byte("<svg")) {
+		return "image/svg+xml"
+	}
+	return kind
+}

@@ -1,0 +1,134 @@
+package apikey
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// change makes the store.Change of a write, with its audit event.
+func (s *Service) change(now time.Time, actor Actor, e store.Event) (store.Change, error) {
+	var random [16]byte
+	if _, err := io.ReadFull(s.cfg.Random, random[:]); err != nil {
+		return store.Change{}, fmt.Errorf("apikey: %s: no random id for the event: %w", e.Action, err)
+	}
+	e.ID, e.Time, e.Actor, e.ActorName, e.Address = hex.EncodeToString(random[:]), now, actor.ref, printable(actor.name), addressText(actor.address)
+	return store.Change{Now: now, Events: []store.Event{e}}, nil
+}
+
+// eventOf returns the event of an action on a key.
+func eventOf(action string, k *store.Key, changed []store.FieldChange) store.Event {
+	return store.Event{Action: action, Workspace: k.Workspace, Key: k.ID, KeyName: k.Name, Changes: changed}
+}
+
+// maxEventText bounds each text of an event, in bytes.
+const maxEventText = 1024
+
+// printable replaces what cannot be printed, and cuts the text to the size that an
+// event may have.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+	if len(text) > maxEventText {
+		text = strings.ToValidUTF8(text[:maxEventText-len("…")], "") + "…"
+	}
+	return text
+}
+
+// addressText returns an address without its zone, which can be any text.
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.Unmap().WithZone("").String()
+}
+
+// changedFields returns the fields that differ.
+func changedFields(before, after *store.Key) []store.FieldChange {
+	return changes("name permissions expires_at resources disabled secrets", keyTexts(before, after), keyTexts(after, before))
+}
+
+// changes pairs the texts of fields before and after. names are those of the
+// management API.
+func changes(names string, before, after []string) (changed []store.FieldChange) {
+	for i, name := range strings.Fields(names) {
+		if before[i] != after[i] {
+			changed = append(changed, store.FieldChange{Field: name, Old: printable(before[i]), New: printable(after[i])})
+		}
+	}
+	return changed
+}
+
+// keyTexts returns the fields of a key as texts. Keys that differ have different
+// texts.
+func keyTexts(k, other *store.Key) []string {
+	held, as := k.Permissions, k.RequestedPermissions
+	if len(held.String()) > maxEventText { // what differs must not be cut off
+		held = held.Minus(other.Permissions)
+	}
+	permissions := held.String()
+	if !as.Equal(k.Permissions) {
+		permissions += " (requested: " + as.String() + ")"
+	}
+	if k.AdminPermissions.Len() > 0 {
+		permissions += " (granted by an administrator: " + k.AdminPermissions.String() + ")"
+	}
+	var secrets []string
+	for _, secret := range k.Secrets {
+		text := secret.ID + " …" + secret.Hint
+		if !secret.NotAfter.IsZero() {
+			text += " until " + instantText(secret.NotAfter)
+		}
+		secrets = append(secrets, text)
+	}
+	return []string{
+		k.Name, permissions, cmp.Or(k.NotAfterText, instantText(k.NotAfter)), strings.Join(k.Resources, " "), strconv.FormatBool(k.Disabled), strings.Join(secrets, ", "),
+	}
+}
+
+// settingsNames are the fields of settingsTexts. Those of a workspace are the first
+// five.
+const settingsNames = "max_keys require_expiry max_lifetime enforced_at suspended keys_enabled reminders_enabled remind_before"
+
+// settingsTexts returns the fields of settings as texts.
+func settingsTexts(r store.Rules, suspended bool, in store.InstanceSettings) []string {
+	return []string{
+		strings.TrimPrefix(strings.Replace(strconv.Itoa(r.MaxKeys), "-1", "unlimited", 1), "0"), strconv.FormatBool(r.RequireExpiry), spanText(r.MaxLifetime), instantText(r.EnforcedFrom),
+		strconv.FormatBool(suspended), strconv.FormatBool(!in.KeysOff), strconv.FormatBool(!in.Reminders.Off), spanText(in.Reminders.Before...),
+	}
+}
+
+func instantText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// spanText returns durations, in days if they are whole ones.
+func spanText(spans ...time.Duration) string {
+	var texts []string
+	for _, d := range spans {
+		const day = 24 * time.Hour
+		switch {
+		case d == 0:
+		case d%day == 0:
+			texts = append(texts, strconv.Itoa(int(d/day))+"d")
+		default:
+			texts = append(texts, d.String())
+		}
+	}
+	return strings.Join(texts, " ")
+}

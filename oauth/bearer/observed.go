@@ -1,0 +1,43 @@
+package bearer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/latchkey-go/latchkey/oauth/observe"
+)
+
+// observed calls Config.Observer, if there is one, and returns the decision: err
+// without the principal if there is an error. r is nil if the request is not known.
+func (v *Verifier) observed(ctx context.Context, r *http.Request, p *Principal, err error) (*Principal, error) {
+	if v.config.Observer != nil {
+		d := observe.Decision{Time: v.config.Now(), Use: observe.Guard, Reason: reasonOf(err)}
+		if p != nil {
+			d.KeyID, d.Workspace = p.KeyID, p.Workspace
+		}
+		if r != nil {
+			d.Method, d.Route = r.Method, r.Pattern
+		}
+		v.config.Observer(ctx, d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// reasonOf returns the Decision.Reason of an error. The more special errors come
+// first.
+func reasonOf(err error) string {
+	reasons := []string{"unavailable", "no_token", "malformed_token", "expired", "revoked", "invalid_token", "scope", "workspace"}
+	for i, known := range []error{ErrUnavailable, errMissing, errMalformed, ErrExpired, ErrRevoked, ErrInvalid, ErrForbidden, ErrNotFound} {
+		if errors.Is(err, known) {
+			return reasons[i]
+		}
+	}
+	if err != nil {
+		return "misconfigured"
+	}
+	return ""
+}
