@@ -2,6 +2,7 @@ package mounting_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -27,10 +28,10 @@ func onFiber(a app) http.Handler {
 func fiberApp(a app, config fiber.Config) *fiber.App {
 	app := fiber.New(config)
 	for path, handler := range a.Routes() {
-		app.All(path, adaptor.HTTPHandler(handler))
+		app.All(path, fiberHandle(handler))
 	}
-	app.All("/api/admin/*", adaptor.HTTPHandler(http.StripPrefix("/api/admin", a.management)))
-	app.All("/console/*", adaptor.HTTPHandler(http.StripPrefix("/console", a.console)))
+	app.All("/api/admin/*", fiberHandle(http.StripPrefix("/api/admin", a.management)))
+	app.All("/console/*", fiberHandle(http.StripPrefix("/console", a.console)))
 	app.Get("/workspaces/:workspace/projects", fiberGuard(a.Require("project.list")), fiberHandler)
 	app.Get("/workspaces/:workspace/invoices", fiberGuard(a.Require("billing.read")), fiberHandler)
 	app.Get("/forgotten/:team", fiberGuard(a.Require("project.list")), fiberHandler)
@@ -60,16 +61,24 @@ func TestFiberReadTimeout(t *testing.T) {
 	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
 }
 
+// fiberHandle converts a handler. The context of the adaptor's request is fasthttp's, which the
+// next request reuses; WithoutCancel keeps package context from waiting for it meanwhile.
+func fiberHandle(h http.Handler) fiber.Handler {
+	return adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+	}))
+}
+
 // fiberGuard converts a guard to Fiber middleware. Fiber is built on fasthttp, so the guard
 // gets a copy of the request. The principal is passed on in Fiber's context.
 func fiberGuard(guard bearer.Guard) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var principal *bearer.Principal
-		err := adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := fiberHandle(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if checked, ok := guard.Check(w, r, fiberParam(c, "workspace")); ok {
 				principal, _ = bearer.PrincipalFrom(checked.Context())
 			}
-		})(c)
+		}))(c)
 		if err != nil || principal == nil { // the guard has written the answer
 			return err
 		}
