@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -145,4 +146,37 @@ func Example_replaceSigningKeys() {
 	// revoked: <nil>
 	// revoked: <nil>
 	// keys still log in: true <nil>
+}
+
+type teamTable map[string]team
+
+type team struct{ exists, suspended bool }
+
+func (t teamTable) find(_ context.Context, id string) (team, error) { return t[id], nil }
+
+// Latchkey asks the host which workspaces there are.
+func Example_workspaces() {
+	teams := teamTable{"team-a": {exists: true}}
+	cfg := oauth.Config{
+		Issuer:      "https://api.example.com",
+		Permissions: scope.MustCatalog(scope.Group{Title: "All", Permissions: []scope.Permission{{Name: "project.list"}}}),
+		Logger:      slog.New(slog.DiscardHandler),
+	}
+	cfg.APIKeys.Workspaces = func(ctx context.Context, id string) (active bool, err error) {
+		team, err := teams.find(ctx, id) // in your own table
+		return team.exists && !team.suspended, err
+	}
+	srv, err := oauth.New(memstore.New(), cfg)
+	if err != nil {
+		panic(err)
+	}
+	for _, workspace := range []string{"team-a", "taem-a"} {
+		_, _, err := srv.APIKeys().Create(context.Background(), operator, apikey.Spec{
+			Workspace: workspace, Name: "ci", Permissions: scope.MustParse("project.list"),
+		})
+		fmt.Println(workspace, errors.Is(err, store.ErrNotFound))
+	}
+	// Output:
+	// team-a false
+	// taem-a true
 }

@@ -60,7 +60,7 @@ func TestEventsTellNamesAndValues(t *testing.T) {
 		}},
 		{audit.Settings, "Ada", "fe80::1", "", []store.FieldChange{
 			{Field: "max_keys", New: "5"}, {Field: "require_expiry", Old: "false", New: "true"}, {Field: "max_lifetime", New: "60d"},
-			{Field: "enforced_from", New: "2026-07-01T12:00:00Z"}, {Field: "remind_before", New: "2d 1h0m0s"},
+			{Field: "enforced_at", New: "2026-07-01T12:00:00Z"}, {Field: "remind_before", New: "2d 1h0m0s"},
 		}, func() error {
 			_, err := r.SaveSettings(ctx, ada, store.InstanceSettings{
 				Instance:  store.Instance{Rules: store.Rules{MaxKeys: 5, RequireExpiry: true, MaxLifetime: 60 * 24 * time.Hour, EnforcedFrom: noon}},

@@ -22,7 +22,7 @@ import (
 
 // aLine is a valid line.
 func aLine(id string) string {
-	return `{"format":1,"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"asked":["project.*"],` +
+	return `{"format":1,"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"requested":["project.*"],` +
 		`"secrets":[{"id":"s1","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
 		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","depth":3}`
 }

@@ -40,7 +40,7 @@ func TestTableOfWorkspaces(t *testing.T) {
 	_, err := r.keys.SaveWorkspace(t.Context(), ada, store.Workspace{ID: "team-c", Rules: store.Rules{MaxKeys: 3}})
 	require.NoError(t, err)
 	require.NoError(t, r.keys.DeleteWorkspace(t.Context(), ada, "team-d"))
-	for path, root := range map[string]string{"/": "./", "/settings/workspaces": "../"} {
+	for path, root := range map[string]string{"/": "./", "/settings/workspaces": "./../"} {
 		t.Run(path, func(t *testing.T) {
 			page := r.get("ada", path)
 			require.Equal(t, []string{

@@ -80,15 +80,15 @@ type effort struct {
 // medians runs a task on both sides in turns, and returns the median of the best turn of
 // each side. The machine is shared, so the best turn is the least disturbed one.
 func medians(e effort, sides [2]*side, do task) ([2]time.Duration, error) {
-	return compare(e, sides, [2]task{do, do})
+	return mediansOf(e, sides, [2]task{do, do})
 }
 
 // alternate is medians for two tasks on one side.
 func alternate(e effort, s *side, a, b task) ([2]time.Duration, error) {
-	return compare(e, [2]*side{s, s}, [2]task{a, b})
+	return mediansOf(e, [2]*side{s, s}, [2]task{a, b})
 }
 
-func compare(e effort, sides [2]*side, tasks [2]task) (best [2]time.Duration, err error) {
+func mediansOf(e effort, sides [2]*side, tasks [2]task) (best [2]time.Duration, err error) {
 	best = [2]time.Duration{time.Hour, time.Hour}
 	var calls [2]int
 	for range e.turns {
