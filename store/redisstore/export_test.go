@@ -50,7 +50,7 @@ func Names(prefix, text string) map[string]string {
 	}
 	for i, name := range l.changeKeys(text, "r", l.receipt("r")) {
 		names[name] = fmt.Sprint("part ", i)
-		if i > 13 {
+		if i == 14 || i == 15 || i == 17 { // those of a workspace
 			names[name] += " of " + text
 		}
 	}
