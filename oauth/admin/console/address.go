@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -84,8 +85,14 @@ const pageSize = 50
 
 // pager holds the queries of the first page, empty on that page, and of the next
 // page, empty on the last one. There is no link to the previous page: the browser's
-// back button leads there.
-type pager struct{ First, Next string }
+// back button leads there. Filter has the query of the list without its place.
+type pager struct {
+	First, Next string
+	Filter      url.Values
+}
+
+// Filtered reports whether the query leaves entries out.
+func (p pager) Filtered() bool { return len(without(p.Filter, "sort")) > 0 }
 
 // after returns the cursor after which the page begins, or nil for the first page.
 // An invalid cursor leads to the first page.
@@ -102,6 +109,7 @@ func (s *call) after() (place *store.KeyCursor) {
 // keys are in the order.
 func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	values := without(s.r.URL.Query(), "cursor", "done")
+	p.Filter = maps.Clone(values)
 	if after != nil {
 		p.First = "?" + values.Encode()
 	}

@@ -7,12 +7,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// createKey creates a key and shows its secret, which is shown only here.
-func (s *call) createKey() error {
-	f, err := s.keyForm("new")
-	if err != nil {
-		return err
-	}
+// create creates a key and shows its secret, which is shown only here.
+func (f *keyForm) create() error {
+	s := f.call
 	spec := f.spec()
 	spec.Once = f.once()
 	if len(f.wrong) > 0 {
@@ -20,14 +17,14 @@ func (s *call) createKey() error {
 	}
 	key, secret, err := s.keys().Create(s.r.Context(), s.actor(), spec)
 	if err != nil {
-		return f.orAgain(err)
+		return err
 	}
 	return s.showSecret(http.StatusCreated, "Key created", key, secret)
 }
 
 // spec reads the form of a new key.
 func (f *keyForm) spec() apikey.Spec {
-	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions()}
+	spec := apikey.Spec{Workspace: f.Record.ID, Name: f.Get("name"), Permissions: f.permissions()}
 	if spec.Name == "" {
 		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
 	}
@@ -52,12 +49,9 @@ func (s *call) showSecret(status int, title string, key apikey.Key, secret apike
 	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
 }
 
-// changeKey changes name, permissions and expiry.
-func (s *call) changeKey() error {
-	f, err := s.keyForm("change")
-	if err != nil {
-		return err
-	}
+// change changes name, permissions and expiry.
+func (f *keyForm) change() error {
+	s := f.call
 	changes := apikey.Changes{Version: f.Version}
 	if name := f.Get("name"); name != f.Key.Name {
 		changes.Name = &name
@@ -81,19 +75,14 @@ func (s *call) changeKey() error {
 	if changes.Name == nil && changes.Permissions == nil && changes.Expiry == nil {
 		return s.redirect("done=same", "keys", f.Key.ID)
 	}
-	if _, err := s.keys().Update(s.r.Context(), s.actor(), f.Key.ID, changes); err != nil {
-		return s.orAsk(err, f.ask)
-	}
-	return s.redirect("done=change", "keys", f.Key.ID)
+	_, err := s.keys().Update(s.r.Context(), s.actor(), f.Key.ID, changes)
+	return s.then(err, "done=change", "keys", f.Key.ID)
 }
 
-// rotateKey adds a new secret and shows it, which is shown only here. The page for a
+// rotate adds a new secret and shows it, which is shown only here. The page for a
 // form that was sent before names the secret to replace.
-func (s *call) rotateKey() error {
-	f, err := s.keyForm("rotate")
-	if err != nil {
-		return err
-	}
+func (f *keyForm) rotate() (err error) {
+	s := f.call
 	rotation := apikey.Rotation{Once: f.once(), Replaces: f.Get("replaces"), Changes: apikey.Changes{Version: f.Version, Expiry: f.expiry()}}
 	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
 		f.fail("grace", "Choose how long the other secrets will still work.")
@@ -103,7 +92,7 @@ func (s *call) rotateKey() error {
 	}
 	key, secret, err := s.keys().Rotate(s.r.Context(), s.actor(), f.Key.ID, rotation)
 	if err != nil {
-		return f.orAgain(err)
+		return err
 	}
 	return s.showSecret(http.StatusOK, "Key rotated", key, secret)
 }

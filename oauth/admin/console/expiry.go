@@ -10,46 +10,29 @@ import (
 // expiryForm is the choice of a key's expiry.
 type expiryForm struct {
 	Choices  []expiryChoice
+	Chosen   string // the value of the chosen one
 	Date     string // the day that was typed
 	Min, Max string // the first and last day that can be chosen
 }
 
-type expiryChoice struct {
-	Value, Label, Note string
-	Checked            bool
-	allowed            bool // the rules in force allow it
-	expiry             apikey.Expiry
-}
+type expiryChoice struct{ Value, Label, Note string }
 
-// offerExpiry sets the choices that the rules in force allow. An existing key can
+// expiryForm returns the choices that the rules in force allow. An existing key can
 // also keep its expiry.
-func (f *keyForm) offerExpiry() {
-	f.endless = f.mayBeEndless()
-	f.Expiry = expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
-	if f.Rules.MaxLifetime > 0 {
+func (f *keyForm) expiryForm() expiryForm {
+	longest, latest := f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
+	e := expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
+	if longest > 0 {
 		// The key works until the end of the day, which must be within the maximum
 		// lifetime.
-		f.Expiry.Max = f.since.Add(f.Rules.MaxLifetime - day).UTC().Format(time.DateOnly)
+		e.Max = latest.Add(-day).UTC().Format(time.DateOnly)
 	}
-	offered := slices.DeleteFunc(f.expiryChoices(), func(c expiryChoice) bool { return !c.allowed })
-	f.Expiry.Choices = offered
-	// By default an existing key keeps its expiry, and a new one gets 90 days or, if
-	// that is not allowed, a shorter time.
-	for _, value := range []string{f.Get("expires"), "keep", "90d", "30d", "7d"} {
-		if i := slices.IndexFunc(offered, func(c expiryChoice) bool { return c.Value == value }); i >= 0 {
-			offered[i].Checked = true
-			return
+	offer := func(value, label, note string, allowed bool) {
+		if allowed {
+			e.Choices = append(e.Choices, expiryChoice{value, label, note})
 		}
 	}
-	if len(offered) > 0 {
-		offered[0].Checked = true
-	}
-}
-
-// expiryChoices returns all choices.
-func (f *keyForm) expiryChoices() []expiryChoice {
-	longest, latest := f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
-	list := []expiryChoice{{Value: "keep", Label: "As it is", allowed: f.Page != "new"}}
+	offer("keep", "As it is", "", f.Page != "new")
 	exact := false
 	for _, preset := range []struct {
 		value, label string
@@ -58,40 +41,46 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		at := f.now.Add(preset.life)
 		allowed := longest == 0 || !at.After(latest)
 		exact = exact || allowed && preset.life == longest
-		list = append(list, expiryChoice{
-			Value: preset.value, Label: preset.label, Note: "until " + at.UTC().Format(dayText),
-			allowed: allowed, expiry: apikey.Expiry{At: at.Truncate(time.Second)},
-		})
+		offer(preset.value, preset.label, "until "+at.UTC().Format(dayText), allowed)
 	}
-	return append(list, expiryChoice{
-		Value: "longest", Label: "As long as allowed", Note: "until " + latest.UTC().Format(instantText),
-		allowed: longest > 0 && !exact && latest.After(f.now), expiry: apikey.Expiry{At: latest},
-	}, expiryChoice{
-		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
-		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,
-	}, expiryChoice{
-		Value: "never", Label: "Never", Note: "works until it is disabled or deleted", allowed: longest == 0 && !f.Rules.RequireExpiry && f.endless,
-	})
+	offer("longest", "As long as allowed", "until "+latest.UTC().Format(instantText), longest > 0 && !exact && latest.After(f.now))
+	offer("date", "Until a day of your choice", "to the end of that day, UTC", e.Max == "" || e.Max >= e.Min)
+	offer("never", "Never", "works until it is disabled or deleted", longest == 0 && !f.Rules.RequireExpiry && f.mayBeEndless())
+	// By default an existing key keeps its expiry, and a new one gets 90 days or, if
+	// that is not allowed, a shorter time.
+	for _, value := range []string{f.Get("expires"), "keep", "90d", "30d", "7d", "longest", "date", "never"} {
+		if slices.ContainsFunc(e.Choices, func(c expiryChoice) bool { return c.Value == value }) {
+			e.Chosen = value
+			break
+		}
+	}
+	return e
 }
 
 // expiry reads the choice. nil means that the key keeps its expiry. The service
 // decides whether the rules allow the choice.
 func (f *keyForm) expiry() *apikey.Expiry {
-	chosen, choices := f.Get("expires"), f.expiryChoices()
-	i := slices.IndexFunc(choices, func(c expiryChoice) bool { return c.Value == chosen })
-	switch {
-	case i < 0, chosen == "longest" && f.Rules.MaxLifetime == 0:
-		f.fail("expires", "Choose when the key ends.")
+	switch chosen := f.Get("expires"); chosen {
+	case "keep":
 		return nil
-	case chosen == "keep":
-		return nil
-	case chosen == "date":
+	case "never":
+		return &apikey.Expiry{}
+	case "date":
 		text := f.Get("expires_on")
 		expiry, err := apikey.ParseExpiry(text)
 		if err != nil || text == "" {
 			f.fail("expires_on", "Choose a day, such as "+f.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly)+".")
 		}
 		return &expiry
+	case "longest":
+		if f.Rules.MaxLifetime > 0 {
+			return &apikey.Expiry{At: f.since.Add(f.Rules.MaxLifetime)}
+		}
+	default:
+		if life, ok := parseSpan(chosen); ok {
+			return &apikey.Expiry{At: f.now.Add(life).Truncate(time.Second)}
+		}
 	}
-	return &choices[i].expiry
+	f.fail("expires", "Choose when the key ends.")
+	return nil
 }

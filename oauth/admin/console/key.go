@@ -18,24 +18,20 @@ type keyPage struct {
 	Groups []scope.Group // the key's permissions in the groups of the catalog
 	Lost   []string      // permissions that are no longer in the catalog
 	Raised []string      // permissions that became admin permissions after they were granted
-	Usage  *usage
 	Events []store.Event
-	May    bool         // the person may change keys here
-	Off    policy.State // why no key of the workspace works now; empty if they work
-	Unused string       // the text for a key without a last use
-	// Uncounted says that the last use is in the days of Usage, but not in its counts:
-	// Flush writes them one after the other.
+	Unused string // the text for a key without a last use
+	circumstances
+
+	Counted          bool          // the store keeps the usage of keys
+	Days             []store.Count // of the last days with logins or refusals
+	Logins, Refusals int           // in these days
+	// Uncounted says that the last use is in these days, but not in their counts: Flush
+	// writes them one after the other.
 	Uncounted bool
 }
 
 // usageDays is how many days of a key's usage are shown.
 const usageDays = 30
-
-// usage is how often a key logged in and was refused in the last days.
-type usage struct {
-	Days             []store.Count
-	Logins, Refusals int
-}
 
 // showKey shows one key.
 func (s *call) showKey() error {
@@ -48,22 +44,21 @@ func (s *call) showKey() error {
 	page := keyPage{Key: key, Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
-	if page.Off, err = s.off(key.Workspace); err != nil {
+	if page.circumstances, err = s.circumstances(key.Workspace); err != nil {
 		return err
 	}
-	grantable, err := s.keys().Grantable(ctx, s.actor(), key.Workspace)
-	if err != nil {
+	to := s.keys().Now().UTC().Truncate(day).Add(day)
+	page.Days, err = s.keys().Usage(ctx, s.actor(), key.ID, to.AddDate(0, 0, -usageDays), to)
+	if page.Counted = err == nil; !page.Counted && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	page.May = grantable.Len() > 0
-	if page.Usage, err = s.usage(key.ID); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	for _, count := range page.Days {
+		page.Logins += int(count.Logins)
+		page.Refusals += int(count.Refusals)
 	}
-	if page.Usage != nil {
-		page.Uncounted = page.Usage.Logins == 0 && s.keys().Now().Sub(key.LastUsed) < (usageDays-1)*day
-		if page.Usage.Logins > 0 {
-			page.Unused = "Not written yet"
-		}
+	page.Uncounted = page.Logins == 0 && s.keys().Now().Sub(key.LastUsed) < (usageDays-1)*day
+	if page.Logins > 0 {
+		page.Unused = "Not written yet"
 	}
 	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})
 	if err != nil {
@@ -71,21 +66,6 @@ func (s *call) showKey() error {
 	}
 	page.Events = events.Events
 	return s.show(http.StatusOK, "key", frame{Here: "keys", Title: key.Name, Workspace: key.Workspace, Data: page})
-}
-
-// usage reads the usage of a key.
-func (s *call) usage(key string) (*usage, error) {
-	to := s.keys().Now().UTC().Truncate(day).Add(day)
-	days, err := s.keys().Usage(s.r.Context(), s.actor(), key, to.AddDate(0, 0, -usageDays), to)
-	if err != nil {
-		return nil, err
-	}
-	shown := usage{Days: days}
-	for _, count := range days {
-		shown.Logins += int(count.Logins)
-		shown.Refusals += int(count.Refusals)
-	}
-	return &shown, nil
 }
 
 // soon is how long before its expiry a key is shown as "expires soon".

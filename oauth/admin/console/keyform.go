@@ -1,15 +1,19 @@
 package console
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
-	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // keyForm is the form to create, change or rotate a key.
@@ -18,27 +22,41 @@ type keyForm struct {
 	Page    string     // "new", "change" or "rotate"
 	Key     apikey.Key // the key to change or rotate
 	Version int64      // the key's version when the form was made
-	Rules   store.Rules
+	circumstances
 	// Groups holds what the person may grant and what the key already holds.
-	Groups            []scope.Group
-	Grantable, Chosen scope.Set
-	Expiry            expiryForm
-	quota                          // of the workspace, for a new key
-	Off               policy.State // why no key works now; empty if they work
+	Groups []scope.Group
+	Chosen scope.Set
+	Expiry expiryForm
 
-	call      *call
-	id        string // the form's id, if it creates a secret
-	workspace string
-	now       time.Time
-	since     time.Time // the maximum lifetime counts from here
-	endless   bool      // policies allow a key without an expiry
+	call  *call
+	id    string // the form's id, if it creates a secret
+	now   time.Time
+	since time.Time // the maximum lifetime counts from here
+}
+
+// withForm returns the handler of a page with a form: it shows the form, or carries it
+// out if it was sent.
+func withForm(page string, carryOut func(*keyForm) error) func(*call) error {
+	return func(s *call) error {
+		f, err := s.keyForm(page)
+		if err != nil {
+			return err
+		}
+		if s.r.Method == http.MethodPost {
+			return f.orAgain(carryOut(f))
+		}
+		if link := (&form{Values: s.r.URL.Query()}); page == "new" && link.has("name", "permissions", "expires_at") {
+			return f.prefill(link)
+		}
+		return f.ask(http.StatusOK, nil)
+	}
 }
 
 // keyForm returns the form of a page, for the key in the path or for a new key of
 // the workspace in the path.
 func (s *call) keyForm(page string) (*keyForm, error) {
-	ctx, now := s.r.Context(), s.keys().Now()
-	f := &keyForm{call: s, Page: page, workspace: s.workspace(), now: now, since: now}
+	now, workspace := s.keys().Now(), s.workspace()
+	f := &keyForm{call: s, Page: page, now: now, since: now}
 	var err error
 	if page != "change" {
 		if f.id, err = s.onceForm(); err != nil {
@@ -46,10 +64,10 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		}
 	}
 	if page != "new" {
-		if f.Key, err = s.keys().Get(ctx, s.actor(), s.key()); err != nil {
+		if f.Key, err = s.keys().Get(s.r.Context(), s.actor(), s.key()); err != nil {
 			return nil, err
 		}
-		f.workspace, f.Version = f.Key.Workspace, f.Key.Version
+		workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
 	if page == "change" { // the other pages create a new secret
 		f.since = f.Key.SecretCreated
@@ -58,28 +76,55 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if s.r.Method == http.MethodPost {
 		f.Values, f.Version = s.r.PostForm, s.version()
 	}
-	if _, f.Rules, err = s.keys().Workspace(ctx, s.actor(), f.workspace); err != nil {
-		return nil, err
-	}
-	if f.Off, err = s.off(f.workspace); err != nil {
-		return nil, err
-	}
-	f.Grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
+	f.circumstances, err = s.circumstances(workspace)
 	return f, err
 }
 
-// askKey shows the form of a page.
-func askKey(page string) func(*call) error {
-	return func(s *call) error {
-		f, err := s.keyForm(page)
-		if err != nil {
-			return err
-		}
-		if link := (&form{Values: s.r.URL.Query()}); page == "new" && link.has("name", "permissions", "expires_at") {
-			return f.prefill(link)
-		}
-		return f.ask(http.StatusOK, nil)
+// prefill shows the form of a new key with the values of a link, and what is wrong
+// with them.
+func (f *keyForm) prefill(link *form) error {
+	expires := link.Get("expires_at")
+	f.Set("name", link.Get("name"))
+	f.Values["permissions"] = strings.Fields(strings.Join(link.Values["permissions"], " "))
+	if expires == "never" {
+		f.Set("expires", expires)
+	} else if expires != "" {
+		f.Set("expires", "date")
+		f.Set("expires_on", expires)
 	}
+	spec := f.spec()
+	spec.Name = cmp.Or(spec.Name, "preview")
+	if expires != "never" && spec.Expiry == (apikey.Expiry{}) {
+		spec.Expiry.At = f.now.Add(time.Minute) // any that the rules allow
+	}
+	_, wrong := f.try(spec)
+	fields := map[string]string{"name": "name", "permissions": "permissions", "expires": "expires_at", "expires_on": "expires_at"}
+	wrong = slices.DeleteFunc(append(f.wrong, wrong...), func(p problem) bool { return fields[p.Field] == "" || !link.has(fields[p.Field]) })
+	if len(wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, wrong)
+	}
+	return f.ask(http.StatusOK, nil)
+}
+
+// errTried keeps a key from being stored.
+var errTried = errors.New("console: only tried")
+
+// try asks the service for a key without storing it. It returns the key as it would
+// be stored, and the problems with the form.
+func (f *keyForm) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
+	ctx := f.call.r.Context()
+	spec.BeforeStore = func(_ context.Context, made apikey.Key, _ apikey.Secret) error {
+		key = made
+		return errTried
+	}
+	_, _, err := f.call.keys().Create(ctx, f.call.actor(), spec)
+	return key, problemsOf(outcome.Manage(ctx, err))
+}
+
+// mayBeEndless reports whether policies let a new key live without an expiry.
+func (f *keyForm) mayBeEndless() bool {
+	key, wrong := f.try(apikey.Spec{Workspace: f.Record.ID, Name: "preview"})
+	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
 }
 
 // permissions reads the selected permissions.
@@ -99,16 +144,10 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	}
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
-	f.offerExpiry()
+	f.Expiry = f.expiryForm()
 	title := map[string]string{"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name}[f.Page]
-	if f.Page == "new" {
-		if f.Grantable.Len() == 0 {
-			return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not create any."}
-		}
-		var err error
-		if f.quota, err = s.quota(f.workspace); err != nil {
-			return err
-		}
+	if f.Page == "new" && f.Grantable.Len() == 0 {
+		return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not create any."}
 	}
-	return s.show(status, f.Page, frame{Here: "keys", Title: title, Workspace: f.workspace, Form: f.id, Problems: wrong, Data: f})
+	return s.show(status, f.Page, frame{Here: "keys", Title: title, Workspace: f.Record.ID, Form: f.id, Problems: wrong, Data: f})
 }

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,105 +12,69 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyList is the data of a page of keys.
+// keyList is the data of a page of keys, of one workspace or of all.
 type keyList struct {
-	Keys []apikey.Key
-	quota
-	MayCreate bool         // show the button to create a key
-	Off       policy.State // why no key works now; empty if they work
-	Filter    url.Values
-	Filtered  bool
-	Catalog   []scope.Group
-	Orders    []order
-	All       bool // the list is of all workspaces
+	Keys    []apikey.Key
+	Catalog []scope.Group
+	Sort    string // a column, with a minus before it for the descending order
+	ByUse   bool   // the list can be in the order of last use
+	circumstances
 	pager
 }
 
-// quota is the number of keys of a workspace, and its limit.
-type quota struct {
-	Total, Limit int // Limit 0: no limit
-	Full         bool
-	NoRecords    bool // it has neither keys nor settings
+// circumstances are what the pages of keys show of the workspace.
+type circumstances struct {
+	Record    store.Workspace
+	Rules     store.Rules  // in force there
+	Off       policy.State // why no key works now; empty if they work
+	Grantable scope.Set    // what the person may grant there; empty if they may not change keys
 }
 
-func (s *call) quota(workspace string) (q quota, err error) {
-	has, rules, err := s.keys().Workspace(s.r.Context(), s.actor(), workspace)
-	return quota{Total: has.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && has.Keys >= rules.MaxKeys, NoRecords: has.Keys == 0 && has.Version == 0}, err
-}
+func (c circumstances) Full() bool { return c.Rules.MaxKeys > 0 && c.Record.Keys >= c.Rules.MaxKeys }
 
-// order is an order of a list. Value is a column, with a minus before it for the
-// descending order.
-type order struct {
-	Value, Label string
-	Chosen       bool
-}
-
-// sortBy sets the order of q to the wanted one and returns all orders. The order by
-// last use exists only for workspaces with few keys.
-func sortBy(q *store.KeyQuery, wanted string, few bool) []order {
-	orders := []order{
-		{Value: "-created", Label: "Newest first"}, {Value: "created", Label: "Oldest first"},
-		{Value: "name", Label: "Name, A to Z"}, {Value: "-name", Label: "Name, Z to A"},
-		{Value: "expires", Label: "Expires soonest first"}, {Value: "-expires", Label: "Expires last first"},
+// circumstances reads those of a workspace.
+func (s *call) circumstances(workspace string) (c circumstances, err error) {
+	ctx := s.r.Context()
+	if c.Record, c.Rules, err = s.keys().Workspace(ctx, s.actor(), workspace); err != nil {
+		return c, err
 	}
-	if few {
-		orders = append(orders, order{Value: "-last_used", Label: "Used most recently first"}, order{Value: "last_used", Label: "Used least recently first"})
-	}
-	chosen := max(0, slices.IndexFunc(orders, func(o order) bool { return o.Value == wanted }))
-	orders[chosen].Chosen = true
-	column, descending := strings.CutPrefix(orders[chosen].Value, "-")
-	q.Sort, q.Descending = store.KeySort(column), descending
-	return orders
-}
-
-// listKeys shows the keys of a workspace.
-func (s *call) listKeys() error {
-	quota, err := s.quota(s.workspace())
+	standing, err := s.keys().WorkspaceStanding(ctx, workspace)
 	if err != nil {
-		return err
+		return c, err
 	}
-	grantable, err := s.keys().Grantable(s.r.Context(), s.actor(), s.workspace())
-	if err != nil {
-		return err
+	if !standing.Live() {
+		c.Off = standing.State
 	}
-	list, err := s.readKeys(s.workspace(), quota.Total <= store.MaxSorted)
-	if err != nil {
-		return err
-	}
-	if list.Off, err = s.off(s.workspace()); err != nil {
-		return err
-	}
-	list.quota, list.MayCreate = quota, grantable.Len() > 0 && list.Off == "" && !quota.Full
-	return s.show(http.StatusOK, "keys", frame{Here: "keys", Title: "API keys", Workspace: s.workspace(), Data: list})
+	c.Grantable, err = s.keys().Grantable(ctx, s.actor(), workspace)
+	return c, err
 }
 
-// off returns why no key of a workspace works now. It is empty if they work.
-func (s *call) off(workspace string) (policy.State, error) {
-	standing, err := s.keys().WorkspaceStanding(s.r.Context(), workspace)
-	if standing.Live() {
-		return "", err
+// listKeys shows the keys of a workspace or of all, with the filter and order in the
+// query. The order by last use exists only for workspaces with few keys.
+func (s *call) listKeys() (err error) {
+	page := frame{Here: "all", Title: "All keys", Workspace: s.workspace()}
+	list := keyList{Catalog: s.keys().Catalog().Groups()}
+	if page.Workspace != "" {
+		page.Here, page.Title = "keys", "API keys"
+		if list.circumstances, err = s.circumstances(page.Workspace); err != nil {
+			return err
+		}
+		list.ByUse = list.Record.Keys <= store.MaxSorted
 	}
-	return standing.State, err
-}
-
-// listAllKeys shows the keys of every workspace.
-func (s *call) listAllKeys() error {
-	list, err := s.readKeys("", false)
-	if err != nil {
-		return err
-	}
-	list.All = true
-	return s.show(http.StatusOK, "keys", frame{Here: "all", Title: "All keys", Data: list})
-}
-
-// readKeys reads a page of keys, with the filter and order in the query.
-func (s *call) readKeys(workspace string, few bool) (keyList, error) {
-	filter, after, now := form{Values: s.r.URL.Query()}, s.after(), s.keys().Now()
-	list := keyList{Filter: filter.Values, Filtered: filter.has("text", "permission", "state", "creator"), Catalog: s.keys().Catalog().Groups()}
-	q := store.KeyQuery{Workspace: workspace, Text: filter.Get("text"), Permission: filter.Get("permission"), After: after, Limit: pageSize}
+	filter, after, now := s.r.URL.Query(), s.after(), s.keys().Now()
+	q := store.KeyQuery{Workspace: page.Workspace, Text: filter.Get("text"), Permission: filter.Get("permission"), After: after, Limit: pageSize}
 	// The page shows a key that made a key as "key" and its id.
 	q.CreatedBy.ID = strings.TrimPrefix(strings.TrimSpace(filter.Get("creator")), "key ")
-	list.Orders = sortBy(&q, filter.Get("sort"), few)
+	sorts := []store.KeySort{store.ByCreated, store.ByName, store.ByExpiry}
+	if list.ByUse {
+		sorts = append(sorts, store.ByLastUsed)
+	}
+	list.Sort = filter.Get("sort")
+	if !slices.Contains(sorts, store.KeySort(strings.TrimPrefix(list.Sort, "-"))) {
+		list.Sort = "-created"
+	}
+	column, descending := strings.CutPrefix(list.Sort, "-")
+	q.Sort, q.Descending = store.KeySort(column), descending
 	switch state := filter.Get("state"); state {
 	case "disabled", "enabled":
 		disabled := state == "disabled"
@@ -121,7 +84,11 @@ func (s *call) readKeys(workspace string, few bool) (keyList, error) {
 	case "soon":
 		q.NotAfterFrom, q.NotAfterTo = now.Add(time.Microsecond), now.Add(soon)
 	}
-	page, err := s.keys().List(s.r.Context(), s.actor(), q)
-	list.Keys, list.pager = page.Keys, s.pager(after, page.Next)
-	return list, err
+	found, err := s.keys().List(s.r.Context(), s.actor(), q)
+	if err != nil {
+		return err
+	}
+	list.Keys, list.pager = found.Keys, s.pager(after, found.Next)
+	page.Data = list
+	return s.show(http.StatusOK, "keys", page)
 }

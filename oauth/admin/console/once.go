@@ -108,12 +108,15 @@ func (f *keyForm) once() *store.OnceID {
 	return once
 }
 
-// orAgain handles the error of a form that creates a secret. If a concurrent
-// request carried out the same form, that may be the reason for any error, such as
-// a reached limit: then it shows the page for that. If the person can correct the
-// form, it shows the form again.
+// orAgain handles the error of a form. If the form creates a secret and a concurrent
+// request carried it out, that may be the reason for any error, such as a reached
+// limit: then it shows the page for that. If the person can correct the form, it shows
+// the form again.
 func (f *keyForm) orAgain(err error) error {
-	if errors.Is(f.call.spent(f.id), errAnswered) {
+	if err == nil {
+		return nil
+	}
+	if f.id != "" && errors.Is(f.call.spent(f.id), errAnswered) {
 		return errAnswered
 	}
 	return f.call.orAsk(err, f.ask)

@@ -31,37 +31,27 @@ type settingsPage struct {
 	InForce, Default store.Rules
 }
 
-// instancePage returns the data of the page of the instance's settings.
-func (s *call) instancePage(settings store.InstanceSettings) settingsPage {
-	own, sent := s.keys().ReminderTimes(store.Reminders{})
-	page := settingsPage{
-		Here: "settings", Title: "API keys", Address: []string{"settings"},
-		Form: rulesForm(settings.Rules, false), Sent: sent, Own: own, Updated: settings.Updated, Version: settings.Version,
-	}
-	page.Form.Set("keys", "on")
-	if settings.KeysOff {
-		page.Form.Set("keys", "off")
-	}
-	fillReminders(page.Form, settings.Reminders)
-	return page
-}
-
-func (s *call) editSettings() error {
-	settings, err := s.keys().Settings(s.r.Context(), s.actor())
-	if err != nil {
-		return err
-	}
-	return s.showSettings(http.StatusOK, s.instancePage(settings), nil)
-}
-
-// saveSettings shows the preview of new settings, or saves them.
-func (s *call) saveSettings() error {
+// settings shows the settings of the instance, and the preview of new ones, or saves
+// them.
+func (s *call) settings() error {
 	ctx := s.r.Context()
 	settings, err := s.keys().Settings(ctx, s.actor())
 	if err != nil {
 		return err
 	}
-	f, page, wanted := form{Values: s.r.PostForm}, s.instancePage(settings), settings
+	page := settingsPage{
+		Here: "settings", Title: "API keys", Address: []string{"settings"},
+		Form: rulesForm(settings.Rules, false), Updated: settings.Updated, Version: settings.Version,
+	}
+	page.Own, page.Sent = s.keys().ReminderTimes(store.Reminders{})
+	if s.r.Method != http.MethodPost {
+		if settings.KeysOff {
+			page.Form.Set("keys", "off")
+		}
+		fillReminders(page.Form, settings.Reminders)
+		return s.showSettings(http.StatusOK, page, nil)
+	}
+	f, wanted := form{Values: s.r.PostForm}, settings
 	wanted.Version = s.seen()
 	wanted.Rules = f.rules(false, settings.Rules)
 	wanted.KeysOff = f.choice("keys", "Choose whether API keys are on.", "on", "off") == "off"

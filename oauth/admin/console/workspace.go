@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -40,6 +41,31 @@ func (s *call) openWorkspace() error {
 	return s.show(http.StatusOK, "workspaces", frame{Here: "workspace", Title: "Workspaces", Data: list})
 }
 
+// workspaceList is the data of a table of workspaces.
+type workspaceList struct {
+	Workspaces []store.Workspace
+	KeysOff    bool
+	pager
+}
+
+// Own reports whether a workspace has rules of its own.
+func (workspaceList) Own(w store.Workspace) bool { return w.Rules != store.Rules{} }
+
+// readWorkspaces reads a page of the workspaces that have keys or settings.
+func (s *call) readWorkspaces() (list workspaceList, err error) {
+	ctx, after := s.r.Context(), s.after()
+	settings, err := s.keys().Settings(ctx, s.actor())
+	if err != nil {
+		return list, err
+	}
+	page, err := s.keys().Workspaces(ctx, s.actor(), cmp.Or(after, &store.KeyCursor{}).ID, pageSize)
+	var next *store.KeyCursor
+	if page.Next != "" {
+		next = &store.KeyCursor{ID: page.Next}
+	}
+	return workspaceList{page.Workspaces, settings.KeysOff, s.pager(after, next)}, err
+}
+
 // workspacePage returns the data of the page of a workspace's settings.
 func (s *call) workspacePage() (page settingsPage, err error) {
 	ctx := s.r.Context()
@@ -55,21 +81,16 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	}, err
 }
 
-// editWorkspace shows one workspace's rules and state.
-func (s *call) editWorkspace() error {
-	page, err := s.workspacePage()
-	if err != nil {
-		return err
-	}
-	return s.showSettings(http.StatusOK, page, nil)
-}
-
-// saveWorkspace shows the preview of new rules, or saves them.
-func (s *call) saveWorkspace() error {
+// workspaceSettings shows one workspace's rules and state, and the preview of new
+// rules, or saves them.
+func (s *call) workspaceSettings() error {
 	ctx := s.r.Context()
 	page, err := s.workspacePage()
 	if err != nil {
 		return err
+	}
+	if s.r.Method != http.MethodPost {
+		return s.showSettings(http.StatusOK, page, nil)
 	}
 	f := form{Values: s.r.PostForm}
 	wanted := store.Workspace{ID: page.ID, Rules: f.rules(true, page.Rules), Version: s.seen()}
@@ -90,12 +111,10 @@ func (s *call) askSuspend() error {
 	return s.show(http.StatusOK, "suspend", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: page.Workspace})
 }
 
-func (s *call) suspend() error {
-	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), true)
-	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
-}
-
-func (s *call) resume() error {
-	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), false)
-	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
+// setSuspended suspends a workspace, or resumes it.
+func setSuspended(suspended bool, done string) func(*call) error {
+	return func(s *call) error {
+		err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), suspended)
+		return s.then(err, done, "settings", "workspaces", s.workspace())
+	}
 }
