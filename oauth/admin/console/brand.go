@@ -2,12 +2,11 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"math"
 	"net/http"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -41,41 +40,28 @@ const (
 )
 
 // check reports what is wrong with b, and returns the stylesheet of its colours.
-func (b *Brand) check(add func(format string, args ...any)) (css string) {
-	if utf8.RuneCountInString(b.Name) > maxBrandName || strings.ContainsFunc(b.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		add("Config.Brand.Name must have at most %d printable characters", maxBrandName)
-	}
-	if len(b.Logo) > maxLogo || len(b.Logo) > 0 && !slices.Contains([]string{"image/png", "image/webp", "image/svg+xml"}, imageType(b.Logo)) {
-		add("Config.Brand.Logo must be a PNG, WebP or SVG image of at most %d bytes", maxLogo)
-	}
-	u, err := url.Parse(b.Home)
-	if path := strings.HasPrefix(b.Home, "/") || b.Home == ""; err != nil || path != (u.Scheme+u.Host == "") || !path && (u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		add("Config.Brand.Home must be an http or https URL, or a path of this host")
-	}
-	for scheme, query := range []string{"", " and (prefers-color-scheme: dark)"} {
-		field, wanted := []string{"Accent", "AccentDark"}[scheme], []string{b.Accent, b.AccentDark}[scheme]
-		if wanted == "" {
-			wanted = coloursOf("accent")[scheme]
-		}
-		css += fmt.Sprintf("@media screen%s { :root { --accent: %s; } }\n", query, wanted)
-		for _, name := range []string{"ground", "sheet", "accent-wash", "accent-ink"} {
-			other := coloursOf(name)[scheme]
-			if ratio := contrast(wanted, other); !(ratio >= minContrast) { // not a number if it is no colour
-				add("Config.Brand.%s is %q, whose contrast with %s is %.2f; it must be a colour such as #2456c9 with a contrast of at least %.1f", field, wanted, other, ratio, minContrast)
-			}
+func (b *Brand) check(check func(ok bool, format string, args ...any)) (css string) {
+	printable := !strings.ContainsFunc(b.Name, func(r rune) bool { return !unicode.IsPrint(r) })
+	check(printable && utf8.RuneCountInString(b.Name) <= maxBrandName, "Config.Brand.Name must have at most %d printable characters", maxBrandName)
+	image := len(b.Logo) == 0 || slices.Contains([]string{"image/png", "image/webp", "image/svg+xml"}, imageType(b.Logo))
+	check(image && len(b.Logo) <= maxLogo, "Config.Brand.Logo must be a PNG, WebP or SVG image of at most %d bytes", maxLogo)
+	path := b.Home == "" || strings.HasPrefix(b.Home, "/") && isPath(b.Home)
+	check(path || isWebURL(b.Home), "Config.Brand.Home must be an http or https URL, or a path of this host")
+	for _, scheme := range []struct {
+		field, accent, query string
+		others               []string // ground, sheet, accent-wash and accent-ink in console.css
+	}{
+		{"Accent", cmp.Or(b.Accent, "#2456c9"), "", []string{"#f6f7f9", "#ffffff", "#e9effc", "#ffffff"}},
+		{"AccentDark", cmp.Or(b.AccentDark, "#86aaff"), " and (prefers-color-scheme: dark)", []string{"#12151a", "#1a1e25", "#212d47", "#0d1526"}},
+	} {
+		css += fmt.Sprintf("@media screen%s { :root { --accent: %s; } }\n", scheme.query, scheme.accent)
+		for _, other := range scheme.others {
+			ratio := contrast(scheme.accent, other)
+			check(ratio >= minContrast, // not a number if it is no colour
+				"Config.Brand.%s is %q, whose contrast with %s is %.2f; it must be a colour such as #2456c9 with a contrast of at least %.1f", scheme.field, scheme.accent, other, ratio, minContrast)
 		}
 	}
 	return css
-}
-
-// coloursOf returns the values that a colour of console.css has, light and dark.
-func coloursOf(name string) []string {
-	css, _ := files.ReadFile("assets/console.css") //nolint:errcheck // it is embedded
-	var values []string
-	for _, match := range regexp.MustCompile(`--`+name+`: (#[0-9a-f]{6});`).FindAllSubmatch(css, 2) {
-		values = append(values, string(match[1]))
-	}
-	return values
 }
 
 // contrast returns the contrast ratio of two colours (WCAG 2.2).

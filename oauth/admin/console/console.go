@@ -155,7 +155,7 @@ type Console struct {
 	cfg     Config
 	host    *request.Host
 	origins *http.CrossOriginProtection
-	pages   map[string]*template.Template
+	pages   *template.Template
 	assets  map[string][]byte
 	version string
 	policy  string // the Content-Security-Policy
@@ -166,37 +166,28 @@ type Console struct {
 // into one error, each naming its field.
 func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	var problems []error
-	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if keys == nil {
-		add("keys is nil: pass an apikey.Service")
-	}
-	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	c := &Console{keys: keys, origins: http.NewCrossOriginProtection()}
-	if cfg.Authorize == nil {
-		add("Config.Authorize is required: it returns the person who sent a request")
-	}
-	cfg.LoginURL = strings.ReplaceAll(cfg.LoginURL, "'", "%27") // the curl command has it in single quotes
-	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		add("Config.LoginURL must be an absolute URL such as https://api.example.com/api/login")
-	}
-	if u, err := url.Parse(cfg.SignIn); err != nil || u.Scheme != "" && u.Scheme != "https" && u.Scheme != "http" {
-		add("Config.SignIn must be an http or https URL, or a path of this host")
-	}
-	if u, err := url.Parse(cfg.SignOut); err != nil || u.Scheme != "" || u.Host != "" {
-		add("Config.SignOut must be a path of this host")
-	}
-	for _, origin := range cfg.SignOutOrigins {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.ContainsAny(u.Host, "*,;' ") {
-			add("Config.SignOutOrigins: %q must be an origin such as https://login.example.com", origin)
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
+	check(keys != nil, "keys is nil: pass an apikey.Service")
+	check(cfg.Authorize != nil, "Config.Authorize is required: it returns the person who sent a request")
+	cfg.LoginURL = strings.ReplaceAll(cfg.LoginURL, "'", "%27") // the curl command has it in single quotes
+	check(cfg.LoginURL == "" || isWebURL(cfg.LoginURL), "Config.LoginURL must be an absolute URL such as https://api.example.com/api/login")
+	check(isPath(cfg.SignIn) || isWebURL(cfg.SignIn), "Config.SignIn must be an http or https URL, or a path of this host")
+	check(isPath(cfg.SignOut), "Config.SignOut must be a path of this host")
+	for _, origin := range cfg.SignOutOrigins {
+		_, host, _ := strings.Cut(origin, "://")
+		check(isWebURL(origin) && !strings.ContainsAny(host, "/?#@*,;' "), "Config.SignOutOrigins: %q must be an origin such as https://login.example.com", origin)
+	}
+	colours := cfg.Brand.check(check)
 	var badTimeout, badKey error
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
 	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
 	problems = append(problems, badTimeout, badKey)
-	colours := cfg.Brand.check(add)
-	c.cfg, c.host = cfg, request.NewHost(cfg.ClientAddr, cfg.Logger)
+	c := &Console{keys: keys, cfg: cfg, origins: http.NewCrossOriginProtection(), host: request.NewHost(cfg.ClientAddr, cfg.Logger)}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -206,6 +197,18 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	c.load(colours)
 	c.mux = c.routes()
 	return c, nil
+}
+
+// isWebURL reports whether text is an absolute http or https URL.
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+}
+
+// isPath reports whether text is an address of the same host, or empty.
+func isPath(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "" && u.Host == ""
 }
 
 // ServeHTTP implements http.Handler. The request's path must not include the

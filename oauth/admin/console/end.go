@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 
@@ -45,23 +44,26 @@ func (s *call) ask(status int, deed string, wrong ...problem) error {
 	return s.show(status, "ask", frame{Here: "keys", Title: deed + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
 
-// orAskBefore is orAsk for these pages. It returns nil if err is nil.
-func (s *call) orAskBefore(err error, deed string) error {
-	if err == nil {
-		return nil
+// confirmed carries out a deed, or asks again if the person can correct the form.
+func confirmed(deed string, carryOut func(*call) error) func(*call) error {
+	return func(s *call) error {
+		err := carryOut(s)
+		if err == nil {
+			return nil
+		}
+		return s.orAsk(err, func(status int, wrong []problem) error { return s.ask(status, deed, wrong...) })
 	}
-	return s.orAsk(err, func(status int, wrong []problem) error { return cmp.Or(s.ask(status, deed, wrong...), errAnswered) })
 }
 
 // retireSecret retires one secret.
 func (s *call) retireSecret() error {
 	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version())
-	return s.then(s.orAskBefore(err, deedRetire), "done=retire", "keys", s.key())
+	return s.then(err, "done=retire", "keys", s.key())
 }
 
 func (s *call) disableKey() error {
 	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version())
-	return s.then(s.orAskBefore(err, deedDisable), "done=disable", "keys", s.key())
+	return s.then(err, "done=disable", "keys", s.key())
 }
 
 func (s *call) enableKey() error {
@@ -80,5 +82,5 @@ func (s *call) deleteKey() error {
 		return s.ask(http.StatusUnprocessableEntity, deedDelete, problem{"name", "Type the key's name exactly as it is shown."})
 	}
 	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version())
-	return s.then(s.orAskBefore(err, deedDelete), "done=delete", "workspaces", key.Workspace, "keys")
+	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")
 }

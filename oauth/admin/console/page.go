@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"maps"
 	"net/http"
 	"path"
@@ -22,16 +21,10 @@ import (
 //go:embed templates assets
 var files embed.FS
 
-// load parses the embedded templates, and collects the files that pages refer to. A
-// page is the layout with one body. colours is the host's part of the stylesheet.
+// load parses the embedded templates, and collects the files that pages refer to.
+// colours is the host's part of the stylesheet.
 func (c *Console) load(colours string) {
-	layout := template.Must(template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html"))
-	c.pages = map[string]*template.Template{}
-	pages, _ := fs.Glob(files, "templates/pages/*.html") //nolint:errcheck // the pattern is well formed
-	for _, page := range pages {
-		name := strings.TrimSuffix(path.Base(page), ".html")
-		c.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, page))
-	}
+	c.pages = template.Must(template.New("").Funcs(functions()).ParseFS(files, "templates/*.html", "templates/pages/*.html"))
 	c.assets = map[string][]byte{}
 	for _, name := range []string{"console.css", "console.js", "icon.svg"} {
 		c.assets[strings.TrimSuffix(name, ".svg")], _ = files.ReadFile("assets/" + name) //nolint:errcheck // it is embedded
@@ -131,7 +124,7 @@ func (s *call) show(status int, name string, f frame) error {
 func (s *call) render(name string, f frame) ([]byte, error) {
 	f.ids = map[string]bool{}
 	var text bytes.Buffer
-	err := s.c.pages[name].ExecuteTemplate(&text, "layout.html", f)
+	err := s.c.pages.ExecuteTemplate(&text, name+".html", f)
 	if err != nil || s.c.cfg.Titles == nil || len(f.ids) == 0 {
 		return text.Bytes(), err
 	}
@@ -142,7 +135,7 @@ func (s *call) render(name string, f frame) ([]byte, error) {
 		return text.Bytes(), nil
 	}
 	text.Reset()
-	err = s.c.pages[name].ExecuteTemplate(&text, "layout.html", f)
+	err = s.c.pages.ExecuteTemplate(&text, name+".html", f)
 	return text.Bytes(), err
 }
 
