@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -126,14 +127,7 @@ func (s *call) list() []string { return s.bound("cursor", s.r.Pattern, s.workspa
 
 // without returns the parameters of a query that are not empty, except those named.
 func without(values url.Values, names ...string) url.Values {
-	kept := url.Values{}
-	for name, list := range values {
-		if len(list) > 0 && list[0] != "" {
-			kept.Set(name, list[0])
-		}
-	}
-	for _, name := range names {
-		kept.Del(name)
-	}
+	kept := maps.Clone(values)
+	maps.DeleteFunc(kept, func(name string, _ []string) bool { return slices.Contains(names, name) || values.Get(name) == "" })
 	return kept
 }

@@ -178,8 +178,9 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	check(isPath(cfg.SignIn) || isWebURL(cfg.SignIn), "Config.SignIn must be an http or https URL, or a path of this host")
 	check(isPath(cfg.SignOut), "Config.SignOut must be a path of this host")
 	for _, origin := range cfg.SignOutOrigins {
-		_, host, _ := strings.Cut(origin, "://")
-		check(isWebURL(origin) && !strings.ContainsAny(host, "/?#@*,;' "), "Config.SignOutOrigins: %q must be an origin such as https://login.example.com", origin)
+		u, err := url.Parse(origin)
+		check(err == nil && isWebURL(origin) && origin == u.Scheme+"://"+u.Host && !strings.ContainsAny(u.Host, "*,;' "),
+			"Config.SignOutOrigins: %q must be an origin such as https://login.example.com", origin)
 	}
 	colours := cfg.Brand.check(check)
 	var badTimeout, badKey error

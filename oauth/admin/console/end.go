@@ -47,11 +47,7 @@ func (s *call) ask(status int, deed string, wrong ...problem) error {
 // confirmed carries out a deed, or asks again if the person can correct the form.
 func confirmed(deed string, carryOut func(*call) error) func(*call) error {
 	return func(s *call) error {
-		err := carryOut(s)
-		if err == nil {
-			return nil
-		}
-		return s.orAsk(err, func(status int, wrong []problem) error { return s.ask(status, deed, wrong...) })
+		return s.orAsk(carryOut(s), func(status int, wrong []problem) error { return s.ask(status, deed, wrong...) })
 	}
 }
 

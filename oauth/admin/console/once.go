@@ -113,10 +113,7 @@ func (f *keyForm) once() *store.OnceID {
 // limit: then it shows the page for that. If the person can correct the form, it shows
 // the form again.
 func (f *keyForm) orAgain(err error) error {
-	if err == nil {
-		return nil
-	}
-	if f.id != "" && errors.Is(f.call.spent(f.id), errAnswered) {
+	if err != nil && f.id != "" && errors.Is(f.call.spent(f.id), errAnswered) {
 		return errAnswered
 	}
 	return f.call.orAsk(err, f.ask)

@@ -67,9 +67,8 @@ type frame struct {
 	Data      any
 	// Set by show:
 	Root, Version, SignOut, Notice string
-	Person                         string
+	Person                         Person
 	Admin                          bool
-	Workspaces                     []string
 	Brand                          Brand
 	now                            time.Time
 	ids                            map[string]bool   // of the workspaces that the page names
@@ -100,12 +99,11 @@ func (f frame) Reason(field string) string {
 // led to the page.
 func (s *call) show(status int, name string, f frame) error {
 	f.Root, f.Version, f.SignOut, f.now = s.root(), s.c.version, s.c.cfg.SignOut, s.keys().Now()
-	f.Person, f.Admin, f.Workspaces = s.person.Name, s.administers(), s.person.Workspaces
+	f.Person, f.Admin, f.Brand = s.person, s.administers(), s.c.cfg.Brand
 	f.Form = cmp.Or(f.Form, s.newForm())
 	if status == http.StatusOK {
 		f.Notice = notices()[s.r.URL.Query().Get("done")]
 	}
-	f.Brand = s.c.cfg.Brand
 	text, err := s.render(name, f)
 	if err != nil {
 		return fmt.Errorf("console: page %s: %w", name, err)

@@ -16,8 +16,11 @@ import (
 )
 
 // orAsk shows the form again if the person can correct it, or if the record was
-// changed meanwhile. It returns any other error.
+// changed meanwhile. It returns any other error, and nil if err is nil.
 func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) error {
+	if err == nil {
+		return nil
+	}
 	r := outcome.Manage(s.r.Context(), err)
 	wrong := problemsOf(r)
 	if r.Kind == answer.Conflict {
@@ -141,9 +144,9 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	switch kind {
 	case answer.Conflict:
 		page.Text = s.changedBy()
-		page.Again = s.formPage()
+		page.Again = s.root() + formPage(s.r.URL)
 	case answer.StaleForm, answer.Malformed, answer.Late:
-		page.Again = s.formPage()
+		page.Again = s.root() + formPage(s.r.URL)
 	case answer.Unauthorized, answer.Unavailable, answer.DeniedForNow, answer.Failed:
 		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxUnread)
 		if s.r.ParseForm() != nil { // Authorize is called before the form is read
@@ -163,23 +166,16 @@ func (s *call) signIn() string {
 		at = s.r.URL
 	}
 	// A browser would read two slashes as the beginning of another host.
-	to := "/" + strings.TrimLeft(at.EscapedPath(), "/")
-	to = strings.TrimSuffix(strings.TrimSuffix(to, "/enable"), "/resume") // these have no page of their own
+	to := "/" + formPage(at)
 	if at.RawQuery != "" {
 		to += "?" + at.RawQuery
 	}
 	return strings.ReplaceAll(s.c.cfg.SignIn, "{return}", url.QueryEscape(to))
 }
 
-// formPage returns the address of the page that a form was sent from. Forms of a
-// single button are on the page of their key or workspace.
-func (s *call) formPage() string {
-	path := s.r.URL.EscapedPath()
-	switch {
-	case strings.HasSuffix(path, "/enable"):
-		return join(s.root(), "keys", s.key())
-	case strings.HasSuffix(path, "/resume"):
-		return join(s.root(), "settings", "workspaces", s.workspace())
-	}
-	return "?"
+// formPage returns the path of the page that a form was sent from, without the slashes
+// at its beginning. Forms of a single button are on the page of their key or workspace.
+func formPage(at *url.URL) string {
+	path := strings.TrimLeft(at.EscapedPath(), "/")
+	return strings.TrimSuffix(strings.TrimSuffix(path, "/enable"), "/resume")
 }
