@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -221,4 +222,28 @@ func TestSlowTitles(t *testing.T) {
 		require.Contains(t, got.Body, "<b><bdi>team-a</bdi></b>")
 		require.Contains(t, r.log.String(), "the titles of workspaces could not be read")
 	})
+}
+
+// TestContrastWithTheStylesheet tests that the contrast of the host's colours is measured
+// with the colours that the stylesheet has, and that its own accents are the defaults.
+func TestContrastWithTheStylesheet(t *testing.T) {
+	r := newRig(t)
+	style, err := os.ReadFile("assets/console.css")
+	require.NoError(t, err)
+	colours := func(name string) []string {
+		var values []string
+		for _, match := range regexp.MustCompile(`--`+name+`: (#[0-9a-f]{6});`).FindAllStringSubmatch(string(style), -1) {
+			values = append(values, match[1])
+		}
+		require.Len(t, values, 2, "%s: light and dark", name)
+		return values
+	}
+	_, err = console.New(r.keys, console.Config{Authorize: authorize, Key: formKey, Brand: console.Brand{Accent: "#ffcc00", AccentDark: "#2456c9"}})
+	for _, name := range []string{"ground", "sheet", "accent-wash", "accent-ink"} {
+		require.ErrorContains(t, err, `Config.Brand.Accent is "#ffcc00", whose contrast with `+colours(name)[0])
+		require.ErrorContains(t, err, `Config.Brand.AccentDark is "#2456c9", whose contrast with `+colours(name)[1])
+	}
+	served := r.get("nobody", "/console.css").Body
+	require.Contains(t, served, "@media screen { :root { --accent: "+colours("accent")[0]+"; } }")
+	require.Contains(t, served, "@media screen and (prefers-color-scheme: dark) { :root { --accent: "+colours("accent")[1]+"; } }")
 }

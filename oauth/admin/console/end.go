@@ -53,17 +53,17 @@ func confirmed(deed string, carryOut func(*call) error) func(*call) error {
 
 // retireSecret retires one secret.
 func (s *call) retireSecret() error {
-	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version())
+	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version(1))
 	return s.then(err, "done=retire", "keys", s.key())
 }
 
 func (s *call) disableKey() error {
-	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version())
+	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version(1))
 	return s.then(err, "done=disable", "keys", s.key())
 }
 
 func (s *call) enableKey() error {
-	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version())
+	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version(1))
 	return s.then(err, "done=enable", "keys", s.key())
 }
 
@@ -77,6 +77,6 @@ func (s *call) deleteKey() error {
 	if s.r.PostForm.Get("name") != key.Name {
 		return s.ask(http.StatusUnprocessableEntity, deedDelete, problem{"name", "Type the key's name exactly as it is shown."})
 	}
-	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version())
+	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version(1))
 	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")
 }

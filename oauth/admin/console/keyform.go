@@ -74,7 +74,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	}
 	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
 	if s.r.Method == http.MethodPost {
-		f.Values, f.Version = s.r.PostForm, s.version()
+		f.Values, f.Version = s.r.PostForm, s.version(1)
 	}
 	f.circumstances, err = s.circumstances(workspace)
 	return f, err

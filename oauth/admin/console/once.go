@@ -119,11 +119,12 @@ func (f *keyForm) orAgain(err error) error {
 	return f.call.orAsk(err, f.ask)
 }
 
-// version returns the version of the record when the form was made. A form without
-// a version matches no record.
-func (s *call) version() int64 {
+// version returns the version of the record when the form was made. The lowest one is 1
+// for a key, and 0 for settings that were never saved. A form without a version matches
+// no record.
+func (s *call) version(lowest int64) int64 {
 	version, err := strconv.ParseInt(s.r.PostForm.Get("version"), 10, 64)
-	if err != nil || version <= 0 {
+	if err != nil || version < lowest {
 		return -1
 	}
 	return version

@@ -38,7 +38,7 @@ func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) err
 // workspace's rules or the settings that the page is about, and what. It returns the
 // empty text if the form names no version, or if the log does not say.
 func (s *call) changedBy() string {
-	if s.seen() < 0 {
+	if s.version(0) < 0 {
 		return ""
 	}
 	q := store.EventQuery{Workspace: s.workspace(), Key: s.key(), Limit: store.MaxPage}

@@ -52,7 +52,7 @@ func (s *call) settings() error {
 		return s.showSettings(http.StatusOK, page, nil)
 	}
 	f, wanted := form{Values: s.r.PostForm}, settings
-	wanted.Version = s.seen()
+	wanted.Version = s.version(0)
 	wanted.Rules = f.rules(false, settings.Rules)
 	wanted.KeysOff = f.choice("keys", "Choose whether API keys are on.", "on", "off") == "off"
 	if page.Sent { // otherwise the form has no such fields, and the saved ones are kept
@@ -76,7 +76,7 @@ func (s *call) showSettings(status int, page settingsPage, wrong []problem) erro
 // was confirmed.
 func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) error {
 	now := page.Version
-	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
+	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.version(0)
 	ask := func(status int, wrong []problem) error {
 		if status == http.StatusConflict {
 			page.Version = now // the person knows of the change from the page
@@ -100,13 +100,4 @@ func (s *call) changeSettings(page settingsPage, wrong []problem, save func() er
 		return s.orAsk(err, ask)
 	}
 	return s.show(http.StatusOK, "preview", frame{Here: page.Here, Title: "Before you save", Data: page})
-}
-
-// seen returns the version of the record when the form was made; 0 means that it
-// was never saved. A form without a version matches no record.
-func (s *call) seen() int64 {
-	if s.r.PostForm.Get("version") == "0" {
-		return 0
-	}
-	return s.version()
 }

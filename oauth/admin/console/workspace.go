@@ -93,7 +93,7 @@ func (s *call) workspaceSettings() error {
 		return s.showSettings(http.StatusOK, page, nil)
 	}
 	f := form{Values: s.r.PostForm}
-	wanted := store.Workspace{ID: page.ID, Rules: f.rules(true, page.Rules), Version: s.seen()}
+	wanted := store.Workspace{ID: page.ID, Rules: f.rules(true, page.Rules), Version: s.version(0)}
 	page.Wanted = wanted.Rules
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
