@@ -20,7 +20,7 @@ type keyPage struct {
 	Raised []string      // permissions that became admin permissions after they were granted
 	Events []store.Event
 	Unused string // the text for a key without a last use
-	circumstances
+	workspaceInfo
 
 	Counted          bool          // the store keeps the usage of keys
 	Days             []store.Count // of the last days with logins or refusals
@@ -44,7 +44,7 @@ func (s *call) showKey() error {
 	page := keyPage{Key: key, Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
-	if page.circumstances, err = s.circumstances(key.Workspace); err != nil {
+	if page.workspaceInfo, err = s.workspaceInfo(key.Workspace); err != nil {
 		return err
 	}
 	to := s.keys().Now().UTC().Truncate(day).Add(day)

@@ -22,7 +22,7 @@ type keyForm struct {
 	Page    string     // "new", "change" or "rotate"
 	Key     apikey.Key // the key to change or rotate
 	Version int64      // the key's version when the form was made
-	circumstances
+	workspaceInfo
 	// Groups holds what the person may grant and what the key already holds.
 	Groups []scope.Group
 	Chosen scope.Set
@@ -76,7 +76,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if s.r.Method == http.MethodPost {
 		f.Values, f.Version = s.r.PostForm, s.version(1)
 	}
-	f.circumstances, err = s.circumstances(workspace)
+	f.workspaceInfo, err = s.workspaceInfo(workspace)
 	return f, err
 }
 

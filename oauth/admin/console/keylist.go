@@ -18,35 +18,37 @@ type keyList struct {
 	Catalog []scope.Group
 	Sort    string // a column, with a minus before it for the descending order
 	ByUse   bool   // the list can be in the order of last use
-	circumstances
+	workspaceInfo
 	pager
 }
 
-// circumstances are what the pages of keys show of the workspace.
-type circumstances struct {
+// workspaceInfo is what the pages of keys need to know of their workspace.
+type workspaceInfo struct {
 	Record    store.Workspace
 	Rules     store.Rules  // in force there
 	Off       policy.State // why no key works now; empty if they work
 	Grantable scope.Set    // what the person may grant there; empty if they may not change keys
 }
 
-func (c circumstances) Full() bool { return c.Rules.MaxKeys > 0 && c.Record.Keys >= c.Rules.MaxKeys }
+func (info workspaceInfo) Full() bool {
+	return info.Rules.MaxKeys > 0 && info.Record.Keys >= info.Rules.MaxKeys
+}
 
-// circumstances reads those of a workspace.
-func (s *call) circumstances(workspace string) (c circumstances, err error) {
+// workspaceInfo reads that of a workspace.
+func (s *call) workspaceInfo(workspace string) (info workspaceInfo, err error) {
 	ctx := s.r.Context()
-	if c.Record, c.Rules, err = s.keys().Workspace(ctx, s.actor(), workspace); err != nil {
-		return c, err
+	if info.Record, info.Rules, err = s.keys().Workspace(ctx, s.actor(), workspace); err != nil {
+		return info, err
 	}
 	standing, err := s.keys().WorkspaceStanding(ctx, workspace)
 	if err != nil {
-		return c, err
+		return info, err
 	}
 	if !standing.Live() {
-		c.Off = standing.State
+		info.Off = standing.State
 	}
-	c.Grantable, err = s.keys().Grantable(ctx, s.actor(), workspace)
-	return c, err
+	info.Grantable, err = s.keys().Grantable(ctx, s.actor(), workspace)
+	return info, err
 }
 
 // listKeys shows the keys of a workspace or of all, with the filter and order in the
@@ -56,7 +58,7 @@ func (s *call) listKeys() (err error) {
 	list := keyList{Catalog: s.keys().Catalog().Groups()}
 	if page.Workspace != "" {
 		page.Here, page.Title = "keys", "API keys"
-		if list.circumstances, err = s.circumstances(page.Workspace); err != nil {
+		if list.workspaceInfo, err = s.workspaceInfo(page.Workspace); err != nil {
 			return err
 		}
 		list.ByUse = list.Record.Keys <= store.MaxSorted

@@ -33,11 +33,8 @@ func (c *Console) load(colours string) {
 	if len(c.cfg.Brand.Logo) > 0 {
 		c.assets["icon"] = slices.Clone(c.cfg.Brand.Logo)
 	}
-	sum := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(c.assets)) {
-		_, _ = sum.Write(c.assets[name]) // a hash never fails
-	}
-	c.version = hex.EncodeToString(sum.Sum(nil)[:8])
+	sum := sha256.Sum256(fmt.Append(nil, c.assets)) // fmt sorts maps
+	c.version = hex.EncodeToString(sum[:8])
 }
 
 // serveAsset answers with an asset. Its URL holds the version, so that browsers

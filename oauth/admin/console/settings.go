@@ -90,10 +90,7 @@ func (s *call) changeSettings(page settingsPage, wrong []problem, save func() er
 	case "edit":
 		return ask(http.StatusOK, nil)
 	case "save":
-		if err := save(); err != nil {
-			return s.orAsk(err, ask)
-		}
-		return s.redirect("done=settings", page.Address...)
+		return s.orAsk(s.then(save(), "done=settings", page.Address...), ask)
 	}
 	var err error
 	if page.Preview, err = s.preview(look); err != nil {

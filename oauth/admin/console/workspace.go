@@ -8,8 +8,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// home lists the person's workspaces, and for an administrator all. It redirects to the workspace whose id was
-// typed, or to the only one of a member.
+// home lists the person's workspaces, and for an administrator all. It redirects to the
+// workspace whose id was typed, or to the only one of a member.
 func (s *call) home() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "workspaces", id, "keys")
