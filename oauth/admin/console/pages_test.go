@@ -24,8 +24,10 @@ func TestNew(t *testing.T) {
 		require.ErrorContains(t, err, "Config.LoginURL", address)
 		require.ErrorContains(t, err, "Config.SignOut", address)
 	}
-	_, err = console.New(nil, console.Config{SignIn: "ftp://elsewhere.example/"})
-	require.ErrorContains(t, err, "Config.SignIn")
+	for _, address := range []string{"ftp://elsewhere.example/", "//elsewhere.example/", "https:/sign-in"} {
+		_, err = console.New(nil, console.Config{SignIn: address})
+		require.ErrorContains(t, err, "Config.SignIn")
+	}
 }
 
 func TestChange(t *testing.T) {
