@@ -1,3 +1,3 @@
 // Package console holds the tests of the web console in a real browser. They need Chromium
-// and, for the checks of accessibility, axe-core. The script run installs both.
+// and, for the checks of accessibility, axe-core. ./run in this folder installs both.
 package console

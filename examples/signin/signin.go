@@ -1,6 +1,6 @@
 // Package signin lets every user of this machine sign in to the console as any person.
-// Use it to try the console before your backend has a sign-in. It is not a part of the
-// library: copy what you need.
+// Use it to try the console before your backend has a sign-in. It is an example and not a
+// part of the library: copy what you need.
 package signin
 
 import (

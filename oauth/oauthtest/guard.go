@@ -23,23 +23,22 @@ type Route struct {
 	// belongs to no workspace (bearer.Guard.AnyWorkspace), and accepts tokens of
 	// every workspace; CheckGuard then uses tokens of the workspace "oauthtest".
 	Workspace string
-	// WorkspaceFromToken: the request names no workspace, and the handler serves
-	// the one of the token (Principal.Workspace). It accepts tokens of every
-	// workspace, and its answer to a token of another one must differ from its
-	// answer in Workspace, so give Workspace data of its own. 404 and 403 are
-	// right as well. Answers without a body are not compared.
+	// WorkspaceFromToken says that the request names no workspace and that the
+	// handler serves the workspace of the token (Principal.Workspace). CheckGuard
+	// sends a token of Workspace and one of another workspace. The two answers must
+	// differ, or the second must be 404 or 403: so put data into Workspace that the
+	// other one lacks. Answers without a body are not compared.
 	WorkspaceFromToken bool
 	// Permissions are all permissions that the route requires, as in Require.
 	// Empty: the route accepts every valid token.
 	Permissions []string
 	// Or are the alternatives to Permissions, each as in bearer.Guard.Or.
 	Or [][]string
-	// Session, unless nil, says that the route also accepts the host's own
-	// sessions (see bearer.Verifier.Carries), and adds a valid one to a request.
-	// The route must accept it. It must refuse a bad token even beside a session.
-	// A request with neither, and one with a token of another issuer and no
-	// session, may be answered with 401, 403, 302 or 303, without a Bearer
-	// challenge.
+	// Session adds a valid session of the host to a request. If it is not nil, the
+	// route must also accept sessions (see bearer.Verifier.Carries), but refuse a
+	// request with a session and a bad token. Without a session, a request that has
+	// no token or one of another issuer may be answered with 401, 403, 302 or 303,
+	// and without a Bearer challenge.
 	Session func(*http.Request)
 	// UntilExpiry skips the check with tokens whose key was disabled. It is for
 	// a resource server without bearer.Config.Epochs, where such tokens work
@@ -59,10 +58,10 @@ type Route struct {
 //   - with 404 (or 403): a token of another workspace, unless its permissions
 //     reach every workspace.
 //
-// WorkspaceFromToken and Session change these rules for such routes. The route
-// must accept a token that holds only the permissions of one alternative, for
-// each of them: its handler runs, also for a session and for the other workspace
-// of WorkspaceFromToken. Use a table of Routes to check a whole API.
+// The fields WorkspaceFromToken and Session of Route change these rules. The route
+// must run its handler for a token that holds only Route.Permissions, for one that
+// holds only an alternative of Route.Or, and for a session if Session is set. Use a
+// table of Routes to check a whole API.
 func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
 	t.Helper()
 	if handler == nil || route.Request == nil {

@@ -19,9 +19,9 @@
 // also a method for each kind of bad token (Expired, ForeignIssuer, WrongKey, ...).
 // Client is for tests over HTTP, RoundTripper for a client under test.
 //
-// New takes all permissions of the test, because the server refuses guards and keys
-// with an unknown permission; so a test finds misspelt names. NewWith takes the
-// host's own configuration, such as its catalog and policy.
+// Name all permissions of the test in New: the server refuses guards and keys with
+// other permissions, so a misspelt name makes the test fail. NewWith takes the host's
+// own configuration, such as its catalog and policy.
 package oauthtest
 
 import (
@@ -50,8 +50,8 @@ import (
 
 // Server is an authorization server for one test. Its store is in memory, and it
 // listens on a free loopback port. It is closed at the end of the test. It is safe
-// for concurrent use, also by parallel subtests. Its upkeep runs only if the test
-// calls Server().Run.
+// for concurrent use, also by parallel subtests. Its background work runs only if
+// the test calls Server().Run.
 //
 // Its methods take the calling test and end it (Fatal) if they fail: call them from
 // the test's own goroutine.
@@ -97,10 +97,10 @@ func New(t testing.TB, permissions ...string) *Server {
 
 // NewWith starts a server with the host's configuration. Only Permissions is
 // required. The defaults are for tests: the Issuer is the server's URL, the Logger
-// writes to the test's log, LoginTimeout is one minute, every workspace exists, and there is a signing key
-// and a pepper. Now must be empty, because the clock is Clock. SealKeys are ignored,
-// because the signing keys are not stored. With RequireTLS the server uses TLS, with
-// a certificate that only the clients of Client trust.
+// writes to the test's log, LoginTimeout is one minute, every workspace exists, and
+// there is a signing key and a pepper. Now must be empty, because the clock is Clock.
+// SealKeys are ignored, because the signing keys are not stored. With RequireTLS the
+// server uses TLS, with a certificate that only the clients of Client trust.
 func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	t.Helper()
 	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
@@ -219,8 +219,8 @@ func (s *Server) Mount(handler http.Handler) {
 }
 
 // Key creates a key that never expires. It returns the id, which is the client_id,
-// and the secret. Permissions may hold wildcards. The host's rules are not applied,
-// so that tests of handlers do not depend on them; to test the rules, call
+// and the secret. Permissions may have wildcards. The host's policy and settings do
+// not apply, so that tests of handlers do not depend on them. To test these, call
 // Server().APIKeys().Create.
 func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
 	t.Helper()
@@ -250,7 +250,7 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 func operator() apikey.Actor { return apikey.OrganizationAdmin("oauthtest") }
 
 // Token creates a key and returns a token of it. The token is valid until the clock
-// was moved by its lifetime. The host's policies apply, as to every login.
+// has moved by its lifetime. The host's policies apply, as to every login.
 func (s *Server) Token(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	token, _, err := s.token(t.Context(), s.server, workspace, permissions)

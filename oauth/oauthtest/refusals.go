@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Expired returns a token that expired one second ago, with the server's leeway,
-// and is valid otherwise. A guard answers 401.
+// Expired returns a token that is valid but for its expiry: the server's leeway after
+// it ended one second ago. A guard answers 401.
 func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.expired, workspace, permissions)

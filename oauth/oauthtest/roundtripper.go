@@ -11,7 +11,7 @@ import (
 )
 
 // RoundTripper answers the requests of a client under test in the process,
-// without a network: requests for the server's own paths (login, keys, metadata)
+// without a network: requests for the server's own paths (login, JWKS, metadata)
 // by the server, all others by the mounted handler. It ignores the host of a
 // request's URL, so the client can use its production URLs. It is safe for
 // concurrent use.
@@ -33,7 +33,7 @@ func (s *Server) RoundTripper() *RoundTripper {
 	return rt
 }
 
-// Logins returns the number of requests to the login path, with refused ones.
+// Logins returns the number of requests to the login path, including refused ones.
 func (rt *RoundTripper) Logins() int { return int(rt.logins.Load()) }
 
 // OtherRequests returns the number of all other requests.

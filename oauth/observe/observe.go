@@ -1,5 +1,6 @@
-// Package observe has what a host is told about credentials: one Decision for each
-// time that a server accepted or refused one.
+// Package observe has the type of oauth.Config.Observer, a function of the host that
+// is called each time a server has accepted or refused a credential. Use it for
+// metrics, alerts or a log of logins.
 package observe
 
 import (
@@ -22,44 +23,67 @@ const (
 )
 
 // Observer is called after each decision about a credential, and before the
-// response is sent. A request that is refused before its credential is looked at,
-// such as one in the wrong form, is not observed.
+// response is sent. It is not called for a request that is refused before its
+// credential is checked, such as one in the wrong form.
 //
-// It is called by the goroutine of the request, so it must be quick, and by several
-// goroutines at once. ctx is the request's. A panic is not recovered here: net/http
-// ends the request, and nothing is granted to it.
+// It is called in the goroutine of the request, so it must be quick, and by several
+// goroutines at once. ctx is the context of the request. A panic is not recovered:
+// net/http ends the request, which gets no token and does not reach the route.
 type Observer func(ctx context.Context, d Decision)
 
 // Decision says that a credential was accepted or refused, and why. It never holds
 // a secret or a token.
 type Decision struct {
+	// Time is the time of the decision, by Config.Now.
 	Time time.Time
-	Use  Use
-	// Reason is empty if the credential was accepted. A later step may still fail,
-	// such as a login whose token cannot be signed.
+	// Use is what the credential was presented for.
+	Use Use
+	// Reason says why the credential was refused. It is empty if it was accepted. A
+	// later step may still fail, such as a login whose token cannot be signed.
 	//
-	// For ids and secrets it is "unknown_or_wrong", "malformed_secret",
-	// "throttled", "disabled", "expired", "suspended", "keys_off", "policy",
-	// "scope", "resource" or "unavailable". For tokens it is "no_token",
-	// "malformed_token", "invalid_token", "expired", "revoked", "scope",
-	// "workspace", "unavailable" or "misconfigured" (a guard of another verifier).
+	// For an id and a secret, the reasons are:
+	//
+	//	unknown_or_wrong  no key has the id, or the secret is wrong
+	//	malformed_secret  the id or the secret cannot be one; nothing was looked up
+	//	throttled         too many failed logins
+	//	disabled          the secret is right, but the key is disabled
+	//	expired           the secret is right, but the key has expired
+	//	suspended         the secret is right, but the workspace is suspended
+	//	keys_off          the secret is right, but all keys are switched off
+	//	policy            a policy refused
+	//	scope             the key lacks a permission, or the scope is malformed
+	//	resource          the key may not have tokens for the resource
+	//	unavailable       the store or a hook failed: nothing was decided
+	//
+	// For a token they are:
+	//
+	//	no_token          the request has none
+	//	malformed_token   the Authorization header is malformed
+	//	invalid_token     it is no JWT, or its signature, issuer or audience is wrong
+	//	expired           the token or its key has expired
+	//	revoked           the token was revoked
+	//	scope             it lacks a permission that the route requires
+	//	workspace         it is for another workspace
+	//	unavailable       the store, the key set or the issuer failed
+	//	misconfigured     the guard is of another verifier
 	Reason string
-	// ClientID is the id that was presented with a secret. The client is not
-	// known to be that key, see KeyID. If no key has the id, ClientID is at most 36
-	// characters of it, with U+FFFD for each that cannot be printed. It is empty
-	// if it may be a secret in the wrong place: if it contains a prefix of secrets,
-	// or if no key has it and imported secrets are accepted, which can have any
-	// form.
+	// ClientID is the id that the client sent with a secret. It shows which key the
+	// client named and not which key it has; see KeyID. If no key has this id, it is
+	// cut after 36 bytes, and what cannot be printed is U+FFFD. It is empty for a token,
+	// and if the id may be a secret in the wrong place: if it contains a prefix of
+	// secrets, or if no key has it and Options.Imported is set, since an imported
+	// secret can have any form.
 	ClientID string
-	// KeyID and Workspace are the key's. They are set only if its secret was right,
-	// or if the token's signature was.
+	// KeyID and Workspace are those of the key. They are set only if its secret was
+	// right, or if the signature of the token was right.
 	KeyID     string
 	Workspace string
-	// Address is the client's. The zero Addr means unknown, as for tokens.
+	// Address is the client's address. It is the zero Addr if it is not known, and
+	// for tokens.
 	Address netip.Addr
-	// Method and Route are of a guarded request: its HTTP method, and the pattern
-	// that http.ServeMux matched. Other routers set no pattern. Both are empty for
-	// a token that was passed to a Verifier without its request.
+	// Method and Route are those of a guarded request: the HTTP method, and the
+	// pattern that http.ServeMux matched. Route is empty with other routers. Both are
+	// empty if a token was given to a Verifier without its request.
 	Method string
 	Route  string
 }

@@ -1,6 +1,6 @@
 // Command table writes the table of RESULTS.md from the reports of the tests of this module
-// and of ../js. It fails if a test failed, if a peer did nothing, or if a peer refused
-// nothing: without a refusal, a passing test does not show that the peer checks tokens.
+// and of ../js. It fails if a test failed, or if a peer accepted nothing or refused nothing:
+// without a refusal, a passing test does not show that the peer checks tokens.
 //
 //	table -go go-test.json -tap node.tap -versions versions.txt >RESULTS.md
 package main

@@ -1,5 +1,6 @@
-// Package world is a Latchkey server for peers, with tokens that are each wrong in one
-// way. A peer that accepts the good token and refuses the others checks what it gets.
+// Package world is a Latchkey server for tests of peers: clients and verifiers of other
+// projects. It has a good token, and bad tokens of which each is wrong in one way. A
+// verifier that accepts the good one and refuses the others really checks tokens.
 package world
 
 import (
