@@ -41,6 +41,7 @@ type database struct {
 	dialect      sqlstore.Dialect
 	lines        []string // of the handbook
 	source       func(name, user, password string) string
+	synced       string // of another node of the cluster, on which source logs in; empty without a cluster
 }
 
 var databases = map[string]func(t *testing.T) database{
@@ -51,7 +52,7 @@ var databases = map[string]func(t *testing.T) database{
 		t.Cleanup(p.Stop)
 		return database{"pgx", superuser(p), sqlstore.PostgreSQL, sqlOf(t, "PostgreSQL, as a superuser"), func(_, user, password string) string {
 			return "postgres://" + user + ":" + password + "@" + p.Addr() + "/test"
-		}}
+		}, ""}
 	},
 	"MariaDB": func(t *testing.T) database {
 		t.Helper()
@@ -61,7 +62,7 @@ var databases = map[string]func(t *testing.T) database{
 		source := func(name, user, password string) string {
 			return (&mysql.Config{User: user, Passwd: password, Net: "tcp", Addr: p.Addr(), DBName: name, AllowNativePasswords: true, InterpolateParams: true}).FormatDSN()
 		}
-		return database{"mysql", source("test", "root", ""), sqlstore.MySQL, sqlOf(t, "MariaDB (and MySQL)"), source}
+		return database{"mysql", source("test", "root", ""), sqlstore.MySQL, sqlOf(t, "MariaDB (and MySQL)"), source, ""}
 	},
 }
 
@@ -71,6 +72,9 @@ func (d database) open(t *testing.T, name string, lines []string) (store.Store, 
 	t.Helper()
 	for _, line := range lines {
 		execute(t, d.driver, d.root, strings.ReplaceAll(line, "latchkey", name))
+	}
+	if d.synced != "" { // that node may not have applied the grants yet
+		execute(t, d.driver, d.synced, "SET STATEMENT wsrep_sync_wait = 15 FOR SELECT COUNT(*) FROM mysql.global_priv")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -134,7 +138,11 @@ func TestRightsOnGalera(t *testing.T) {
 		require.NoError(t, err)
 		cfg.User, cfg.Passwd, cfg.DBName = user, password, name
 		return cfg.FormatDSN()
-	}}
+	}, nodes[1]}
+	for _, name := range []string{"less", "latchkey"} { // of an earlier run, since the cluster outlives the test
+		execute(t, "mysql", nodes[0], "DROP DATABASE IF EXISTS "+name,
+			fmt.Sprintf("DROP USER IF EXISTS %[1]s_migrate@'%%', %[1]s_run@'%%'", name))
+	}
 	_, err = d.open(t, "less", lines)
 	require.ErrorContains(t, err, "the user lacks a privilege")
 	st, err := d.open(t, "latchkey", append(slices.Clone(lines), "GRANT UPDATE ON latchkey.* TO latchkey_migrate@'%'"))
