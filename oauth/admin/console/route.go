@@ -55,8 +55,8 @@ func table() []route {
 		{"GET /settings/workspaces/{workspace}", (*call).editWorkspace},
 		{"POST /settings/workspaces/{workspace}", (*call).saveWorkspace},
 		{"GET /settings/workspaces/{workspace}/suspend", (*call).askSuspend},
-		{"POST /settings/workspaces/{workspace}/suspend", (*call).suspend},
-		{"POST /settings/workspaces/{workspace}/resume", (*call).resume},
+		{"POST /settings/workspaces/{workspace}/suspend", switched(true, "done=suspended")},
+		{"POST /settings/workspaces/{workspace}/resume", switched(false, "done=resumed")},
 	}
 }
 

@@ -90,12 +90,13 @@ func (s *call) askSuspend() error {
 	return s.show(http.StatusOK, "suspend", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: page.Workspace})
 }
 
-func (s *call) suspend() error {
-	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), true)
-	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
-}
-
-func (s *call) resume() error {
-	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), false)
-	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
+// switched suspends or resumes a workspace that exists.
+func switched(suspended bool, done string) func(*call) error {
+	return func(s *call) error {
+		_, err := s.workspacePage()
+		if err == nil {
+			err = s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), suspended)
+		}
+		return s.then(err, done, "settings", "workspaces", s.workspace())
+	}
 }
