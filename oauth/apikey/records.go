@@ -111,9 +111,6 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 	return s.insert(ctx, p, audit.Restore, found, store.NoLimit, nil, s.now())
 }
 
-// maxChanges is more than the fields of any event.
-const maxChanges = 100
-
 // RestoreEvent adds an event that Events returned to the audit log, unless one with
 // its id is there. Package backup uses it. An event with a text that no event has is
 // an *InvalidError. For an organization admin.
@@ -127,7 +124,7 @@ func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) 
 	bad.addIf(!validID(e.ID), "id", idForm)
 	checkText(&bad, "action", e.Action)
 	bad.addIf(len(e.Action) > maxID, "action", "It may have at most 255 bytes.")
-	bad.addIf(len(e.Changes) > maxChanges, "changes", "There may be at most 100.")
+	bad.addIf(len(e.Changes) > 100, "changes", "There may be at most 100.") // no event has as many
 	checkActor(&bad, "event", e.Actor)
 	if addr, err := netip.ParseAddr(e.Address); e.Address != "" && (err != nil || addressText(addr) != e.Address) {
 		bad.add("address", "It must be an IP address, without a zone.")

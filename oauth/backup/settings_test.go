@@ -200,7 +200,7 @@ func TestInterruptedSettings(t *testing.T) {
 					}
 					return nil
 				}, "Settings.SetWorkspace", "Settings.DeleteWorkspace"))
-				_, _ = r.read(line) //nolint:errcheck // the outage
+				_, _ = r.read(line) // the outage
 				left = 9
 				_, err := r.read(line)
 				require.NoError(t, err)
