@@ -114,6 +114,18 @@ func TestEventsOfActingKeys(t *testing.T) {
 	made, _ := r.create(acting, "team-a", "project.list")
 	events := r.events(store.EventQuery{Key: made.ID})
 	require.Equal(t, []string{"terraform", addrA.String()}, []string{events[0].ActorName, events[0].Address})
+	for _, call := range settingsCalls {
+		t.Run(call.name, func(t *testing.T) {
+			if !call.write {
+				return
+			}
+			r := newRig(t)
+			key, _ := r.create(admin, "team-a", call.permission, func(s *apikey.Spec) { s.Name = "compliance" })
+			require.NoError(t, call.do(r, asKey(key).WithName("somebody else").WithAddress(addrA)))
+			events := r.events(store.EventQuery{ActorID: key.ID})
+			require.Equal(t, []string{"compliance", addrA.String()}, []string{events[0].ActorName, events[0].Address})
+		})
+	}
 }
 
 // TestRefusedLoginsHaveAnAddress tests the event of a refused login.

@@ -23,7 +23,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(!validID(key.ID), "id", idForm)
 	checkText(&bad, "workspace", key.Workspace)
 	checkText(&bad, "name", key.Name)
-	checkCreator(&bad, key.CreatedBy)
+	checkActor(&bad, "created_by", key.CreatedBy)
 	bad.addIf(key.Depth < 0 || key.Depth > maxDepth, "depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
 	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
 	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be empty or the date whose end, in UTC, is not_after.")
@@ -43,7 +43,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, others []store.Secret) {
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
-	checkCreator(bad, secret.CreatedBy)
+	checkActor(bad, "created_by", secret.CreatedBy)
 	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
 	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is not in Config.SecretPrefixes.")
 	bad.addIf(!validID(secret.ID), "secrets", idForm)
@@ -71,12 +71,10 @@ func (s *Service) checkDigest(secret *store.Secret) error {
 	return s.hasher.Check(secret.Digest)
 }
 
-func checkCreator(bad *InvalidError, creator store.ActorRef) {
-	if creator.Kind != "" {
-		checkText(bad, "created_by", creator.Kind)
-	}
-	if creator.ID != "" {
-		checkText(bad, "created_by", creator.ID)
+func checkActor(bad *InvalidError, field string, actor store.ActorRef) {
+	bad.addIf(actor.Kind != "" && !validID(actor.Kind), field, "A kind has 1 to 255 printable ASCII characters without spaces.")
+	if actor.ID != "" {
+		checkText(bad, field, actor.ID)
 	}
 }
 

@@ -123,10 +123,13 @@ func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) 
 	bad.addIf(e.Time.IsZero(), "time", "It may not be empty.")
 	bad.addIf(!validID(e.ID), "id", idForm)
 	checkText(&bad, "action", e.Action)
+	bad.addIf(len(e.Action) > maxID, "action", "It may have at most 255 bytes.")
+	bad.addIf(len(e.Changes) > 100, "changes", "There may be at most 100.") // no event has as many
+	checkActor(&bad, "event", e.Actor)
 	if addr, err := netip.ParseAddr(e.Address); e.Address != "" && (err != nil || addressText(addr) != e.Address) {
 		bad.add("address", "It must be an IP address, without a zone.")
 	}
-	ids, texts := []string{e.Actor.Kind, e.Actor.ID, e.Workspace, e.Key, e.Note}, []string{e.ActorName, e.KeyName}
+	ids, texts := []string{e.Workspace, e.Key, e.Note}, []string{e.ActorName, e.KeyName}
 	for _, c := range e.Changes {
 		ids, texts = append(ids, c.Field), append(texts, c.Old, c.New)
 	}

@@ -7,7 +7,7 @@
 // Programs keep their ids and secrets. Protect the lines as you protect the store:
 // a digest of a generated secret reveals nothing, but a digest of an imported
 // password allows guessing. Anyone who can change the lines decides which keys a
-// restore adds.
+// restore adds, and what the audit log then says.
 //
 // # Format
 //

@@ -184,24 +184,39 @@ func restoreSettings(ctx context.Context, keys *apikey.Service, actor apikey.Act
 	if line.Workspace == "" && ofWorkspace || line.Workspace != "" && ofInstance {
 		return "", malformed("It mixes settings of the instance with those of a workspace.")
 	}
-	wanted, rules := store.Workspace{ID: line.Workspace}, store.Rules(line.Rules)
-	if wanted.Rules = rules; line.Workspace != "" {
-		wanted, err = keys.SaveWorkspace(ctx, actor, wanted)
+	if line.Workspace != "" {
+		err = restoreWorkspace(ctx, keys, actor, line)
 	} else {
 		_, err = keys.SaveSettings(ctx, actor, store.InstanceSettings{
-			Instance:  store.Instance{KeysOff: line.KeysOff, Rules: rules},
+			Instance:  store.Instance{KeysOff: line.KeysOff, Rules: store.Rules(line.Rules)},
 			Reminders: store.Reminders{Off: line.RemindersOff, Before: line.RemindBefore},
 		})
 	}
-	switch {
-	case errors.Is(err, store.ErrConflict), err == nil && line.Deleted && wanted.Keys > 0:
+	if errors.Is(err, store.ErrConflict) {
 		err = fmt.Errorf("settings or keys: %w", store.ErrExists)
-	case err == nil && line.Deleted:
-		err = keys.DeleteWorkspace(ctx, actor, line.Workspace)
-	case err == nil && line.Suspended:
-		err = keys.SetSuspended(ctx, actor, line.Workspace, true)
 	}
 	return known(line.Workspace, err), err
+}
+
+// restoreWorkspace deletes or suspends the workspace in its first write, so that an
+// interrupted restore, which cannot be completed later, leaves no key usable.
+func restoreWorkspace(ctx context.Context, keys *apikey.Service, actor apikey.Actor, line settingsLine) error {
+	// This writes nothing. It fails if settings were saved.
+	w, err := keys.SaveWorkspace(ctx, actor, store.Workspace{ID: line.Workspace})
+	switch {
+	case err != nil:
+		return err
+	case line.Deleted && w.Keys > 0:
+		return store.ErrConflict
+	case line.Deleted:
+		return keys.DeleteWorkspace(ctx, actor, line.Workspace)
+	case line.Suspended:
+		err, w.Version = keys.SetSuspended(ctx, actor, line.Workspace, true), 1
+	}
+	if w.Rules = store.Rules(line.Rules); err == nil {
+		_, err = keys.SaveWorkspace(ctx, actor, w)
+	}
+	return err
 }
 
 // known returns an id for the report, unless it is the id that was refused.

@@ -79,6 +79,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B15 a name with a line break", edit(`"name":"ci"`, `"name":"ci\r\nX"`), "name: It may contain printable"},
 		{"B15 a workspace with a right-to-left override", edit(`"workspace":"team-a"`, `"workspace":"\u202eteam"`), "workspace: It may contain printable"},
 		{"no workspace", edit(`"workspace":"team-a"`, `"workspace":""`), "workspace: It may not be empty"},
+		{"B12 a creator's kind that a store cannot hold", edit(`"kind":"owner"`, `"kind":"`+strings.Repeat("é", 200)+`"`), "created_by: A kind"},
 		{"B15 a creator with a line break", edit(`"id":"olga"`, `"id":"ol\nga"`), "created_by: It may contain printable"},
 		{"a malformed permission", edit(`["project.list"]`, `["project list"]`), "scope: "},
 		{"a date of another day", edit(`2027-01-31`, `2027-01-30`), "not_after_text"},

@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/backup"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // settled returns a service with keys, settings and a deleted workspace.
@@ -121,6 +124,9 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		{"a member twice", strings.Replace(event, `"note"`, `"id"`, 1), "unknown member"},
 		{"an event without id", strings.Replace(event, `"e1"`, `""`, 1), "id: An id has"},
 		{"an event without time", strings.Replace(event, `"time":"2026-07-01T10:00:00Z",`, ``, 1), "time: It may not be empty"},
+		{"B12 an action that a store cannot hold", strings.Replace(event, `key.create`, strings.Repeat("é", 200), 1), "action: "},
+		{"B12 a kind of actor that a store cannot hold", strings.Replace(event, `"owner"`, `"`+strings.Repeat("é", 200)+`"`, 1), "event: "},
+		{"B12 more changes than an event has", strings.Replace(event, `"changes":[`, `"changes":[`+strings.Repeat(`{"field":"name"},`, 100), 1), "changes: "},
 		{"an event without action", strings.Replace(event, `key.create`, ``, 1), "action: It may not be empty"},
 		{"B15 an actor with a line break", strings.Replace(event, `olga`, `ol\nga`, 1), "event: It may contain printable"},
 		{"B15 a field with a zero byte", strings.Replace(event, `"name"`, `"na\u0000me"`, 1), "event: It may contain printable"},
@@ -176,4 +182,32 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		require.ErrorAs(t, r.RestoreEvent(t.Context(), owner, store.Event{ID: "e1", Time: noon, Action: audit.Create}), new(*apikey.ForbiddenError))
 		require.Empty(t, r.allEvents())
 	})
+}
+
+// TestInterruptedSettings interrupts the restore of a workspace's settings before each of its
+// writes, and runs it again: the workspace must not be left less restricted than it was.
+func TestInterruptedSettings(t *testing.T) {
+	for name, line := range map[string]string{
+		"deleted":   `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3},"deleted":true}`,
+		"suspended": `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3},"suspended":true}`,
+	} {
+		for left := range 3 {
+			t.Run(fmt.Sprint(name, " after writes: ", left), func(t *testing.T) {
+				left := left
+				r := rigOn(t, harness.Tapped(memstore.New(), func(context.Context, string) error {
+					if left--; left < 0 {
+						return errDown
+					}
+					return nil
+				}, "Settings.SetWorkspace", "Settings.DeleteWorkspace"))
+				_, _ = r.read(line) // the outage
+				left = 9
+				_, err := r.read(line)
+				require.NoError(t, err)
+				w, _, err := r.Workspace(t.Context(), admin, "team-b")
+				require.NoError(t, err)
+				require.Equal(t, name, map[bool]string{w.Suspended: "suspended", w.Deleted: "deleted"}[true])
+			})
+		}
+	}
 }

@@ -147,6 +147,15 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 			})
 		}
 	}
+	t.Run("B37 a login that cannot be written", func(t *testing.T) {
+		r := newRig(t, func(st *store.Store, _ *apikey.Config, _ *console.Config) {
+			*st = harness.Tapped(*st, func(context.Context, string) error { return store.ErrUnavailable }, "Upkeep.RecordUses")
+		})
+		path, form := secretForms["create"](r)
+		secret := r.post("olga", path, form).secret()
+		r.login(r.only().ID, secret)
+		require.NotContains(t, r.post("olga", path, form).Body, offered)
+	})
 	t.Run("the key is deleted", func(t *testing.T) {
 		r := newRig(t)
 		path, form := secretForms["create"](r)

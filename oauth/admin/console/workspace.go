@@ -111,10 +111,13 @@ func (s *call) askSuspend() error {
 	return s.show(http.StatusOK, "suspend", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: page.Workspace})
 }
 
-// setSuspended suspends a workspace, or resumes it.
+// setSuspended suspends or resumes a workspace that exists.
 func setSuspended(suspended bool, done string) func(*call) error {
 	return func(s *call) error {
-		err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), suspended)
+		_, err := s.workspacePage()
+		if err == nil {
+			err = s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), suspended)
+		}
 		return s.then(err, done, "settings", "workspaces", s.workspace())
 	}
 }

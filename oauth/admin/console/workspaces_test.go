@@ -100,6 +100,13 @@ func TestMistypedWorkspace(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, got.StatusCode, path)
 			require.Contains(t, got.Body, missing, path)
 		}
+		for _, change := range []string{"suspend", "resume", ""} {
+			path := strings.TrimSuffix("/settings/workspaces/nope/"+change, "/")
+			require.Equal(t, http.StatusNotFound, r.post("ada", path, r.form("ada", "/settings/workspaces/team-a", "do", "save", "max_keys", "3")).StatusCode, path)
+		}
+		saved, err := r.store.Settings.Workspace(t.Context(), "nope")
+		require.NoError(t, err)
+		require.Equal(t, store.Workspace{ID: "nope"}, saved, "nothing was written")
 		require.Contains(t, r.get("ada", r.get("ada", "/?workspace=nope").leads()).Body, missing)
 		require.Equal(t, http.StatusOK, r.get("ada", "/workspaces/team-a/keys").StatusCode)
 	})
