@@ -11,11 +11,32 @@
 //
 // # Format
 //
-// Each line is an object. Times are RFC 3339 in UTC. An empty member may be left
-// out, unless it is marked with *. oauth/OPERATING.md describes the digests. A line
-// without kind is a key:
+// Each line is an object: the number of the format, and one record. Times are RFC 3339
+// in UTC. An empty member may be left out, unless it is marked with *.
+// oauth/OPERATING.md describes the digests.
 //
 //	format*          1
+//	instance         the settings of the instance
+//	reminders        {off, before}, of the instance; before is an array of nanoseconds
+//	workspace        the settings of a workspace that has some of its own
+//	key              a key
+//	suspended        boolean: whether the key's workspace is suspended
+//	event            an event of the audit log
+//
+// An instance:
+//
+//	keys_off         boolean: no key can log in
+//	rules            {max_keys, require_expiry, max_lifetime, enforced_at}; max_lifetime in nanoseconds, see store.Rules
+//
+// A workspace:
+//
+//	id*
+//	rules            as above
+//	suspended        boolean
+//	deleted          boolean: the id cannot be used again
+//
+// A key:
+//
 //	id*, workspace*, name*
 //	permissions*     array of strings
 //	requested        array of strings: the permissions as they were requested
@@ -25,30 +46,14 @@
 //	not_after_text   the same as a date, if it was given as a date
 //	resources        array of strings
 //	disabled         boolean
-//	created_by       {kind, id}
+//	created_by       {kind*, id*}
 //	depth            number of keys between this key and a person in the chain of creators, up to 3
 //	created*, updated, last_used
-//	suspended        boolean: whether the workspace is suspended
 //
-// The settings of the instance, and of a workspace that has some of its own:
+// An event:
 //
-//	format*, kind*   1, "settings"
-//	keys_off         boolean: no key can log in
-//	rules            {max_keys, require_expiry, max_lifetime, enforced_from}; max_lifetime in nanoseconds, see store.Rules
-//	reminders_off    boolean
-//	remind_before    array of nanoseconds
-//
-//	format*, kind*   1, "settings"
-//	workspace*       its id
-//	rules            as above
-//	suspended        boolean
-//	deleted          boolean: the id cannot be used again
-//
-// An event of the audit log:
-//
-//	format*, kind*   1, "event"
 //	id*, time*, action*
-//	actor            {kind, id}
+//	actor            {kind*, id*}
 //	actor_name       its name at that time
 //	address          the IP address that the request came from
 //	workspace, key   the ids of what it was done to
@@ -115,25 +120,25 @@ func (e *exporter) settingsAndKeys() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(e.settings(), e.workspaces()); err != nil {
+	if err := errors.Join(e.instance(), e.workspaces()); err != nil {
 		return err
 	}
 	for ; more; record, err, more = next() {
-		if err := errors.Join(err, e.lines.Encode(lineOf(record))); err != nil {
+		key := record.Key
+		key.Secrets = append([]store.Secret{}, key.Secrets...) // [] and not null
+		if err := errors.Join(err, e.write(line{Key: &key, Suspended: record.Workspace.Suspended})); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *exporter) settings() error {
+func (e *exporter) instance() error {
 	s, err := e.keys.Settings(e.ctx, e.actor)
 	if err != nil || s.Version == 0 {
 		return err
 	}
-	return e.lines.Encode(settingsLine{
-		Format: format, Kind: kindSettings, KeysOff: s.KeysOff, Rules: rulesLine(s.Rules), RemindersOff: s.Reminders.Off, RemindBefore: s.Reminders.Before,
-	})
+	return e.write(line{Instance: &s.Instance, Reminders: &s.Reminders})
 }
 
 func (e *exporter) workspaces() error {
@@ -146,7 +151,7 @@ func (e *exporter) workspaces() error {
 			if w.Version == 0 {
 				continue
 			}
-			if err := e.lines.Encode(settingsLine{Format: format, Kind: kindSettings, Workspace: w.ID, Suspended: w.Suspended, Deleted: w.Deleted, Rules: rulesLine(w.Rules)}); err != nil {
+			if err := e.write(line{Workspace: &w}); err != nil {
 				return err
 			}
 		}
@@ -163,11 +168,16 @@ func (e *exporter) events() error {
 			return err
 		}
 		for _, event := range page.Events {
-			if err := e.lines.Encode(eventLineOf(event)); err != nil {
+			if err := e.write(line{Event: &event}); err != nil {
 				return err
 			}
 		}
 		q.After = page.Next
 	}
 	return nil
+}
+
+func (e *exporter) write(l line) error {
+	l.Format = format
+	return e.lines.Encode(l)
 }
