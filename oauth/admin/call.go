@@ -133,8 +133,11 @@ func (c *call) answer(status int, body any) error {
 // members are the members of a JSON object.
 type members map[string]any
 
-// answerPage sends a page of a list.
-func (c *call) answerPage(next *store.KeyCursor, page members) error {
+// answerPage sends a page of a list, or returns err.
+func (c *call) answerPage(next *store.KeyCursor, page members, err error) error {
+	if err != nil {
+		return err
+	}
 	sealed, err := c.cursor(next)
 	if err != nil {
 		return err

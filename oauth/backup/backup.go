@@ -91,15 +91,10 @@ func Export(ctx context.Context, keys *apikey.Service, actor apikey.Actor, w io.
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	e := exporter{ctx, keys, actor, lines}
-	err := e.settingsAndKeys()
-	if err == nil {
-		err = e.events()
-	}
-	if err != nil {
-		return fmt.Errorf("backup: export: %w", err)
-	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("backup: export: write: %w", err)
+	for _, step := range []func() error{e.settingsAndKeys, e.events, out.Flush} {
+		if err := step(); err != nil {
+			return fmt.Errorf("backup: export: %w", err)
+		}
 	}
 	return nil
 }

@@ -95,7 +95,12 @@ func (s *Sender) Remind(ctx context.Context) error {
 	if err != nil || len(times) == 0 {
 		return err
 	}
-	return errors.Join(s.remindExpiring(ctx, times), s.remindEnforced(ctx, times, settings.Rules))
+	now := s.keys.Now()
+	expiring := store.KeyQuery{
+		NotAfterFrom: now.Add(time.Microsecond), // a key that ends now has expired
+		NotAfterTo:   now.Add(times[0] + time.Microsecond),
+	}
+	return errors.Join(s.remindAll(ctx, times, 0, false, expiring), s.remindEnforced(ctx, times, settings.Rules))
 }
 
 // settings returns the settings and the times in force, the longest first.
@@ -106,15 +111,6 @@ func (s *Sender) settings(ctx context.Context) (store.InstanceSettings, []time.D
 	}
 	times, _ := s.keys.ReminderTimes(settings.Reminders)
 	return settings, times, nil
-}
-
-// remindExpiring sends reminders of the keys that end by their own expiry.
-func (s *Sender) remindExpiring(ctx context.Context, times []time.Duration) error {
-	now := s.keys.Now()
-	return s.remindAll(ctx, times, 0, false, store.KeyQuery{
-		NotAfterFrom: now.Add(time.Microsecond), // a key that ends now has expired
-		NotAfterTo:   now.Add(times[0] + time.Microsecond),
-	})
 }
 
 // remindEnforced sends reminders of the keys whose end rules set, before their own
