@@ -77,13 +77,11 @@ func (c *call) readPage() error {
 			c.bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
 		}
 	}
-	sealed := c.query.Get("cursor")
-	if sealed == "" {
-		return c.bad.orNil()
-	}
-	text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
-	if !ok || json.Unmarshal(text, &c.after) != nil {
-		c.bad.add("cursor", "It is not a cursor of this list and filter, or was made for another actor. Begin with the first page.")
+	if sealed := c.query.Get("cursor"); sealed != "" {
+		text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
+		if !ok || json.Unmarshal(text, &c.after) != nil {
+			c.bad.add("cursor", "It is not a cursor of this list and filter, or was made for another actor. Begin with the first page.")
+		}
 	}
 	return c.bad.orNil()
 }

@@ -66,10 +66,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"sync"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
@@ -109,34 +108,31 @@ type exporter struct {
 // settingsAndKeys writes the settings first, so that a restored key cannot log in
 // before they are there.
 func (e *exporter) settingsAndKeys() error {
-	next, stop := iter.Pull2(e.keys.Records(e.ctx, e.actor))
-	defer stop()
-	record, err, more := next() // writes the event of the export
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(e.instance(), e.workspaces()); err != nil {
-		return err
-	}
-	for ; more; record, err, more = next() {
+	settings := sync.OnceValue(e.settings)
+	for record, err := range e.keys.Records(e.ctx, e.actor) { // writes the event of the export first
+		if err == nil {
+			err = settings()
+		}
+		if err != nil {
+			return err
+		}
 		key := record.Key
 		key.Secrets = append([]store.Secret{}, key.Secrets...) // [] and not null
-		if err := errors.Join(err, e.write(line{Key: &key, Suspended: record.Workspace.Suspended})); err != nil {
+		if err := e.write(line{Key: &key, Suspended: record.Workspace.Suspended}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return settings()
 }
 
-func (e *exporter) instance() error {
+func (e *exporter) settings() error {
 	s, err := e.keys.Settings(e.ctx, e.actor)
-	if err != nil || s.Version == 0 {
+	if err == nil && s.Version > 0 {
+		err = e.write(line{Instance: &s.Instance, Reminders: &s.Reminders})
+	}
+	if err != nil {
 		return err
 	}
-	return e.write(line{Instance: &s.Instance, Reminders: &s.Reminders})
-}
-
-func (e *exporter) workspaces() error {
 	for after, more := "", true; more; more = after != "" {
 		page, err := e.keys.Workspaces(e.ctx, e.actor, after, store.MaxPage)
 		if err != nil {

@@ -38,7 +38,7 @@ type Reminder struct {
 // Sender sends reminders. It is safe for concurrent use.
 type Sender struct {
 	keys    *apikey.Service
-	records records
+	records *records
 	send    func(context.Context, Reminder) error
 }
 
@@ -70,7 +70,8 @@ func New(st store.Store, keys *apikey.Service, send func(ctx context.Context, r 
 	if st.OnceIDs == nil || keys == nil || send == nil {
 		return nil, errors.New("reminders: Store.OnceIDs, keys and send are required")
 	}
-	return &Sender{keys: keys, records: newRecords(st.OnceIDs, keys.Now), send: send}, nil
+	sent := &records{once: st.OnceIDs, now: keys.Now, skip: make(map[string]time.Time)}
+	return &Sender{keys: keys, records: sent, send: send}, nil
 }
 
 const (
