@@ -8,26 +8,26 @@ import (
 // Event is one line of the audit log.
 type Event struct {
 	// ID is unique: an event whose id exists already is not added again.
-	ID   string
-	Time time.Time
+	ID   string    `json:"id"`
+	Time time.Time `json:"time"`
 	// Actor is the person, key or system that acted, and ActorName its name at that
 	// time; empty if it was not known.
-	Actor     ActorRef
-	ActorName string
+	Actor     ActorRef `json:"actor,omitzero"`
+	ActorName string   `json:"actor_name,omitempty"`
 	// Address is the IP address that the request came from; empty if it was not
 	// known.
-	Address string
+	Address string `json:"address,omitempty"`
 	// Action is what was done, such as "key.create" or "settings.change".
-	Action string
+	Action string `json:"action"`
 	// Workspace and Key are what it was done to; either may be empty. KeyName is the
 	// key's name after the action, or before its deletion.
-	Workspace string
-	Key       string
-	KeyName   string
+	Workspace string `json:"workspace,omitempty"`
+	Key       string `json:"key,omitempty"`
+	KeyName   string `json:"key_name,omitempty"`
 	// Changes are the fields that changed. They never hold a secret or a digest.
-	Changes []FieldChange
+	Changes []FieldChange `json:"changes,omitempty"`
 	// Note is a short text by the server, such as the reason of a refusal.
-	Note string
+	Note string `json:"note,omitempty"`
 }
 
 // FieldChange is one field that changed, such as "name" or "permissions", and its
@@ -35,7 +35,9 @@ type Event struct {
 // Package apikey cuts each text after 1024 bytes and ends it with "…"; of longer
 // permissions it names those that differ.
 type FieldChange struct {
-	Field, Old, New string
+	Field string `json:"field"`
+	Old   string `json:"old,omitempty"`
+	New   string `json:"new,omitempty"`
 }
 
 // EventQuery selects events. An event must meet every condition that is set.

@@ -12,47 +12,47 @@ import (
 type Key struct {
 	// ID is the OAuth client_id: unique in the store, never reused, at most
 	// 255 bytes.
-	ID string
+	ID string `json:"id"`
 	// Workspace owns the key and never changes.
-	Workspace string
+	Workspace string `json:"workspace"`
 	// Name is what people call the key. Names need not be unique.
-	Name string
+	Name string `json:"name"`
 	// Permissions is the concrete set that the key holds.
-	Permissions scope.Set
+	Permissions scope.Set `json:"permissions"`
 	// RequestedPermissions is the set as the caller gave it, wildcards included.
-	RequestedPermissions scope.Set
+	RequestedPermissions scope.Set `json:"requested,omitzero"`
 	// AdminPermissions is the part of Permissions that an organization admin granted as admin
 	// permissions. A permission that became an admin permission later is not in it.
-	AdminPermissions scope.Set
+	AdminPermissions scope.Set `json:"admin,omitzero"`
 	// Secrets are the key's secrets, newest last. A key without secrets cannot log
 	// in.
-	Secrets []Secret
+	Secrets []Secret `json:"secrets"`
 	// NotAfter is the instant from which the key is expired. Zero means never.
-	NotAfter time.Time
+	NotAfter time.Time `json:"not_after,omitzero"`
 	// NotAfterText is the expiry as it was given when it was a date
 	// ("2027-01-31"), else empty.
-	NotAfterText string
+	NotAfterText string `json:"not_after_text,omitempty"`
 	// Resources are the resource indicators (RFC 8707) that the key may ask
 	// tokens for, besides the server's own audience.
-	Resources []string
+	Resources []string `json:"resources,omitempty"`
 	// Disabled keys cannot log in until they are enabled.
-	Disabled bool
+	Disabled bool `json:"disabled,omitempty"`
 	// CreatedBy is the actor that created the key.
-	CreatedBy ActorRef
+	CreatedBy ActorRef `json:"created_by,omitzero"`
 	// Depth is the number of keys between this key and a person: 0 if a person
 	// created it, 1 if a key of depth 0 did. It never changes.
-	Depth   int
-	Created time.Time
-	Updated time.Time
+	Depth   int       `json:"depth,omitempty"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated,omitzero"`
 	// LastUsed is the time of the last login, written with a delay. Zero means
 	// never.
-	LastUsed time.Time
+	LastUsed time.Time `json:"last_used,omitzero"`
 	// Version is 1 at creation and rises by one with each change. Upkeep does not
 	// change it.
-	Version int64
+	Version int64 `json:"-"`
 	// Epoch revokes tokens: a token that was issued under another epoch is refused.
 	// Drivers set it (see Epochs) and ignore the caller's value.
-	Epoch int64
+	Epoch int64 `json:"-"`
 }
 
 // Clone returns a copy of k. Changing the copy does not change k.
@@ -65,31 +65,31 @@ func (k Key) Clone() Key {
 // Secret is one secret of a key, as a digest.
 type Secret struct {
 	// ID is unique within the key; a token names the secret it came from.
-	ID string
+	ID string `json:"id"`
 	// Hint is the end of the plaintext, by which people recognise it.
-	Hint string
+	Hint string `json:"hint,omitempty"`
 	// Digest is algorithm$pepper version$digest, or a bcrypt, argon2id or
 	// PBKDF2 string of an imported key. It never leaves the server.
-	Digest string
+	Digest string `json:"digest"`
 	// Prefix is what a generated secret begins with.
-	Prefix string
+	Prefix string `json:"prefix,omitempty"`
 	// CreatedBy is the actor that created, imported or rotated the key.
-	CreatedBy ActorRef
+	CreatedBy ActorRef `json:"created_by,omitzero"`
 	// Generated reports whether the secret has 256 random bits: Latchkey generated
 	// it, or the importer declared it so.
-	Generated bool
-	Created   time.Time
+	Generated bool      `json:"generated,omitempty"`
+	Created   time.Time `json:"created"`
 	// NotAfter is the instant from which the secret is refused. Zero means that it
 	// is valid as long as the key. A rotation sets it to the end of the grace
 	// period.
-	NotAfter time.Time
-	LastUsed time.Time
+	NotAfter time.Time `json:"not_after,omitzero"`
+	LastUsed time.Time `json:"last_used,omitzero"`
 }
 
 // ActorRef identifies an actor in records and events.
 type ActorRef struct {
-	Kind string // "admin", "owner", "key", "system" or "holder"
-	ID   string // the host's id of the person, or the id of the key
+	Kind string `json:"kind"` // "admin", "owner", "key", "system" or "holder"
+	ID   string `json:"id"`   // the host's id of the person, or the id of the key
 }
 
 // Change is what is written together with a record, in the same atomic step.

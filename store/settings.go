@@ -11,19 +11,19 @@ type Rules struct {
 	// MaxKeys is how many keys a workspace may hold. In the instance's record 0
 	// means no limit; in a workspace's it means the instance's limit. Unlimited
 	// means no limit whatever the instance's record says.
-	MaxKeys int
+	MaxKeys int `json:"max_keys,omitempty"`
 	// RequireExpiry makes an expiry mandatory. A workspace can add the rule but not
 	// lift it.
-	RequireExpiry bool
+	RequireExpiry bool `json:"require_expiry,omitempty"`
 	// MaxLifetime bounds a key's expiry, counted from the creation of its newest
 	// secret. 0 means no bound. If both records have one, the shorter applies.
-	MaxLifetime time.Duration
+	MaxLifetime time.Duration `json:"max_lifetime,omitempty"`
 	// EnforcedFrom is when the two expiry rules begin to apply to keys that are
 	// stored already: from then on a login treats a key as expired if the rules
 	// would not have allowed it to live so long. Zero means never: the rules apply
 	// only to keys stored from now on. If both records have an instant, the earlier
 	// applies.
-	EnforcedFrom time.Time
+	EnforcedFrom time.Time `json:"enforced_at,omitzero"`
 }
 
 // Unlimited lifts the instance's limit, as Rules.MaxKeys of a workspace.
@@ -33,14 +33,14 @@ const Unlimited = -1
 // look-up returns them.
 type Instance struct {
 	// KeysOff makes every login and every creation of a key fail.
-	KeysOff bool
-	Rules   Rules
+	KeysOff bool  `json:"keys_off,omitempty"`
+	Rules   Rules `json:"rules,omitzero"`
 	// Epoch revokes tokens: a token that was issued under another epoch is refused.
 	// Drivers set it (see Epochs) and ignore the caller's value.
-	Epoch   int64
-	Updated time.Time
+	Epoch   int64     `json:"-"`
+	Updated time.Time `json:"-"`
 	// Version rises by one with each change; 0 means never saved.
-	Version int64
+	Version int64 `json:"-"`
 }
 
 // MaxReminders is the largest number of durations in Reminders.Before.
@@ -49,11 +49,11 @@ const MaxReminders = 8
 // Reminders says when the host is notified of keys that are about to expire.
 type Reminders struct {
 	// Off turns the notifications off.
-	Off bool
+	Off bool `json:"off,omitempty"`
 	// Before is how long before a key's expiry the host is notified: at most
 	// MaxReminders durations, which the caller of SetInstance checks. Empty means
 	// the host's defaults.
-	Before []time.Duration
+	Before []time.Duration `json:"before,omitempty"`
 }
 
 // InstanceSettings is the record of the whole instance's settings. Look-ups return
@@ -66,19 +66,19 @@ type InstanceSettings struct {
 // Workspace is the record of one workspace's settings and state. The host owns the
 // workspace itself. The record is created by the first change.
 type Workspace struct {
-	ID        string
-	Suspended bool
+	ID        string `json:"id"`
+	Suspended bool   `json:"suspended,omitempty"`
 	// Deleted is final: the id cannot be used again.
-	Deleted bool
-	Rules   Rules
+	Deleted bool  `json:"deleted,omitempty"`
+	Rules   Rules `json:"rules,omitzero"`
 	// Epoch is like Instance.Epoch.
-	Epoch   int64
-	Updated time.Time
+	Epoch   int64     `json:"-"`
+	Updated time.Time `json:"-"`
 	// Version rises by one with each change; 0 means never saved.
-	Version int64
+	Version int64 `json:"-"`
 	// Keys is the number of keys, deleted ones excluded. Drivers set it and ignore
 	// the caller's value.
-	Keys int
+	Keys int `json:"-"`
 }
 
 // Settings stores what administrators change, for the instance and for each

@@ -19,6 +19,9 @@
 //   - A failure to reach the data is ErrUnavailable, wrapped. No error contains a
 //     digest, a secret or the text of a query.
 //   - A missing record is ErrNotFound, never a nil error.
+//
+// The JSON names of records are those of the lines that package oauth/backup writes.
+// Fields that a backup does not hold are not in the JSON.
 package store
 
 import (

@@ -69,17 +69,7 @@ func (c *call) isJSON(body []byte) bool {
 }
 
 // shown returns a member's name in a form that an answer may contain.
-func shown(name string) string {
-	if len(name) > 64 {
-		name = name[:64]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, name)
-}
+func shown(name string) string { return answer.Printable(name[:min(len(name), 64)]) }
 
 func sentence(reason string) string {
 	return strings.ToUpper(reason[:1]) + reason[1:] + "."
@@ -209,9 +199,5 @@ func (b *body) instant(name string) time.Time {
 	if b.isNull(name) {
 		return time.Time{}
 	}
-	at, ok := parseInstant(b.text(name))
-	if !ok {
-		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null.")
-	}
-	return at
+	return b.bad.instant(name, b.text(name), ", or null")
 }

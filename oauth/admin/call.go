@@ -83,27 +83,14 @@ func (c *call) choice(name string, words ...string) string {
 	return word
 }
 
-// instant reads a parameter that is a date, which means its beginning in UTC, or
-// an RFC 3339 instant.
+// instant reads a parameter that is an instant. If it is absent, it returns the zero
+// time.
 func (c *call) instant(name string) time.Time {
 	text := c.query.Get(name)
-	at, ok := parseInstant(text)
-	if text != "" && !ok {
-		c.bad.add(name, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z.")
+	if text == "" {
+		return time.Time{}
 	}
-	return at
-}
-
-func parseInstant(text string) (at time.Time, ok bool) {
-	at, err := time.Parse(time.DateOnly, text)
-	if err != nil {
-		at, err = time.Parse(time.RFC3339, text)
-	}
-	// Stores keep UTC and microseconds. Conversion to UTC can lead to a year
-	// outside 1 to 9999. The zero time is refused, because it means that no
-	// instant was given.
-	at = at.UTC().Truncate(time.Microsecond)
-	return at, err == nil && at.Year() >= 1 && at.Year() <= 9999 && !at.IsZero()
+	return c.bad.instant(name, text, "")
 }
 
 // fieldErrors collects what is wrong with a request, field by field.
@@ -114,6 +101,23 @@ func (f *fieldErrors) add(name, reason string) {
 	if !slices.ContainsFunc(f.list, func(e field) bool { return e.Field == name }) {
 		f.list = append(f.list, field{Field: name, Reason: reason})
 	}
+}
+
+// instant parses a date, which means its beginning in UTC, or an RFC 3339 instant.
+// or says what else the field may hold.
+func (f *fieldErrors) instant(name, text, or string) time.Time {
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, text)
+	}
+	// Stores keep UTC and microseconds. Conversion to UTC can lead to a year
+	// outside 1 to 9999. The zero time is refused, because it means that no
+	// instant was given.
+	at = at.UTC().Truncate(time.Microsecond)
+	if err != nil || at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
+		f.add(name, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z"+or+".")
+	}
+	return at
 }
 
 // orNil returns the collected problems as one error, or nil.
@@ -133,8 +137,11 @@ func (c *call) answer(status int, body any) error {
 // members are the members of a JSON object.
 type members map[string]any
 
-// answerPage sends a page of a list.
-func (c *call) answerPage(next *store.KeyCursor, page members) error {
+// answerPage sends a page of a list, or returns err.
+func (c *call) answerPage(next *store.KeyCursor, page members, err error) error {
+	if err != nil {
+		return err
+	}
 	sealed, err := c.cursor(next)
 	if err != nil {
 		return err

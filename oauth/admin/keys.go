@@ -137,64 +137,29 @@ func (h *Handler) deleteKeys(c *call) error {
 	return c.answer(http.StatusOK, members{"results": results})
 }
 
-// keyJSON is a key in an answer: everything except its digests.
-type keyJSON struct {
-	ID          string       `json:"id"`
-	Workspace   string       `json:"workspace"`
-	Name        string       `json:"name"`
-	Permissions []string     `json:"permissions"`
-	Asked       []string     `json:"asked"`
-	Resources   []string     `json:"resources"`
-	ExpiresAt   *time.Time   `json:"expires_at"`
-	ExpiresOn   *string      `json:"expires_on"`
-	State       string       `json:"state"`
-	StateReason *string      `json:"state_reason"`
-	StateText   *string      `json:"state_text"`
-	EndsAt      *time.Time   `json:"ends_at"`
-	Withheld    []string     `json:"withheld"`
-	Secrets     []secretJSON `json:"secrets"`
-	CreatedBy   actorJSON    `json:"created_by"`
-	CreatedAt   time.Time    `json:"created_at"`
-	UpdatedAt   time.Time    `json:"updated_at"`
-	LastUsedAt  *time.Time   `json:"last_used_at"`
-	Version     int64        `json:"version"`
-}
-
-type secretJSON struct {
-	ID         string     `json:"id"`
-	Hint       *string    `json:"hint"`
-	CreatedAt  time.Time  `json:"created_at"`
-	ExpiresAt  *time.Time `json:"expires_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
-}
-
-type actorJSON struct {
-	Kind string `json:"kind"`
-	ID   string `json:"id"`
-}
-
-func showKey(k *apikey.Key) keyJSON {
+// showKey returns a key in an answer: everything except its digests.
+func showKey(k *apikey.Key) members {
 	state, reason := stateOf(k.Standing)
-	return keyJSON{
-		ID:          k.ID,
-		Workspace:   k.Workspace,
-		Name:        k.Name,
-		Permissions: k.Permissions.Names(),
-		Asked:       k.RequestedPermissions.Names(),
-		Resources:   append([]string{}, k.Resources...),
-		ExpiresAt:   orNull(k.NotAfter),
-		ExpiresOn:   unlessZero(k.NotAfterText),
-		State:       state,
-		StateReason: unlessZero(reason),
-		StateText:   unlessZero(k.Standing.Text),
-		EndsAt:      orNull(k.Standing.Expires),
-		Withheld:    k.Withheld.Names(),
-		Secrets:     each(k.Secrets, showSecret),
-		CreatedBy:   actorJSON(k.CreatedBy),
-		CreatedAt:   k.Created,
-		UpdatedAt:   k.Updated,
-		LastUsedAt:  orNull(k.LastUsed),
-		Version:     k.Version,
+	return members{
+		"id":           k.ID,
+		"workspace":    k.Workspace,
+		"name":         k.Name,
+		"permissions":  k.Permissions,
+		"asked":        k.RequestedPermissions,
+		"resources":    append([]string{}, k.Resources...),
+		"expires_at":   orNull(k.NotAfter),
+		"expires_on":   unlessZero(k.NotAfterText),
+		"state":        state,
+		"state_reason": unlessZero(reason),
+		"state_text":   unlessZero(k.Standing.Text),
+		"ends_at":      orNull(k.Standing.Expires),
+		"withheld":     k.Withheld,
+		"secrets":      each(k.Secrets, showSecret),
+		"created_by":   k.CreatedBy,
+		"created_at":   k.Created,
+		"updated_at":   k.Updated,
+		"last_used_at": orNull(k.LastUsed),
+		"version":      k.Version,
 	}
 }
 
@@ -213,8 +178,10 @@ func stateOf(s policy.Standing) (state, reason string) {
 	return string(s.State), string(s.State)
 }
 
-func showSecret(s *apikey.KeySecret) secretJSON {
-	return secretJSON{ID: s.ID, Hint: unlessZero(s.Hint), CreatedAt: s.Created, ExpiresAt: orNull(s.NotAfter), LastUsedAt: orNull(s.LastUsed)}
+func showSecret(s *apikey.KeySecret) members {
+	return members{
+		"id": s.ID, "hint": unlessZero(s.Hint), "created_at": s.Created, "expires_at": orNull(s.NotAfter), "last_used_at": orNull(s.LastUsed),
+	}
 }
 
 // orNull returns nil, which is null in JSON, for the zero time.

@@ -52,10 +52,7 @@ func (h *Handler) listKeys(c *call) error {
 		}
 	}
 	page, err := h.keys.List(ctx, c.actor, q)
-	if err != nil {
-		return err
-	}
-	return c.answerPage(page.Next, members{"keys": each(page.Keys, showKey)})
+	return c.answerPage(page.Next, members{"keys": each(page.Keys, showKey)}, err)
 }
 
 // cursor seals a cursor, if there is one, for this actor, list and filter. Its
@@ -80,13 +77,11 @@ func (c *call) readPage() error {
 			c.bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
 		}
 	}
-	sealed := c.query.Get("cursor")
-	if sealed == "" {
-		return c.bad.orNil()
-	}
-	text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
-	if !ok || json.Unmarshal(text, &c.after) != nil {
-		c.bad.add("cursor", "It is not a cursor of this list and filter, or was made for another actor. Begin with the first page.")
+	if sealed := c.query.Get("cursor"); sealed != "" {
+		text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
+		if !ok || json.Unmarshal(text, &c.after) != nil {
+			c.bad.add("cursor", "It is not a cursor of this list and filter, or was made for another actor. Begin with the first page.")
+		}
 	}
 	return c.bad.orNil()
 }
@@ -118,19 +113,16 @@ func (h *Handler) listEvents(c *call) error {
 		return err
 	}
 	page, err := h.keys.Events(c.r.Context(), c.actor, q)
-	if err != nil {
-		return err
-	}
 	var next *store.KeyCursor
 	if page.Next != nil {
 		next = &store.KeyCursor{ID: page.Next.ID, Time: page.Next.Time}
 	}
-	return c.answerPage(next, members{"events": each(page.Events, showEvent)})
+	return c.answerPage(next, members{"events": each(page.Events, showEvent)}, err)
 }
 
 func showEvent(e *store.Event) members {
 	return members{
-		"id": e.ID, "occurred_at": e.Time, "actor": actorJSON(e.Actor), "actor_name": unlessZero(e.ActorName), "address": unlessZero(e.Address),
+		"id": e.ID, "occurred_at": e.Time, "actor": e.Actor, "actor_name": unlessZero(e.ActorName), "address": unlessZero(e.Address),
 		"action": e.Action, "workspace": unlessZero(e.Workspace), "key": unlessZero(e.Key), "key_name": unlessZero(e.KeyName), "note": unlessZero(e.Note),
 		"changes": each(e.Changes, func(c *store.FieldChange) members {
 			return members{"field": c.Field, "old": unlessZero(c.Old), "new": unlessZero(c.New)}

@@ -71,12 +71,8 @@ func (c *call) refusalOf(err error) *refusal {
 
 func problemOf(r *refusal) Problem {
 	row := r.Row()
-	p := Problem{
+	return Problem{
 		Type: ProblemType + row.Manage.Code, Title: row.Problem, Status: row.Manage.Status, Detail: cmp.Or(r.Detail, row.Remedy),
-		Missing: r.Missing, Rule: r.Rule, Key: r.Key,
+		Errors: each(r.Fields, func(wrong *field) FieldError { return FieldError(*wrong) }), Missing: r.Missing, Rule: r.Rule, Key: r.Key,
 	}
-	for _, wrong := range r.Fields {
-		p.Errors = append(p.Errors, FieldError(wrong))
-	}
-	return p
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
 
 // route is one entry of the table of routes. The tests of the OpenAPI document and
@@ -143,11 +144,7 @@ var document []byte
 
 // openAPI serves GET /openapi.json, which is public.
 func (h *Handler) openAPI(c *call) error {
-	header := c.w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", "no-cache")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(document)))
-	_, _ = c.w.Write(document) //nolint:errcheck // fails only if the client has disconnected
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(document)))
+	answer.Write(c.w, http.StatusOK, "application/json", document)
 	return nil
 }

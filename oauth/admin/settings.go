@@ -211,9 +211,6 @@ func (h *Handler) previewWorkspace(c *call) error {
 
 // answerEffects sends what other settings would do to each key.
 func (c *call) answerEffects(page apikey.Page[apikey.KeyPreview], err error) error {
-	if err != nil {
-		return err
-	}
 	return c.answerPage(page.Next, members{
 		"effects": each(page.Keys, func(e *apikey.KeyPreview) members {
 			return members{
@@ -221,34 +218,28 @@ func (c *call) answerEffects(page apikey.Page[apikey.KeyPreview], err error) err
 			}
 		}),
 		"checked": page.Checked,
-	})
+	}, err)
 }
 
 // listViolations serves GET /violations and GET
 // /workspaces/{workspace}/violations: keys that violate the settings.
 func (h *Handler) listViolations(c *call) error {
 	page, err := h.keys.List(c.r.Context(), c.actor, store.KeyQuery{Workspace: c.workspace(), After: c.after, Limit: c.limit})
-	if err != nil {
-		return err
-	}
 	broken := slices.DeleteFunc(page.Keys, func(k apikey.Key) bool { return len(k.RulesBroken) == 0 })
 	return c.answerPage(page.Next, members{
 		"violations": each(broken, func(k *apikey.Key) members {
 			return members{"key": showKey(k), "rules": k.RulesBroken}
 		}),
-	})
+	}, err)
 }
 
 // listOutdated serves GET /outdated: keys that still use old entries of the host's
 // lists of peppers and prefixes.
 func (h *Handler) listOutdated(c *call) error {
 	page, err := h.keys.Outdated(c.r.Context(), c.actor, c.after, c.limit)
-	if err != nil {
-		return err
-	}
 	return c.answerPage(page.Next, members{
 		"outdated": each(page.Keys, func(k *apikey.Key) members {
 			return members{"key": showKey(k), "names": k.Outdated}
 		}),
-	})
+	}, err)
 }

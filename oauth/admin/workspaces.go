@@ -15,14 +15,11 @@ func (h *Handler) listWorkspaces(c *call) error {
 		return err
 	}
 	page, err := h.keys.Workspaces(ctx, c.actor, cmp.Or(c.after, &store.KeyCursor{}).ID, c.limit)
-	if err != nil {
-		return err
-	}
 	var next *store.KeyCursor
 	if page.Next != "" {
 		next = &store.KeyCursor{ID: page.Next}
 	}
-	return c.answerPage(next, members{"keys_enabled": !settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)})
+	return c.answerPage(next, members{"keys_enabled": !settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)}, err)
 }
 
 // showWorkspace returns a workspace as a list shows it. Switched-off keys are not a state

@@ -11,11 +11,32 @@
 //
 // # Format
 //
-// Each line is an object. Times are RFC 3339 in UTC. An empty member may be left
-// out, unless it is marked with *. oauth/OPERATING.md describes the digests. A line
-// without kind is a key:
+// Each line is an object: the number of the format, and one record. Times are RFC 3339
+// in UTC. An empty member may be left out, unless it is marked with *.
+// oauth/OPERATING.md describes the digests.
 //
 //	format*          1
+//	instance         the settings of the instance
+//	reminders        {off, before}, of the instance; before is an array of nanoseconds
+//	workspace        the settings of a workspace that has some of its own
+//	key              a key
+//	suspended        boolean: whether the key's workspace is suspended
+//	event            an event of the audit log
+//
+// An instance:
+//
+//	keys_off         boolean: no key can log in
+//	rules            {max_keys, require_expiry, max_lifetime, enforced_at}; max_lifetime in nanoseconds, see store.Rules
+//
+// A workspace:
+//
+//	id*
+//	rules            as above
+//	suspended        boolean
+//	deleted          boolean: the id cannot be used again
+//
+// A key:
+//
 //	id*, workspace*, name*
 //	permissions*     array of strings
 //	requested        array of strings: the permissions as they were requested
@@ -25,30 +46,14 @@
 //	not_after_text   the same as a date, if it was given as a date
 //	resources        array of strings
 //	disabled         boolean
-//	created_by       {kind, id}
+//	created_by       {kind*, id*}
 //	depth            number of keys between this key and a person in the chain of creators, up to 3
 //	created*, updated, last_used
-//	suspended        boolean: whether the workspace is suspended
 //
-// The settings of the instance, and of a workspace that has some of its own:
+// An event:
 //
-//	format*, kind*   1, "settings"
-//	keys_off         boolean: no key can log in
-//	rules            {max_keys, require_expiry, max_lifetime, enforced_from}; max_lifetime in nanoseconds, see store.Rules
-//	reminders_off    boolean
-//	remind_before    array of nanoseconds
-//
-//	format*, kind*   1, "settings"
-//	workspace*       its id
-//	rules            as above
-//	suspended        boolean
-//	deleted          boolean: the id cannot be used again
-//
-// An event of the audit log:
-//
-//	format*, kind*   1, "event"
 //	id*, time*, action*
-//	actor            {kind, id}
+//	actor            {kind*, id*}
 //	actor_name       its name at that time
 //	address          the IP address that the request came from
 //	workspace, key   the ids of what it was done to
@@ -61,10 +66,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"sync"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
@@ -86,15 +90,10 @@ func Export(ctx context.Context, keys *apikey.Service, actor apikey.Actor, w io.
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	e := exporter{ctx, keys, actor, lines}
-	err := e.settingsAndKeys()
-	if err == nil {
-		err = e.events()
-	}
-	if err != nil {
-		return fmt.Errorf("backup: export: %w", err)
-	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("backup: export: write: %w", err)
+	for _, step := range []func() error{e.settingsAndKeys, e.events, out.Flush} {
+		if err := step(); err != nil {
+			return fmt.Errorf("backup: export: %w", err)
+		}
 	}
 	return nil
 }
@@ -109,34 +108,31 @@ type exporter struct {
 // settingsAndKeys writes the settings first, so that a restored key cannot log in
 // before they are there.
 func (e *exporter) settingsAndKeys() error {
-	next, stop := iter.Pull2(e.keys.Records(e.ctx, e.actor))
-	defer stop()
-	record, err, more := next() // writes the event of the export
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(e.settings(), e.workspaces()); err != nil {
-		return err
-	}
-	for ; more; record, err, more = next() {
-		if err := errors.Join(err, e.lines.Encode(lineOf(record))); err != nil {
+	settings := sync.OnceValue(e.settings)
+	for record, err := range e.keys.Records(e.ctx, e.actor) { // writes the event of the export first
+		if err == nil {
+			err = settings()
+		}
+		if err != nil {
+			return err
+		}
+		key := record.Key
+		key.Secrets = append([]store.Secret{}, key.Secrets...) // [] and not null
+		if err := e.write(line{Key: &key, Suspended: record.Workspace.Suspended}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return settings()
 }
 
 func (e *exporter) settings() error {
 	s, err := e.keys.Settings(e.ctx, e.actor)
-	if err != nil || s.Version == 0 {
+	if err == nil && s.Version > 0 {
+		err = e.write(line{Instance: &s.Instance, Reminders: &s.Reminders})
+	}
+	if err != nil {
 		return err
 	}
-	return e.lines.Encode(settingsLine{
-		Format: format, Kind: kindSettings, KeysOff: s.KeysOff, Rules: rulesLine(s.Rules), RemindersOff: s.Reminders.Off, RemindBefore: s.Reminders.Before,
-	})
-}
-
-func (e *exporter) workspaces() error {
 	for after, more := "", true; more; more = after != "" {
 		page, err := e.keys.Workspaces(e.ctx, e.actor, after, store.MaxPage)
 		if err != nil {
@@ -146,7 +142,7 @@ func (e *exporter) workspaces() error {
 			if w.Version == 0 {
 				continue
 			}
-			if err := e.lines.Encode(settingsLine{Format: format, Kind: kindSettings, Workspace: w.ID, Suspended: w.Suspended, Deleted: w.Deleted, Rules: rulesLine(w.Rules)}); err != nil {
+			if err := e.write(line{Workspace: &w}); err != nil {
 				return err
 			}
 		}
@@ -163,11 +159,16 @@ func (e *exporter) events() error {
 			return err
 		}
 		for _, event := range page.Events {
-			if err := e.lines.Encode(eventLineOf(event)); err != nil {
+			if err := e.write(line{Event: &event}); err != nil {
 				return err
 			}
 		}
 		q.After = page.Next
 	}
 	return nil
+}
+
+func (e *exporter) write(l line) error {
+	l.Format = format
+	return e.lines.Encode(l)
 }

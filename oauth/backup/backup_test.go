@@ -146,9 +146,11 @@ func TestExportLine(t *testing.T) {
 	_, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = must(apikey.ParseExpiry("2027-01-31")) })
 	text := r.export()
 	require.NotContains(t, strings.ToLower(text), "epoch", "B30")
-	line := map[string]any{}
-	require.NoError(t, json.Unmarshal([]byte(text), &line))
-	require.InDelta(t, 1, line["format"], 0)
+	whole := map[string]any{}
+	require.NoError(t, json.Unmarshal([]byte(text), &whole))
+	require.InDelta(t, 1, whole["format"], 0)
+	require.NotContains(t, whole, "suspended")
+	line := whole["key"].(map[string]any)
 	require.Equal(t, []any{"project.list"}, line["permissions"])
 	require.Equal(t, "2027-02-01T00:00:00Z", line["not_after"])
 	require.Equal(t, "2027-01-31", line["not_after_text"])
@@ -172,9 +174,9 @@ func TestExportPages(t *testing.T) {
 	require.Len(t, lines, keys)
 	seen := map[string]bool{}
 	for _, line := range lines {
-		var key struct{ ID string }
-		require.NoError(t, json.Unmarshal([]byte(line), &key))
-		seen[key.ID] = true
+		var one struct{ Key struct{ ID string } }
+		require.NoError(t, json.Unmarshal([]byte(line), &one))
+		seen[one.Key.ID] = true
 	}
 	require.Len(t, seen, keys)
 	there := newRig(t)

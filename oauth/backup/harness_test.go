@@ -166,7 +166,7 @@ func (r *rig) exportAll() string {
 func keyLines(lines string) string {
 	var keys strings.Builder
 	for line := range strings.Lines(lines) {
-		if !strings.HasPrefix(line, `{"format":1,"kind":`) {
+		if strings.HasPrefix(line, `{"format":1,"key":`) {
 			keys.WriteString(line)
 		}
 	}

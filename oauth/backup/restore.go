@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
@@ -71,57 +70,120 @@ type Problem struct {
 // does: it is returned as the error, with the result so far. Blank lines are
 // skipped. Lines are read one by one, so that memory does not grow with their
 // number.
-func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, r io.Reader) (Restored, error) {
-	var done Restored
-	add, err := keys.Restorer(ctx, actor)
+func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, in io.Reader) (Restored, error) {
+	addKey, err := keys.Restorer(ctx, actor)
 	if err != nil {
-		return done, fmt.Errorf("backup: restore: %w", err)
+		return Restored{}, fmt.Errorf("backup: restore: %w", err)
 	}
-	in := bufio.NewReaderSize(r, 64<<10)
+	r := restorer{ctx: ctx, keys: keys, actor: actor, addKey: addKey}
+	lines := bufio.NewReaderSize(in, 64<<10)
 	for number := 1; ; number++ {
-		text, long, err := nextLine(in)
+		text, long, err := nextLine(lines)
 		switch {
 		case errors.Is(err, io.EOF):
-			return done, nil
+			return r.done, nil
 		case err == nil:
 			err = ctx.Err()
 		}
 		if err != nil {
-			return done, fmt.Errorf("backup: restore: line %d: %w", number, err)
+			return r.done, fmt.Errorf("backup: restore: line %d: %w", number, err)
 		}
-		id, counts := "", &done.Keys
-		switch kind := kindOf(text); {
+		id := ""
+		switch {
 		case long:
 			err = malformed(fmt.Sprintf("It is longer than %d bytes.", MaxLine))
 		case len(bytes.TrimSpace(text)) == 0:
-			continue
-		case kind == "":
-			id, err = restoreLine(add, text)
-		case kind == kindEvent:
-			counts = &done.Events
-			id, err = restoreEvent(ctx, keys, actor, text)
-		case kind == kindSettings:
-			counts = &done.Settings
-			id, err = restoreSettings(ctx, keys, actor, text)
 		default:
-			err = malformed("Its kind is unknown.")
+			id, err = r.restore(text)
 		}
 		switch {
 		case err == nil:
-			*counts++
 		case refusesLine(err):
-			done.Refused++
-			if len(done.Problems) < MaxProblems {
-				done.Problems = append(done.Problems, Problem{number, id, err})
+			r.done.Refused++
+			if len(r.done.Problems) < MaxProblems {
+				r.done.Problems = append(r.done.Problems, Problem{number, id, err})
 			}
 		default:
-			return done, fmt.Errorf("backup: restore: line %d: %w", number, err)
+			return r.done, fmt.Errorf("backup: restore: line %d: %w", number, err)
 		}
 	}
 }
 
-func malformed(reason string) error {
-	return &apikey.InvalidError{Problems: []apikey.FieldProblem{{Field: "line", Reason: reason}}}
+type restorer struct {
+	ctx    context.Context //nolint:containedctx // of one call
+	keys   *apikey.Service
+	actor  apikey.Actor
+	addKey func(store.Found) error
+	done   Restored
+}
+
+// restore adds the record of one line. It returns the record's id for the report.
+func (r *restorer) restore(text []byte) (id string, err error) {
+	l, err := decode(text)
+	if err != nil {
+		return l.id(), err
+	}
+	counts := &r.done.Settings
+	switch {
+	case l.Instance != nil:
+		err = r.instance(l)
+	case l.Workspace != nil:
+		err = r.workspace(*l.Workspace)
+	case l.Key != nil:
+		counts = &r.done.Keys
+		err = r.addKey(store.Found{Key: *l.Key, Workspace: store.Workspace{Suspended: l.Suspended}})
+	case l.Event != nil:
+		counts = &r.done.Events
+		err = r.keys.RestoreEvent(r.ctx, r.actor, *l.Event)
+	default:
+		err = malformed("It holds no record.")
+	}
+	if err == nil {
+		*counts++
+	}
+	return l.id(), err
+}
+
+// instance saves the settings if none were ever saved: the version is 0.
+func (r *restorer) instance(l line) error {
+	settings := store.InstanceSettings{Instance: *l.Instance}
+	if l.Reminders != nil {
+		settings.Reminders = *l.Reminders
+	}
+	_, err := r.keys.SaveSettings(r.ctx, r.actor, settings)
+	return existing(err)
+}
+
+// workspace saves the settings if none were ever saved: the version is 0. Its first
+// write deletes or suspends the workspace, so that an interrupted restore, which
+// cannot be completed later, leaves no key usable.
+func (r *restorer) workspace(w store.Workspace) error {
+	// This writes nothing. It fails if settings were saved.
+	here, err := r.keys.SaveWorkspace(r.ctx, r.actor, store.Workspace{ID: w.ID})
+	switch {
+	case err != nil:
+		return existing(err)
+	case w.Deleted && here.Keys > 0:
+		return fmt.Errorf("keys: %w", store.ErrExists)
+	case w.Deleted:
+		return r.keys.DeleteWorkspace(r.ctx, r.actor, w.ID)
+	case w.Suspended:
+		if err := r.keys.SetSuspended(r.ctx, r.actor, w.ID, true); err != nil {
+			return err
+		}
+		here.Version = 1
+	}
+	here.Rules = w.Rules
+	_, err = r.keys.SaveWorkspace(r.ctx, r.actor, here)
+	return existing(err)
+}
+
+// existing returns the error for settings that were saved before as store.ErrExists.
+func existing(err error) error {
+	if errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("settings: %w", store.ErrExists)
+	}
+	return err
 }
 
 // refusesLine reports whether an error is about the line and not an outage.
@@ -150,79 +212,4 @@ func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
 			return nil, false, err
 		}
 	}
-}
-
-// restoreLine adds the key of one line. It returns the id for the report, if a key
-// can have such an id.
-func restoreLine(add func(store.Found) error, text []byte) (id string, err error) {
-	line, err := decode(text)
-	if len(line.ID) <= 255 && !strings.ContainsFunc(line.ID, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		id = line.ID
-	}
-	if err != nil {
-		return id, malformed(err.Error())
-	}
-	return id, add(line.record())
-}
-
-func restoreEvent(ctx context.Context, keys *apikey.Service, actor apikey.Actor, text []byte) (id string, err error) {
-	var line eventLine
-	if err := decodeOther(text, &line, &line.Format); err != nil {
-		return "", err
-	}
-	err = keys.RestoreEvent(ctx, actor, line.event())
-	return known(line.ID, err), err
-}
-
-// restoreSettings saves settings if none were ever saved: the version is 0.
-func restoreSettings(ctx context.Context, keys *apikey.Service, actor apikey.Actor, text []byte) (id string, err error) {
-	var line settingsLine
-	if err := decodeOther(text, &line, &line.Format); err != nil {
-		return "", err
-	}
-	ofWorkspace, ofInstance := line.Suspended || line.Deleted, line.KeysOff || line.RemindersOff || line.RemindBefore != nil
-	if line.Workspace == "" && ofWorkspace || line.Workspace != "" && ofInstance {
-		return "", malformed("It mixes settings of the instance with those of a workspace.")
-	}
-	if line.Workspace != "" {
-		err = restoreWorkspace(ctx, keys, actor, line)
-	} else {
-		_, err = keys.SaveSettings(ctx, actor, store.InstanceSettings{
-			Instance:  store.Instance{KeysOff: line.KeysOff, Rules: store.Rules(line.Rules)},
-			Reminders: store.Reminders{Off: line.RemindersOff, Before: line.RemindBefore},
-		})
-	}
-	if errors.Is(err, store.ErrConflict) {
-		err = fmt.Errorf("settings or keys: %w", store.ErrExists)
-	}
-	return known(line.Workspace, err), err
-}
-
-// restoreWorkspace deletes or suspends the workspace in its first write, so that an
-// interrupted restore, which cannot be completed later, leaves no key usable.
-func restoreWorkspace(ctx context.Context, keys *apikey.Service, actor apikey.Actor, line settingsLine) error {
-	// This writes nothing. It fails if settings were saved.
-	w, err := keys.SaveWorkspace(ctx, actor, store.Workspace{ID: line.Workspace})
-	switch {
-	case err != nil:
-		return err
-	case line.Deleted && w.Keys > 0:
-		return store.ErrConflict
-	case line.Deleted:
-		return keys.DeleteWorkspace(ctx, actor, line.Workspace)
-	case line.Suspended:
-		err, w.Version = keys.SetSuspended(ctx, actor, line.Workspace, true), 1
-	}
-	if w.Rules = store.Rules(line.Rules); err == nil {
-		_, err = keys.SaveWorkspace(ctx, actor, w)
-	}
-	return err
-}
-
-// known returns an id for the report, unless it is the id that was refused.
-func known(id string, err error) string {
-	if _, invalid := errors.AsType[*apikey.InvalidError](err); invalid {
-		return ""
-	}
-	return id
 }

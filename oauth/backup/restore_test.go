@@ -22,9 +22,9 @@ import (
 
 // aLine is a valid line.
 func aLine(id string) string {
-	return `{"format":1,"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"requested":["project.*"],` +
+	return `{"format":1,"key":{"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"requested":["project.*"],` +
 		`"secrets":[{"id":"s1","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
-		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","depth":3}`
+		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","depth":3}}`
 }
 
 func TestRestoreMalformed(t *testing.T) {
@@ -44,28 +44,31 @@ func TestRestoreMalformed(t *testing.T) {
 		{"an array", "[" + good + "]", "object was expected"},
 		{"a byte order mark", "\ufeff" + good, "byte order mark"},
 		{"an unknown member", edit(`"format":1,`, `"format":1,"root":true,`), `"root": unknown member`},
-		{"a member twice", edit(`"format":1,`, `"format":1,"depth":1,`), "appears twice"},
+		{"an unknown member of a key", edit(`"id":"k"`, `"id":"k","root":true`), `"root": unknown member`},
+		{"a member twice", edit(`"id":"k"`, `"depth":1,"id":"k"`), "appears twice"},
 		{"a member in another case", edit(`"depth"`, `"Depth"`), `only in case`},
-		{"a member missing", edit(`"name":"ci",`, ``), "name: It may not be empty"},
+		{"a member missing", edit(`"name":"ci",`, ``), `"name": is missing`},
 		{"a member null", edit(`"name":"ci"`, `"name":null`), "name: It may not be empty"},
-		{"no workspace member", edit(`"workspace":"team-a",`, ``), "workspace: It may not be empty"},
-		{"no permissions", edit(`"permissions":["project.list"],`, ``), `"permissions" or "secrets" is missing`},
+		{"no workspace member", edit(`"workspace":"team-a",`, ``), `"workspace": is missing`},
+		{"no permissions", edit(`"permissions":["project.list"],`, ``), `"permissions": is missing`},
 		{"permissions null", edit(`["project.list"]`, `null`), "permissions"},
-		{"no time of creation", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"depth"`), "created: It may not be empty"},
-		{"a secret without time of creation", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true`), "A secret must have the time of its creation"},
-		{"a secret without a digest", edit(`"digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q",`, ``), "it is malformed"},
+		{"no time of creation", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"depth"`), `"created": is missing`},
+		{"a time of creation that is null", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":null,"depth"`), "created: It may not be empty"},
+		{"a secret without time of creation", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true`), `"created": is missing`},
+		{"a secret without a digest", edit(`"digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q",`, ``), `"digest": is missing`},
+		{"a secret with an empty digest", edit(`hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q`, ``), "it is malformed"},
 		{"a secret that is null", edit(secret, "null"), "An id has"},
 		{"a permission that is null", edit(`["project.list"]`, `[null]`), "scope"},
-		{"a member of another type", edit(`"depth":3`, `"depth":"3"`), `"depth": it has the wrong type`},
-		{"no format", edit(`"format":1,`, ``), "its format is 0"},
-		{"a later format", edit(`"format":1`, `"format":2`), "its format is 2, but this version reads 1"},
+		{"a member of another type", edit(`"depth":3`, `"depth":"3"`), `depth": it has the wrong type`},
+		{"no format", edit(`"format":1,`, ``), `"format": is missing`},
+		{"a later format", edit(`"format":1`, `"format":2`), "Its format is 2, but this version reads 1"},
 		{"an unknown member of a secret", edit(`"hint"`, `"plaintext"`), `"plaintext": unknown member`},
 		{"a secret's member twice", edit(`"hint":"a1b2",`, `"id":"s2",`), "appears twice"},
 		{"a secret's member in another case", edit(`"hint":"a1b2",`, `"ID":"s2",`), "only in case"},
 		{"a secret without digest", edit(`"digest"`, `"hint2"`), "unknown member"},
-		{"secrets null", edit(`[`+secret+`]`, `null`), `"secrets" is missing`},
-		{"no secrets", edit(`"secrets":[`+secret+`],`, ``), `"secrets" is missing`},
-		{"secrets no array", edit(`[`+secret+`]`, secret), `"secrets": it has the wrong type`},
+		{"secrets null", edit(`[`+secret+`]`, `null`), `"secrets" is null`},
+		{"no secrets", edit(`"secrets":[`+secret+`],`, ``), `"secrets": is missing`},
+		{"secrets no array", edit(`[`+secret+`]`, secret), `secrets": it has the wrong type`},
 		{"no such time", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"yesterday","depth"`), "RFC 3339"},
 		{"a time without zone", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"2026-07-01T10:00:00","depth"`), "RFC 3339"},
 		{"B11 a digest for a time", edit(`"depth":3`, `"depth":3,"updated":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q"`), "RFC 3339"},
@@ -73,6 +76,11 @@ func TestRestoreMalformed(t *testing.T) {
 		{"year 0", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0000-07-01T10:00:00Z","depth"`), "years 1 to 9999"},
 		{"never created", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0001-01-01T00:00:00Z","depth"`), "created: It may not be empty"},
 		{"created less than a microsecond after never", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0001-01-01T00:00:00.0000009Z","depth"`), "created: It may not be empty"},
+		{"format 0", edit(`"format":1`, `"format":0`), "Its format is 0"},
+		{"no key", `{"format":1}`, "It holds no record"},
+		{"a key that is null", `{"format":1,"key":null}`, "It holds no record"},
+		{"suspended without a key", `{"format":1,"suspended":true}`, "It holds no record"},
+		{"a creator without kind", edit(`"kind":"owner",`, ``), `"kind": is missing`},
 		{"no id", edit(`"id":"k"`, `"id":""`), "id: An id has"},
 		{"an id with a space", edit(`"id":"k"`, `"id":"k k"`), "id: An id has"},
 		{"an id too long", edit(`"id":"k"`, `"id":"`+strings.Repeat("k", 256)+`"`), "id: An id has"},
@@ -368,7 +376,7 @@ func TestRestoreCutOff(t *testing.T) {
 func FuzzRestore(f *testing.F) {
 	f.Add(aLine("k"))
 	f.Add(aLine("a") + "\r\n\n" + aLine("b") + "\n" + aLine("a"))
-	f.Add(strings.Replace(aLine("k"), `"depth":3`, `"depth":1,"suspended":true,"resources":["https://a"],"disabled":true`, 1))
+	f.Add(strings.Replace(aLine("k"), `"depth":3`, `"depth":1,"resources":["https://a"],"disabled":true`, 1))
 	f.Add(strings.Replace(aLine("k"), `2026-07-01T10:00:00Z`, `9999-12-31T23:59:59.999999999-23:59`, 2))
 	f.Add("{\"id\":\"\\ud800\"}\n\x00\n[]\nnull\n")
 	f.Fuzz(func(t *testing.T, text string) {

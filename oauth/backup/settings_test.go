@@ -107,26 +107,30 @@ func TestRoundTripOfSettingsAndEvents(t *testing.T) {
 }
 
 func TestRestoreSettingsRefuses(t *testing.T) {
-	const event = `{"format":1,"kind":"event","id":"e1","time":"2026-07-01T10:00:00Z","actor":{"kind":"owner","id":"olga"},"action":"key.create","workspace":"team-a","changes":[{"field":"name","old":"na me","new":"ci"}],"note":"n"}`
-	const settings = `{"format":1,"kind":"settings","rules":{"max_keys":3}}`
-	const workspace = `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3}}`
+	const event = `{"format":1,"event":{"id":"e1","time":"2026-07-01T10:00:00Z","actor":{"kind":"owner","id":"olga"},"action":"key.create","workspace":"team-a","changes":[{"field":"name","old":"na me","new":"ci"}],"note":"n"}}`
+	const settings = `{"format":1,"instance":{"rules":{"max_keys":3}}}`
+	const workspace = `{"format":1,"workspace":{"id":"team-b","rules":{"max_keys":3}}}`
 	for _, tc := range []struct{ name, line, says string }{
 		{"an event", event, ""},
 		{"settings", settings, ""},
 		{"a workspace", workspace, ""},
-		{"an unknown kind", `{"format":1,"kind":"root"}`, "Its kind is unknown"},
-		{"a kind that is no text", `{"format":1,"kind":7}`, `"kind": unknown member`},
+		{"an unknown kind", `{"format":1,"root":{}}`, `"root": unknown member`},
+		{"an instance that is no object", `{"format":1,"instance":7}`, `"instance": it has the wrong type`},
+		{"reminders without an instance", `{"format":1,"reminders":{"off":true}}`, "It holds no record"},
+		{"an event and settings", strings.Replace(event, `"format":1,`, `"format":1,"instance":{},`, 1), "It mixes records"},
+		{"reminders of a workspace", strings.Replace(workspace, `"format":1,`, `"format":1,"reminders":{},`, 1), "It mixes records"},
 		{"another format of an event", strings.Replace(event, `"format":1`, `"format":2`, 1), "Its format is 2"},
 		{"another format of settings", strings.Replace(settings, `"format":1`, `"format":2`, 1), "Its format is 2"},
 		{"another format of a workspace", strings.Replace(workspace, `"format":1`, `"format":2`, 1), "Its format is 2"},
 		{"an unknown member of an event", strings.Replace(event, `"note"`, `"root"`, 1), "unknown member"},
 		{"an unknown member of rules", strings.Replace(settings, `"max_keys"`, `"root"`, 1), "unknown member"},
-		{"a member twice", strings.Replace(event, `"note"`, `"id"`, 1), "unknown member"},
+		{"a member twice", strings.Replace(event, `"note"`, `"id"`, 1), "appears twice"},
 		{"an event without id", strings.Replace(event, `"e1"`, `""`, 1), "id: An id has"},
-		{"an event without time", strings.Replace(event, `"time":"2026-07-01T10:00:00Z",`, ``, 1), "time: It may not be empty"},
 		{"B12 an action that a store cannot hold", strings.Replace(event, `key.create`, strings.Repeat("é", 200), 1), "action: "},
 		{"B12 a kind of actor that a store cannot hold", strings.Replace(event, `"owner"`, `"`+strings.Repeat("é", 200)+`"`, 1), "event: "},
 		{"B12 more changes than an event has", strings.Replace(event, `"changes":[`, `"changes":[`+strings.Repeat(`{"field":"name"},`, 100), 1), "changes: "},
+		{"an event without time", strings.Replace(event, `"time":"2026-07-01T10:00:00Z",`, ``, 1), `"time": is missing`},
+		{"an event whose time is null", strings.Replace(event, `"2026-07-01T10:00:00Z"`, `null`, 1), "time: It may not be empty"},
 		{"an event without action", strings.Replace(event, `key.create`, ``, 1), "action: It may not be empty"},
 		{"B15 an actor with a line break", strings.Replace(event, `olga`, `ol\nga`, 1), "event: It may contain printable"},
 		{"B15 a field with a zero byte", strings.Replace(event, `"name"`, `"na\u0000me"`, 1), "event: It may contain printable"},
@@ -138,9 +142,10 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		{"an unknown member of a change", strings.Replace(event, `"new"`, `"root"`, 1), "unknown member"},
 		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 256)+`"`, 1), "event: It may have at most 255"},
 		{"fewer keys than none", strings.Replace(settings, `3`, `-1`, 1), "max_keys: "},
-		{"the instance suspended", strings.Replace(settings, `"rules"`, `"suspended":true,"rules"`, 1), "It mixes settings"},
-		{"the instance deleted", strings.Replace(settings, `"rules"`, `"deleted":true,"rules"`, 1), "It mixes settings"},
-		{"keys off in a workspace", strings.Replace(workspace, `"rules"`, `"keys_off":true,"rules"`, 1), "It mixes settings"},
+		{"the instance suspended", strings.Replace(settings, `"rules"`, `"suspended":true,"rules"`, 1), `"suspended": unknown member`},
+		{"the instance suspended, beside it", strings.Replace(settings, `"format":1,`, `"format":1,"suspended":true,`, 1), "It mixes records"},
+		{"the instance deleted", strings.Replace(settings, `"rules"`, `"deleted":true,"rules"`, 1), `"deleted": unknown member`},
+		{"keys off in a workspace", strings.Replace(workspace, `"rules"`, `"keys_off":true,"rules"`, 1), `"keys_off": unknown member`},
 		{"B15 a workspace with a zero byte", strings.Replace(workspace, `team-b`, `te\u0000am`, 1), "workspace: It may contain printable"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -161,7 +166,7 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 	t.Run("a deleted workspace that has keys here", func(t *testing.T) {
 		r := newRig(t)
 		r.create(owner, "team-a", "project.list")
-		done, err := r.read(`{"format":1,"kind":"settings","workspace":"team-a","deleted":true}`)
+		done, err := r.read(`{"format":1,"workspace":{"id":"team-a","deleted":true}}`)
 		require.NoError(t, err)
 		require.ErrorIs(t, done.Problems[0].Err, store.ErrExists)
 		require.Equal(t, "team-a", done.Problems[0].ID)
@@ -188,8 +193,8 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 // writes, and runs it again: the workspace must not be left less restricted than it was.
 func TestInterruptedSettings(t *testing.T) {
 	for name, line := range map[string]string{
-		"deleted":   `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3},"deleted":true}`,
-		"suspended": `{"format":1,"kind":"settings","workspace":"team-b","rules":{"max_keys":3},"suspended":true}`,
+		"deleted":   `{"format":1,"workspace":{"id":"team-b","rules":{"max_keys":3},"deleted":true}}`,
+		"suspended": `{"format":1,"workspace":{"id":"team-b","rules":{"max_keys":3},"suspended":true}}`,
 	} {
 		for left := range 3 {
 			t.Run(fmt.Sprint(name, " after writes: ", left), func(t *testing.T) {

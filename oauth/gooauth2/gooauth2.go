@@ -135,10 +135,7 @@ type client struct {
 	proof *apikey.Proof
 }
 
-var (
-	_ oauth2.ClientInfo             = (*client)(nil)
-	_ oauth2.ClientPasswordVerifier = (*client)(nil)
-)
+var _ oauth2.ClientPasswordVerifier = (*client)(nil)
 
 // noDomain is not a URL. With an empty domain go-oauth2 allows redirects to any
 // URI, and without a redirect URI it redirects to the domain itself.

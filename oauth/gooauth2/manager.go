@@ -21,8 +21,6 @@ type Manager struct {
 	ClientAddr func(*http.Request) netip.Addr
 }
 
-var _ oauth2.Manager = Manager{}
-
 // attempt is the state of one call of GenerateAccessToken, passed in its context.
 type attempt struct {
 	address netip.Addr

@@ -30,55 +30,45 @@ import (
 // store.ErrUnavailable, an ended context, go-oauth2's ErrTemporarilyUnavailable and
 // ErrServerError.
 func GoOAuth2(ctx context.Context, from oauth2.ClientStore, ids []string, mapping func(oauth2.ClientInfo) (apikey.Spec, error)) (Result, error) {
-	var result Result
 	if from == nil || mapping == nil {
-		return result, errors.New("migrate: read clients: the store and the mapping must not be nil")
+		return Result{}, errors.New("migrate: read clients: the store and the mapping must not be nil")
 	}
-	seen := make(map[string]bool, len(ids))
+	r := &reader{seen: make(map[string]bool)}
+	listed := make(map[string]bool, len(ids))
 	for _, id := range ids {
-		if seen[id] {
+		if listed[id] {
 			continue
 		}
-		seen[id] = true
+		listed[id] = true
 		info, err := from.GetByID(ctx, id)
 		if store.IsOutage(err) || errors.Is(err, oautherrors.ErrTemporarilyUnavailable) || errors.Is(err, oautherrors.ErrServerError) {
-			return result, fmt.Errorf("migrate: read clients: %w", err)
+			return r.result, fmt.Errorf("migrate: read clients: %w", err)
 		}
-		spec, reason := importOf(id, info, err, mapping)
-		if reason != "" {
-			result.Skipped = append(result.Skipped, Skipped{ID: id, Reason: reason})
-			continue
-		}
-		result.Keys = append(result.Keys, spec)
+		r.mapping = func(Client) (apikey.Spec, error) { return mapping(info) }
+		r.goOAuth2Client(id, info, err)
 	}
-	return result, nil
+	return r.result, nil
 }
 
-func importOf(id string, info oauth2.ClientInfo, err error, mapping func(oauth2.ClientInfo) (apikey.Spec, error)) (apikey.ImportSpec, string) {
+func (r *reader) goOAuth2Client(id string, info oauth2.ClientInfo, err error) {
+	r.count++
+	_, verifies := info.(oauth2.ClientPasswordVerifier)
 	switch {
 	case err != nil:
-		return apikey.ImportSpec{}, fmt.Sprintf("It was not found in the store: %v.", err)
+		r.skip(id, "It was not found in the store: %v.", err)
 	case info == nil:
-		return apikey.ImportSpec{}, "It was not found in the store."
+		r.skip(id, "It was not found in the store.")
 	case info.GetID() != id:
-		return apikey.ImportSpec{}, "The store returned a client with another id."
+		r.skip(id, "The store returned a client with another id.")
 	case info.IsPublic():
-		return apikey.ImportSpec{}, "It is a public client."
+		r.skip(id, "It is a public client.")
 	case info.GetSecret() == "":
-		return apikey.ImportSpec{}, "It has no secret."
+		r.skip(id, "It has no secret.")
+	case !verifies:
+		r.add(Client{ID: id}, apikey.ImportSpec{Secret: info.GetSecret()})
+	case strings.HasPrefix(info.GetSecret(), "$"):
+		r.add(Client{ID: id}, apikey.ImportSpec{Digest: info.GetSecret()})
+	default:
+		r.skip(id, "It verifies its secret itself, and GetSecret does not return a digest that can be imported.")
 	}
-	spec := apikey.ImportSpec{ID: id, Secret: info.GetSecret()}
-	if _, verifies := info.(oauth2.ClientPasswordVerifier); verifies {
-		spec.Secret, spec.Digest = "", info.GetSecret()
-		if !strings.HasPrefix(spec.Digest, "$") {
-			return apikey.ImportSpec{}, "It verifies its secret itself, and GetSecret does not return a digest that can be imported."
-		}
-	}
-	if spec.Spec, err = mapping(info); err != nil {
-		return apikey.ImportSpec{}, fmt.Sprintf("The host's mapping skipped it: %v.", err)
-	}
-	if spec.Name == "" {
-		spec.Name = id
-	}
-	return spec, ""
 }

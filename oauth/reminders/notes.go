@@ -45,12 +45,8 @@ type records struct {
 	now  func() time.Time
 
 	// skip holds until when a reminder need not be looked up, to save reads.
-	mu   *sync.Mutex
+	mu   sync.Mutex
 	skip map[string]time.Time
-}
-
-func newRecords(once store.OnceIDs, now func() time.Time) records {
-	return records{once: once, now: now, mu: new(sync.Mutex), skip: make(map[string]time.Time)}
 }
 
 func recordOf(id string, n int, ends time.Time) store.OnceID {
@@ -58,7 +54,7 @@ func recordOf(id string, n int, ends time.Time) store.OnceID {
 }
 
 // read returns the values of all records of one id.
-func (r records) read(ctx context.Context, id string, ends time.Time) ([]time.Duration, error) {
+func (r *records) read(ctx context.Context, id string, ends time.Time) ([]time.Duration, error) {
 	var values []time.Duration
 	for {
 		record := recordOf(id, len(values)+1, ends)
@@ -79,7 +75,7 @@ func (r records) read(ctx context.Context, id string, ends time.Time) ([]time.Du
 
 // claim reports whether this process must send a reminder now: neither it nor a
 // later one was sent, and this process has claimed the next attempt.
-func (r records) claim(ctx context.Context, d due) (bool, error) {
+func (r *records) claim(ctx context.Context, d due) (bool, error) {
 	if r.skipped(d.id) {
 		return false, nil
 	}
@@ -114,7 +110,7 @@ func (r records) claim(ctx context.Context, d due) (bool, error) {
 
 // wasSent reports whether a reminder of the key was sent at this or a later time
 // before its end.
-func (r records) wasSent(ctx context.Context, d due) (bool, error) {
+func (r *records) wasSent(ctx context.Context, d due) (bool, error) {
 	sent, err := r.read(ctx, d.series, d.ends)
 	done := slices.ContainsFunc(sent, func(before time.Duration) bool { return before <= d.before })
 	if done {
@@ -125,7 +121,7 @@ func (r records) wasSent(ctx context.Context, d due) (bool, error) {
 
 // sent records that a reminder was sent. It ignores the end of ctx: if the process
 // is stopped right after the call of send, the reminder is not sent again.
-func (r records) sent(ctx context.Context, d due) error {
+func (r *records) sent(ctx context.Context, d due) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	for number := 1; ; number++ {
@@ -142,13 +138,13 @@ func (r records) sent(ctx context.Context, d due) error {
 	}
 }
 
-func (r records) skipped(id string) bool {
+func (r *records) skipped(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.now().Before(r.skip[id])
 }
 
-func (r records) skipUntil(id string, until time.Time) {
+func (r *records) skipUntil(id string, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.skip) >= maxSkip {

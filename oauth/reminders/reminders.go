@@ -38,7 +38,7 @@ type Reminder struct {
 // Sender sends reminders. It is safe for concurrent use.
 type Sender struct {
 	keys    *apikey.Service
-	records records
+	records *records
 	send    func(context.Context, Reminder) error
 }
 
@@ -70,7 +70,8 @@ func New(st store.Store, keys *apikey.Service, send func(ctx context.Context, r 
 	if st.OnceIDs == nil || keys == nil || send == nil {
 		return nil, errors.New("reminders: Store.OnceIDs, keys and send are required")
 	}
-	return &Sender{keys: keys, records: newRecords(st.OnceIDs, keys.Now), send: send}, nil
+	sent := &records{once: st.OnceIDs, now: keys.Now, skip: make(map[string]time.Time)}
+	return &Sender{keys: keys, records: sent, send: send}, nil
 }
 
 const (
@@ -95,7 +96,12 @@ func (s *Sender) Remind(ctx context.Context) error {
 	if err != nil || len(times) == 0 {
 		return err
 	}
-	return errors.Join(s.remindExpiring(ctx, times), s.remindEnforced(ctx, times, settings.Rules))
+	now := s.keys.Now()
+	expiring := store.KeyQuery{
+		NotAfterFrom: now.Add(time.Microsecond), // a key that ends now has expired
+		NotAfterTo:   now.Add(times[0] + time.Microsecond),
+	}
+	return errors.Join(s.remindAll(ctx, times, 0, false, expiring), s.remindEnforced(ctx, times, settings.Rules))
 }
 
 // settings returns the settings and the times in force, the longest first.
@@ -106,15 +112,6 @@ func (s *Sender) settings(ctx context.Context) (store.InstanceSettings, []time.D
 	}
 	times, _ := s.keys.ReminderTimes(settings.Reminders)
 	return settings, times, nil
-}
-
-// remindExpiring sends reminders of the keys that end by their own expiry.
-func (s *Sender) remindExpiring(ctx context.Context, times []time.Duration) error {
-	now := s.keys.Now()
-	return s.remindAll(ctx, times, 0, false, store.KeyQuery{
-		NotAfterFrom: now.Add(time.Microsecond), // a key that ends now has expired
-		NotAfterTo:   now.Add(times[0] + time.Microsecond),
-	})
 }
 
 // remindEnforced sends reminders of the keys whose end rules set, before their own

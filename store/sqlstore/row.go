@@ -58,8 +58,8 @@ func lowered(text string) string {
 	return string(lower)
 }
 
-// asJSON returns the stored form of a list. It contains the names of struct fields, so
-// renaming a field needs a migration.
+// asJSON returns the stored form of a list. It contains the names of struct fields or of
+// their tags, so renaming one needs a migration.
 func asJSON[T any](list []T) (string, error) {
 	if len(list) == 0 {
 		return "[]", nil

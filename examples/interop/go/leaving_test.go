@@ -82,7 +82,7 @@ func TestLeaving(t *testing.T) {
 			lines := map[string]string{}
 			for line := range strings.Lines(out.String()) {
 				for _, id := range []string{key.ID, ended.ID} {
-					if strings.HasPrefix(line, `{"format":1,"id":"`+id+`"`) {
+					if strings.HasPrefix(line, `{"format":1,"key":{"id":"`+id+`"`) {
 						lines[id] = line
 					}
 				}
@@ -98,7 +98,7 @@ func TestLeaving(t *testing.T) {
 			if tc.pepper != nil {
 				require.Equal(t, "no", says(t, line, append([]byte("x"), tc.pepper...), old.Reveal()), "another pepper")
 			}
-			require.Contains(t, out.String(), `"kind":"settings","workspace":"team-ä"`)
+			require.Contains(t, out.String(), `"workspace":{"id":"team-ä"`)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,11 +47,7 @@ func (r *Refusal) Description() string {
 // SetRetryAfter sets the Retry-After header (RFC 9110, section 10.2.3) if a time is
 // known.
 func (r *Refusal) SetRetryAfter(header http.Header) {
-	wait := r.RetryAfter
-	if wait <= 0 {
-		wait = r.Row().RetryAfter
-	}
-	if wait > 0 {
+	if wait := cmp.Or(max(r.RetryAfter, 0), r.Row().RetryAfter); wait > 0 {
 		header.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	}
 }
@@ -62,7 +59,7 @@ func (r *Refusal) WriteOAuth(w http.ResponseWriter) {
 	body, _ := json.Marshal(struct { //nolint:errcheck // two strings
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{row.OAuth.Code, printable(r.Description())})
+	}{row.OAuth.Code, Printable(r.Description())})
 	Write(w, row.OAuth.Status, "application/json", append(body, '\n'))
 }
 
@@ -93,9 +90,9 @@ func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	_, _ = w.Write(body) //nolint:errcheck // fails only if the client has closed the connection
 }
 
-// printable replaces characters that an error_description may not contain (RFC
+// Printable replaces characters that an error_description may not contain (RFC
 // 6749, section 5.2). A policy's reason is the host's text and may contain any.
-func printable(text string) string {
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '"' || r == '\\':

@@ -54,11 +54,7 @@ func MarshalKeySet(keys []PublicKey) ([]byte, error) {
 		}
 		set.Keys = append(set.Keys, k)
 	}
-	data, err := json.Marshal(set)
-	if err != nil {
-		return nil, fmt.Errorf("jose: write key set: %w", err)
-	}
-	return data, nil
+	return json.Marshal(set)
 }
 
 type keySet struct {

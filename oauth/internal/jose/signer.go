@@ -51,8 +51,8 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 	if err := s.public.Check(); err != nil {
 		return nil, err
 	}
+	var err error
 	if kid == "" {
-		var err error
 		if s.public.ID, err = thumbprint(s.public.Key); err != nil {
 			return nil, err
 		}
@@ -60,15 +60,11 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 	if len(s.public.ID) > MaxKeyID || !utf8.ValidString(s.public.ID) {
 		return nil, fmt.Errorf("%w: the key id must be at most %d bytes of UTF-8", ErrKey, MaxKeyID)
 	}
-	var err error
 	if s.sign, err = newSignFunc(alg, key); err != nil {
 		return nil, err
 	}
 	s.sigSize = signatureSize(s.public)
-	header, err := json.Marshal(map[string]string{"alg": string(alg), "kid": s.public.ID, "typ": "at+jwt"})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
-	}
+	header, _ := json.Marshal(map[string]string{"alg": string(alg), "kid": s.public.ID, "typ": "at+jwt"}) //nolint:errcheck // texts always marshal
 	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
 	return s, nil
 }

@@ -17,7 +17,7 @@ type scanner struct {
 	data []byte
 	pos  int
 	// refuseUnknown says whether an unknown name is refused, in objects whose names are
-	// known.
+	// known, and the lack of a required one.
 	refuseUnknown bool
 }
 
@@ -76,7 +76,7 @@ func (s *scanner) nested(depth int, known []string, into reflect.Type, visit fun
 			if name, err = resolve(raw, known); err != nil {
 				return err
 			}
-			if s.refuseUnknown && known != nil && !slices.Contains(known, name) {
+			if s.refuseUnknown && known != nil && (name == unnamed || !slices.Contains(known, name)) {
 				return &Error{Name: name, Reason: "unknown member"}
 			}
 			names, within = append(names, name), member(into, name)
@@ -97,6 +97,20 @@ func (s *scanner) nested(depth int, known []string, into reflect.Type, visit fun
 			return &Error{Name: names[i], Reason: "appears twice"}
 		}
 	}
+	if isObject && s.refuseUnknown {
+		return missing(into, names)
+	}
+	return nil
+}
+
+// missing refuses an object that lacks a name which encoding/json always writes.
+func missing(into reflect.Type, names []string) error {
+	for i, name := range namesOf(into) {
+		optional := strings.Contains(into.Field(i).Tag.Get("json"), ",omit")
+		if !optional && name != unnamed && !slices.Contains(names, name) {
+			return &Error{Name: name, Reason: "is missing"}
+		}
+	}
 	return nil
 }
 
@@ -105,7 +119,7 @@ func (s *scanner) value(depth int, into reflect.Type) error {
 	switch s.data[s.pos] {
 	case '{', '[':
 		into = item(into)
-		return s.nested(depth, names(into), into, nil)
+		return s.nested(depth, namesOf(into), into, nil)
 	case '"':
 		_, err := s.text()
 		return err
@@ -182,8 +196,11 @@ func item(t reflect.Type) reflect.Type {
 	return t
 }
 
-// names returns the names in the tags of a struct's fields.
-func names(t reflect.Type) []string {
+// unnamed is the tag of a field that is not in the JSON. No member is called so.
+const unnamed = "-"
+
+// namesOf returns the names in the tags of a struct's fields.
+func namesOf(t reflect.Type) []string {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil
 	}
@@ -196,7 +213,7 @@ func names(t reflect.Type) []string {
 
 // member returns the type that the member of an object is decoded into, or nil.
 func member(t reflect.Type, name string) reflect.Type {
-	switch i := slices.Index(names(t), name); {
+	switch i := slices.Index(namesOf(t), name); {
 	case i >= 0:
 		return t.Field(i).Type
 	case t != nil && t.Kind() == reflect.Map:

@@ -104,14 +104,15 @@ func Unmarshal(data []byte, into any) error {
 	return unmarshal(data, into, false)
 }
 
-// UnmarshalOnly is Unmarshal for inputs that may hold only known names.
+// UnmarshalOnly is Unmarshal for inputs that may hold only known names, and must hold
+// those without omitempty or omitzero in their tags.
 func UnmarshalOnly(data []byte, into any) error {
 	return unmarshal(data, into, true)
 }
 
 func unmarshal(data []byte, into any, refuseUnknown bool) error {
 	t := item(reflect.TypeOf(into))
-	if err := walk(data, '{', refuseUnknown, names(t), t, nil); err != nil {
+	if err := walk(data, '{', refuseUnknown, namesOf(t), t, nil); err != nil {
 		return err
 	}
 	var wrong *json.UnmarshalTypeError

@@ -158,15 +158,15 @@ func TestElements(t *testing.T) {
 }
 
 type part struct {
-	Name string          `json:"name"`
+	Name string          `json:"name,omitempty"`
 	Any  json.RawMessage `json:"any,omitempty"`
 }
 
 type whole struct {
-	One  part             `json:"one"`
-	List []*part          `json:"list"`
-	Map  map[string]*part `json:"map"`
-	When time.Time        `json:"when"`
+	One  part             `json:"one,omitzero"`
+	List []*part          `json:"list,omitempty"`
+	Map  map[string]*part `json:"map,omitempty"`
+	When time.Time        `json:"when,omitzero"`
 }
 
 func TestUnmarshal(t *testing.T) {
@@ -206,6 +206,39 @@ func TestUnmarshal(t *testing.T) {
 		require.NoError(t, strictjson.Unmarshal([]byte(input), new(whole)), input)
 		err := strictjson.UnmarshalOnly([]byte(input), new(whole))
 		require.EqualError(t, err, `JSON: member "two": unknown member`, input)
+	}
+}
+
+// A member that is always written must be there, at any depth. Unmarshal does not ask for
+// it.
+func TestMissing(t *testing.T) {
+	type inner struct {
+		ID     string `json:"id"`
+		Hidden string `json:"-"`
+	}
+	type outer struct {
+		Inner inner             `json:"inner,omitzero"`
+		List  []*inner          `json:"list"`
+		Map   map[string]*inner `json:"map,omitempty"`
+	}
+	for input, want := range map[string]string{
+		`{"list":[],"inner":{"id":""},"map":{}}`: "",
+		`{"list":null}`:                          "",
+		`{}`:                                     `JSON: member "list": is missing`,
+		`{"inner":{"id":"x"}}`:                   `JSON: member "list": is missing`,
+		`{"list":[],"inner":{}}`:                 `JSON: member "id": is missing`,
+		`{"list":[{"id":"x"},{}]}`:               `JSON: member "id": is missing`,
+		`{"list":[],"map":{"id":{}}}`:            `JSON: member "id": is missing`,
+		`{"list":[{"id":"x","-":"x"}]}`:          `JSON: member "-": unknown member`,
+		`{"list":[{"id":"x","Hidden":"x"}]}`:     `JSON: member "Hidden": unknown member`,
+	} {
+		require.NoError(t, strictjson.Unmarshal([]byte(input), new(outer)), input)
+		err := strictjson.UnmarshalOnly([]byte(input), new(outer))
+		if want == "" {
+			require.NoError(t, err, input)
+			continue
+		}
+		require.EqualError(t, err, want, input)
 	}
 }
 
