@@ -210,7 +210,7 @@ type key struct {
 	Workspace   string     `json:"workspace"`
 	Name        string     `json:"name"`
 	Permissions []string   `json:"permissions"`
-	Asked       []string   `json:"asked"`
+	Requested   []string   `json:"requested"`
 	Resources   []string   `json:"resources"`
 	ExpiresAt   *time.Time `json:"expires_at"`
 	ExpiresOn   *string    `json:"expires_on"`

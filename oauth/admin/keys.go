@@ -145,7 +145,7 @@ func showKey(k *apikey.Key) members {
 		"workspace":    k.Workspace,
 		"name":         k.Name,
 		"permissions":  k.Permissions,
-		"asked":        k.RequestedPermissions,
+		"requested":    k.RequestedPermissions,
 		"resources":    append([]string{}, k.Resources...),
 		"expires_at":   orNull(k.NotAfter),
 		"expires_on":   unlessZero(k.NotAfterText),

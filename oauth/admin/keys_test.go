@@ -22,7 +22,7 @@ func TestLifeOfAKey(t *testing.T) {
 	require.Equal(t, noon, *r.read("olga", m.Key.ID).LastUsedAt, "last use moves on login")
 	require.Equal(t, noon, *r.read("olga", m.Key.ID).Secrets[0].LastUsedAt)
 	require.Equal(t, []string{"project.delete", "project.list", "project.save"}, m.Key.Permissions)
-	require.Equal(t, []string{"project.*"}, m.Key.Asked)
+	require.Equal(t, []string{"project.*"}, m.Key.Requested)
 	require.Equal(t, "2027-01-31", *m.Key.ExpiresOn)
 	require.Equal(t, time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), *m.Key.ExpiresAt)
 	require.Equal(t, "olga", m.Key.CreatedBy.ID)
