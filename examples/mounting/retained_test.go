@@ -1,0 +1,54 @@
+package mounting_test
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// TestFiberRetainsNothing: fasthttp reuses the memory of a request for the next one, so no
+// record may keep a text of a request.
+func TestFiberRetainsNothing(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h := serve(t, func(a app) http.Handler {
+		app := fiberApp(a, fiber.Config{})
+		go func() { _ = app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}) }()
+		t.Cleanup(func() { require.NoError(t, app.Shutdown()) })
+		return http.NotFoundHandler()
+	})
+	id, secret := h.newKey(t, "team-a")
+	h.base = "http://" + listener.Addr().String()
+	token := h.login(t, id, secret)
+	authorized := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
+	status, _, body := h.send(t, http.MethodPost, "/api/admin/workspaces/team-a/keys", `{"name":"deploy","permissions":["project.list"]}`, authorized...)
+	require.Equal(t, http.StatusCreated, status, body)
+	h.showsPages(t) // makes a key each time
+	h.showsPages(t)
+	for range 10 {
+		for _, path := range []string{"/api/admin/workspaces/team-b/keys", "/workspaces/team-b/projects", "/" + strings.Repeat("x", 100)} {
+			status, _, body := h.send(t, http.MethodGet, path, "", authorized...)
+			require.Equal(t, http.StatusNotFound, status, body)
+		}
+	}
+	ada := apikey.OrganizationAdmin("tests")
+	page, err := h.APIKeys().List(t.Context(), ada, store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	events, err := h.APIKeys().Events(t.Context(), ada, store.EventQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Len(t, events.Events, len(page.Keys))
+	all, err := h.APIKeys().Events(t.Context(), ada, store.EventQuery{})
+	require.NoError(t, err)
+	require.Len(t, all.Events, len(page.Keys), "no event of another workspace")
+	for i, key := range page.Keys {
+		require.Equal(t, "team-a", key.Workspace)
+		require.Equal(t, "team-a", all.Events[i].Workspace)
+	}
+}
