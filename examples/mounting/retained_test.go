@@ -1,15 +1,19 @@
 package mounting_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -18,12 +22,22 @@ import (
 func TestFiberRetainsNothing(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	var mu sync.Mutex
+	var kept, asTold []observe.Decision
+	observer := func(_ context.Context, d observe.Decision) {
+		mu.Lock()
+		defer mu.Unlock()
+		kept = append(kept, d)
+		d.Method, d.Route = strings.Clone(d.Method), strings.Clone(d.Route)
+		d.ClientID, d.KeyID, d.Workspace = strings.Clone(d.ClientID), strings.Clone(d.KeyID), strings.Clone(d.Workspace)
+		asTold = append(asTold, d)
+	}
 	h := serve(t, func(a app) http.Handler {
 		app := fiberApp(a, fiber.Config{})
 		go func() { _ = app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}) }()
 		t.Cleanup(func() { require.NoError(t, app.Shutdown()) })
 		return http.NotFoundHandler()
-	})
+	}, func(cfg *oauth.Config) { cfg.Observer = observer })
 	id, secret := h.newKey(t, "team-a")
 	h.base = "http://" + listener.Addr().String()
 	token := h.login(t, id, secret)
@@ -38,6 +52,10 @@ func TestFiberRetainsNothing(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, status, body)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
+	require.NotEmpty(t, kept)
+	require.Equal(t, asTold, kept)
 	ada := apikey.OrganizationAdmin("tests")
 	page, err := h.APIKeys().List(t.Context(), ada, store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
