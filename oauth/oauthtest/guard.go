@@ -28,7 +28,8 @@ type Route struct {
 	// the one of the token (Principal.Workspace). It accepts tokens of every
 	// workspace, and its answer to a token of another one must differ from its
 	// answer in Workspace, so give Workspace data of its own. 404 and 403 are
-	// right as well. Answers without a body are not compared.
+	// right as well. Answers without a body are not compared, and an answer that differs
+	// from request to request, such as by the time or the key's id, proves nothing.
 	WorkspaceFromToken bool
 	// Permissions are all permissions that the route requires, as in Require.
 	// Empty: the route accepts every valid token.
