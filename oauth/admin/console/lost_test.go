@@ -147,6 +147,22 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 			})
 		}
 	}
+	t.Run("B37 a login that cannot be written yet", func(t *testing.T) {
+		st, tapped := harness.NewTap()
+		r := newRig(t, func(s *store.Store, _ *apikey.Config, _ *console.Config) { *s = st })
+		path, form := secretForms["create"](r)
+		secret := r.post("olga", path, form).secret()
+		r.login(r.only().ID, secret)
+		tapped.Before(func(_ context.Context, call string) error {
+			if strings.Contains(call, "RecordUses") {
+				return store.ErrUnavailable
+			}
+			return nil
+		})
+		again := r.post("olga", path, form)
+		require.Equal(t, http.StatusConflict, again.StatusCode)
+		require.NotContains(t, again.Body, offered)
+	})
 	t.Run("the key is deleted", func(t *testing.T) {
 		r := newRig(t)
 		path, form := secretForms["create"](r)
