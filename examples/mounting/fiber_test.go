@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -62,11 +63,16 @@ func TestFiberReadTimeout(t *testing.T) {
 }
 
 // fiberHandle converts a handler. The context of the adaptor's request is fasthttp's, which the
-// next request reuses; WithoutCancel keeps package context from waiting for it meanwhile.
+// next request reuses; WithoutCancel keeps package context from waiting for it meanwhile. Of a
+// header that is sent twice the adaptor passes on the last one only, so all are copied: two
+// Authorization headers must be refused.
 func fiberHandle(h http.Handler) fiber.Handler {
-	return adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
-	}))
+	return func(c fiber.Ctx) error {
+		return adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(r.Header, c.GetReqHeaders())
+			h.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+		}))(c)
+	}
 }
 
 // fiberGuard converts a guard to Fiber middleware. Fiber is built on fasthttp, so the guard

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -138,10 +139,11 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // back returns the address of the page of the console that a person was on. Anybody can
-// make a link with another address (an open redirect): then it is the first page.
+// make a link with another address (an open redirect): then it is the first page. So it
+// is if ".." leads out of the console: browsers resolve it, also if it is escaped.
 func (p *pages) back(to string) string {
 	at, err := url.Parse(to)
-	if err != nil || at.Scheme != "" || at.Host != "" || !strings.HasPrefix(at.EscapedPath(), p.prefix+"/") {
+	if err != nil || at.Scheme != "" || at.Host != "" || !strings.HasPrefix(at.EscapedPath(), p.prefix+"/") || !strings.HasPrefix(path.Clean(at.Path)+"/", p.prefix+"/") {
 		return p.prefix + "/"
 	}
 	return at.RequestURI()

@@ -94,13 +94,14 @@ func (t *route) conditional() bool {
 
 // find returns the route of a request and the values of its parameters, or the
 // methods that the path allows. It unescapes each segment, but does not clean the
-// path otherwise, so that no object has two paths.
+// path otherwise, so that no object has two paths. The values are copies, because some
+// servers reuse the memory of a request (fasthttp).
 func find(table []route, r *http.Request) (match *route, params map[string]string, allowed []string) {
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	segments := strings.Split(r.URL.EscapedPath(), "/")
+	segments := strings.Split(strings.Clone(r.URL.EscapedPath()), "/")
 	for i, segment := range segments {
 		segments[i], _ = url.PathUnescape(segment) //nolint:errcheck // an escaped path is well formed
 	}

@@ -36,6 +36,7 @@ func TestCarries(t *testing.T) {
 		{"a JWT with this issuer and nothing else", []string{"Bearer " + jwt(`{"iss":"`+issuer+`"}`)}, true},
 		{"no JWT", []string{"Bearer not-a-token"}, true},
 		{"two parts", []string{"Bearer a.b"}, true},
+		{"four parts", []string{"Bearer " + jwt(`{"iss":"https://x.example"}`) + ".x"}, true},
 		{"claims that are not base64url", []string{"Bearer a.*.c"}, true},
 		{"claims that are no JSON", []string{"Bearer a.YQ.c"}, true},
 		{"claims twice", []string{"Bearer " + jwt(`{"iss":"https://x.example","iss":"`+issuer+`"}`)}, true},

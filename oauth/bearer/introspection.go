@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -202,6 +203,7 @@ func (i *Introspector) question(t Token) (q *question, started bool) {
 	if q, ok := i.asking[t.Raw]; ok {
 		return q, false
 	}
+	t.Raw = strings.Clone(t.Raw) // its memory may be used again before the answer comes
 	q = &question{verdict: verdict{asked: i.config.Now()}, done: make(chan struct{})}
 	i.asking[t.Raw] = q
 	go i.ask(t, q)

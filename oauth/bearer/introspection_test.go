@@ -18,6 +18,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -281,6 +282,38 @@ func TestQuestionsAreShared(t *testing.T) {
 		require.ErrorIs(t, <-first, context.Canceled)
 		close(release)
 		require.NoError(t, <-second)
+	})
+	t.Run("B26 the memory of a token is used for another one, as fasthttp does", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
+				URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b",
+				Client: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+					if r.FormValue("token") == "token.of.b" {
+						return respond(200, `{"active":false}`)
+					}
+					<-release
+					return respond(200, active)
+				})},
+			})
+			require.NoError(t, err)
+			memory := []byte("token.of.a")
+			ctx, cancel := context.WithCancel(t.Context())
+			first := make(chan error, 1)
+			go func() {
+				_, err := introspector.Revoked(ctx, bearer.Token{Raw: unsafe.String(&memory[0], len(memory))}) //nolint:gosec // as fasthttp does
+				first <- err
+			}()
+			synctest.Wait()
+			cancel()
+			require.ErrorIs(t, <-first, context.Canceled)
+			copy(memory, "token.of.b")
+			close(release)
+			synctest.Wait()
+			revoked, err := introspector.Revoked(t.Context(), bearer.Token{Raw: "token.of.b"})
+			require.NoError(t, err)
+			require.True(t, revoked)
+		})
 	})
 	t.Run("a look-up of an active token allocates nothing", func(t *testing.T) {
 		token := w.token()

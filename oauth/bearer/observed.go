@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/observe"
 )
@@ -17,7 +18,7 @@ func (v *Verifier) observed(ctx context.Context, r *http.Request, p *Principal, 
 			d.KeyID, d.Workspace = p.KeyID, p.Workspace
 		}
 		if r != nil {
-			d.Method, d.Route = r.Method, r.Pattern
+			d.Method, d.Route = strings.Clone(r.Method), r.Pattern // the observer may keep them
 		}
 		v.config.Observer(ctx, d)
 	}

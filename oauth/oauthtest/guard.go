@@ -2,6 +2,7 @@ package oauthtest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +28,8 @@ type Route struct {
 	// handler serves the workspace of the token (Principal.Workspace). CheckGuard
 	// sends a token of Workspace and one of another workspace. The two answers must
 	// differ, or the second must be 404 or 403: so put data into Workspace that the
-	// other one lacks. Answers without a body are not compared.
+	// other one lacks. Answers without a body are not compared, and an answer
+	// that differs from request to request, such as by the time, proves nothing.
 	WorkspaceFromToken bool
 	// Permissions are all permissions that the route requires, as in Require.
 	// Empty: the route accepts every valid token.
@@ -38,7 +40,8 @@ type Route struct {
 	// route must also accept sessions (see bearer.Verifier.Carries), but refuse a
 	// request with a session and a bad token. Without a session, a request that has
 	// no token or one of another issuer may be answered with 401, 403, 302 or 303,
-	// and without a Bearer challenge.
+	// and without a Bearer challenge. Redirects must lead to one page, which is not
+	// that of success.
 	Session func(*http.Request)
 	// UntilExpiry skips the check with tokens whose key was disabled. It is for
 	// a resource server without bearer.Config.Epochs, where such tokens work
@@ -89,6 +92,7 @@ type probe struct {
 	body         []byte
 	alternatives []scope.Set
 	refusals     []outcome
+	signIn       string // where requests without a token are redirected to
 	findings     []string
 }
 
@@ -176,12 +180,29 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 		if answer.Code == http.StatusUnauthorized && !bySession && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
 			p.find("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
 		}
+		if to := leads(answer); bySession && to != "" {
+			if p.signIn = cmp.Or(p.signIn, to); to != p.signIn {
+				p.find("redirected %s to %s, but another request without a token to %s", what, to, p.signIn)
+			}
+		}
 		p.refusals = append(p.refusals, outcome{what, answer})
 	case answer.Code < http.StatusBadRequest:
 		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
 	default:
 		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	}
+}
+
+// leads returns where an answer redirects to, without the query.
+func leads(answer *httptest.ResponseRecorder) string {
+	to, _, _ := strings.Cut(answer.Header().Get("Location"), "?")
+	return to
+}
+
+// refuses reports whether an answer refuses a good request: also if it redirects to
+// where a request without a token is redirected to.
+func (p *probe) refuses(answer *httptest.ResponseRecorder) bool {
+	return answer.Code >= http.StatusBadRequest || p.signIn != "" && leads(answer) == p.signIn
 }
 
 // serve runs the handler. A panic is a finding: the handler is broken, or it ran

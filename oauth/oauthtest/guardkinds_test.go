@@ -1,6 +1,7 @@
 package oauthtest_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -72,6 +73,19 @@ func falls(where func(r *http.Request, refused *httptest.ResponseRecorder) bool)
 	}
 }
 
+// opened is a mutant of a mixed route: without a token it runs the handler, which redirects.
+func opened(to func(n int) string) func(*oauthtest.Server) http.Handler {
+	return func(auth *oauthtest.Server) http.Handler {
+		n := 0
+		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			n++
+			w.Header().Set("Location", to(n))
+			w.WriteHeader(http.StatusSeeOther)
+		})
+		return either(auth, auth.Server().Require("project.list").InPath("workspace")(handler), handler)
+	}
+}
+
 func TestCheckGuardOfMixedRoutes(t *testing.T) {
 	route := oauthtest.Route{
 		Request:   httptest.NewRequest(http.MethodGet, "/workspaces/team-a/projects", nil),
@@ -128,6 +142,12 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 		{"no session", func(auth *oauthtest.Server) http.Handler { return guarded(auth) }, []string{"refused a session, with 401"}},
 		{"no session, a redirect", func(auth *oauthtest.Server) http.Handler { return either(auth, guarded(auth), redirect()) },
 			[]string{"refused a session, with 303"}},
+		{"open, and every answer leads to a record of its own", opened(func(n int) string { return fmt.Sprintf("/projects/%d", n) }), []string{
+			"redirected a token in the query to /projects/2, but another request without a token to /projects/1",
+			"redirected a token of another issuer to /projects/3, but another request without a token to /projects/1",
+		}},
+		{"open, and every answer leads to the same page", opened(func(n int) string { return fmt.Sprintf("/projects?new=%d", n) }), []string{
+			"refused a good token, with 303", "refused a session, with 303"}},
 		{"a session beats every bad token", falls(func(*http.Request, *httptest.ResponseRecorder) bool { return true }), []string{
 			"accepted a text that is no token beside a session: 200 instead of 401",
 			"accepted an unsigned token beside a session: 200 instead of 401",

@@ -153,7 +153,7 @@ func (p *probe) permitted(ctx context.Context) error {
 		if answer == nil {
 			continue
 		}
-		if answer.Code >= http.StatusBadRequest {
+		if p.refuses(answer) {
 			p.find("refused a good token, with %d (it holds %s in workspace %s): %s",
 				answer.Code, orNothing(alternative), p.home, strings.TrimSpace(answer.Body.String()))
 			continue
@@ -174,13 +174,9 @@ func (p *probe) session() {
 	r := p.request()
 	p.route.Session(r)
 	answer := p.serve("a session", r)
-	like := func(o outcome) bool { // a redirect to where the host signs people in
-		to := o.Header().Get("Location")
-		return to != "" && to == answer.Header().Get("Location")
-	}
 	switch {
 	case answer == nil:
-	case answer.Code >= http.StatusBadRequest, slices.ContainsFunc(p.refusals, like):
+	case p.refuses(answer):
 		p.find("refused a session, with %d: %s", answer.Code, strings.TrimSpace(answer.Body.String()))
 	default:
 		p.compare(answer.Body.Bytes())

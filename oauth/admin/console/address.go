@@ -37,9 +37,10 @@ func isMarked(id string) bool {
 	return false
 }
 
-// inPath returns the id in the path, by its name in the pattern.
+// inPath returns the id in the path, by its name in the pattern. It is a copy, because
+// some servers reuse the memory of a request (fasthttp).
 func (s *call) inPath(name string) string {
-	segment := s.r.PathValue(name)
+	segment := strings.Clone(s.r.PathValue(name))
 	if id, marked := strings.CutPrefix(segment, "~"); marked && isMarked(id) {
 		return id
 	}

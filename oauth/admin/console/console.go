@@ -100,7 +100,8 @@ type Config struct {
 	// "{return}" stands for the address of the page that was asked for: its path and
 	// query as this server received them, escaped, such as
 	// /sign-in?next={return}. Send the person there afterwards, but only if it
-	// begins with the prefix of the console: anybody can make a link to the sign-in.
+	// begins with the prefix of the console (if that is "/", not with "//" or "/\"):
+	// anybody can make a link to the sign-in. See examples/signin.
 	// Default: a page with status 401.
 	SignIn string
 	// SignOut is a path of the same host, to which the button "Sign out" sends a

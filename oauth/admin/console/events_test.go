@@ -156,6 +156,16 @@ func TestNoFormulaInADownload(t *testing.T) {
 		}
 	}
 	require.Equal(t, `'=cmd|' /C calc'!A0`, rows[len(rows)-1][4])
+	// A spreadsheet whose list separator is a semicolon ends a cell at each, unless the cell
+	// begins with a quote.
+	for _, name := range []string{"x;=1+1;", "x; =1+1", "x|;;@SUM(1)"} {
+		r.made("semicolons", name, "project.list")
+	}
+	for _, line := range strings.Split(r.get("ada", "/workspaces/semicolons/events.csv").Body, "\n") {
+		for _, cell := range strings.Split(line, ";") {
+			require.NotRegexp(t, `^\s*[=+@-]`, cell)
+		}
+	}
 	for _, name := range hostile {
 		r.made(name, name, "project.list")
 	}
