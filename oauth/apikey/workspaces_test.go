@@ -15,7 +15,7 @@ import (
 
 // Without Config.Workspaces a line of the log says at start what that means.
 func TestTheStartTellsOfMissingWorkspaces(t *testing.T) {
-	const line = "Config.Workspaces is not set: an administrator can make keys in a workspace that does not exist"
+	const line = "apikey.Options.Workspaces is not set: an administrator can make keys in a workspace that does not exist"
 	require.Contains(t, newRig(t).logs.String(), line)
 	known := func(context.Context, string) (bool, error) { return true, nil }
 	require.NotContains(t, newRig(t, func(cfg *apikey.Config) { cfg.Workspaces = known }).logs.String(), line)
