@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"strings"
+	"os"
 
 	"golang.org/x/oauth2/clientcredentials"
 
@@ -25,21 +25,22 @@ import (
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
+	logger := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	defer slog.SetDefault(logger)
 	mux := http.NewServeMux()
 	web := httptest.NewServer(mux) // in production: your own server, with TLS
 	defer web.Close()
 
 	// Define the permissions and the rules.
 	catalog := scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
-		{Name: "project.list", Title: "List projects"},
-		{Name: "project.delete", Title: "Delete a project"},
+		{Name: "project.list", Title: "List projects"}, {Name: "project.delete", Title: "Delete a project"},
 	}})
 	srv, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer:           web.URL, // in production: https://api.example.com
 		InsecureLoopback: true,    // in production: leave it out
 		Permissions:      catalog,
 		Policy:           policy.MaxKeys(10),
-		Logger:           slog.New(slog.DiscardHandler), // in production: leave it out
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -59,9 +60,7 @@ func Example() {
 
 	// Make a key. Its secret is shown only once.
 	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
-		Workspace:   "team-a",
-		Name:        "ci",
-		Permissions: scope.MustParse("project.list"),
+		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -70,22 +69,30 @@ func Example() {
 
 	// A program logs in with a stock OAuth 2.0 client and calls the route.
 	client := clientcredentials.Config{ClientID: key.ID, ClientSecret: secret.Reveal(), TokenURL: web.URL + "/api/login"}
-	for _, path := range []string{"/workspaces/team-a/projects", "/workspaces/team-b/projects"} {
-		response, err := client.Client(ctx).Get(web.URL + path)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		body, _ := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		fmt.Println(response.Status)
-		fmt.Println(strings.TrimSpace(string(body)))
+	response, err := client.Client(ctx).Get(web.URL + "/workspaces/team-a/projects")
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
+	defer response.Body.Close()
+	_, err = io.Copy(os.Stdout, response.Body) // the projects of team-a
+	fmt.Println("\n"+response.Status, err)
+
+	refused, err := client.Client(ctx).Get(web.URL + "/workspaces/team-b/projects")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer refused.Body.Close()
+	fmt.Println(refused.Status)
+	_, err = io.Copy(os.Stdout, refused.Body)
+	fmt.Println(err)
 	// Output:
-	// 200 OK
 	// the projects of team-a
+	// 200 OK <nil>
 	// 404 Not Found
 	// {"error":"not_found","error_description":"There is no such workspace, or the token does not reach it."}
+	// <nil>
 }
 
 func ExampleBehindProxies() {

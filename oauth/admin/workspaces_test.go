@@ -110,7 +110,7 @@ func TestUnknownWorkspaces(t *testing.T) {
 		if entry.Method == http.MethodPut {
 			headers = []string{"If-Match", "*"}
 		}
-		t.Run("X52 "+entry.Method+" "+entry.Pattern, func(t *testing.T) {
+		t.Run(entry.Method+" "+entry.Pattern, func(t *testing.T) {
 			r := r.at(t)
 			do := func(actor, workspace string) *reply {
 				return r.do(actor, entry.Method, fill(entry.Pattern, workspace, "", ""), body, headers...)

@@ -233,10 +233,10 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("apikey: %w", err)
 	}
 	if !hash.Keyed() {
-		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
+		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set apikey.Options.Peppers to key them")
 	}
 	if cfg.Workspaces == nil {
-		cfg.Logger.Warn("Config.Workspaces is not set: an administrator can make keys in a workspace that does not exist; set it to a function that knows your workspaces")
+		cfg.Logger.Warn("apikey.Options.Workspaces is not set: an administrator can make keys in a workspace that does not exist; set it to a function that knows your workspaces")
 	}
 	// A Config printed by accident must not show them.
 	cfg.Peppers = nil

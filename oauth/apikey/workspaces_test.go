@@ -15,8 +15,8 @@ import (
 
 // Without Config.Workspaces a line of the log says at start what that means.
 func TestTheStartTellsOfMissingWorkspaces(t *testing.T) {
-	const line = "Config.Workspaces is not set: an administrator can make keys in a workspace that does not exist"
-	require.Contains(t, newRig(t).logs.String(), line, "X36")
+	const line = "apikey.Options.Workspaces is not set: an administrator can make keys in a workspace that does not exist"
+	require.Contains(t, newRig(t).logs.String(), line)
 	known := func(context.Context, string) (bool, error) { return true, nil }
 	require.NotContains(t, newRig(t, func(cfg *apikey.Config) { cfg.Workspaces = known }).logs.String(), line)
 }
@@ -59,7 +59,7 @@ func TestUnknownWorkspace(t *testing.T) {
 	}
 	r.create(owner, "team-a", "project.list")
 	for name, call := range calls {
-		t.Run("X52 "+name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			require.ErrorIs(t, call("nope"), store.ErrNotFound)
 			down = errors.New("the host's database is down")
 			require.ErrorIs(t, call("nope"), store.ErrUnavailable)

@@ -15,7 +15,7 @@ func TestREADME(t *testing.T) {
 	example, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 
-	_, rest, found := strings.Cut(string(readme), "store/sqlstore/example_test.go; a test compares them. -->\n```go\n")
+	_, rest, found := strings.Cut(string(readme), "## Keys that survive a restart\n\n```go\n")
 	require.True(t, found, "the README has a code block of this package")
 	block, _, found := strings.Cut(rest, "```")
 	require.True(t, found)

@@ -2,7 +2,7 @@ package interop_test
 
 import (
 	"bytes"
-	"encoding/base64"
+	"encoding/hex"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -39,7 +39,7 @@ func TestLeaving(t *testing.T) {
 	first, second := bytes.Repeat([]byte{0xfe, 1}, 16), bytes.Repeat([]byte{0x7f, 2}, 20)
 	says := func(t *testing.T, line string, pepper []byte, secret string) string {
 		t.Helper()
-		verify := exec.CommandContext(limited(t), node, file, base64.StdEncoding.EncodeToString(pepper), secret)
+		verify := exec.CommandContext(limited(t), node, file, hex.EncodeToString(pepper), secret)
 		verify.Stdin = strings.NewReader(line)
 		out, err := verify.Output()
 		require.NoError(t, err)

@@ -88,7 +88,7 @@ func TestPagesOfWorkspaces(t *testing.T) {
 func TestMistypedWorkspace(t *testing.T) {
 	const missing, empty = "There is no such workspace.", "Latchkey has no keys or settings of this workspace yet."
 	pages := []string{"/workspaces/nope/keys", "/workspaces/nope/keys/new", "/workspaces/nope/events", "/settings/workspaces/nope", "/settings/workspaces/nope/suspend"}
-	t.Run("X68 the host knows its workspaces", func(t *testing.T) {
+	t.Run("the host knows its workspaces", func(t *testing.T) {
 		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 			keys.Workspaces = func(_ context.Context, workspace string) (bool, error) { return workspace == "team-a", nil }
 		})
@@ -110,7 +110,7 @@ func TestMistypedWorkspace(t *testing.T) {
 		require.Contains(t, r.get("ada", r.get("ada", "/?workspace=nope").leads()).Body, missing)
 		require.Equal(t, http.StatusOK, r.get("ada", "/workspaces/team-a/keys").StatusCode)
 	})
-	t.Run("X68 the host tells nothing", func(t *testing.T) {
+	t.Run("the host tells nothing", func(t *testing.T) {
 		r := newRig(t)
 		for _, path := range []string{"/workspaces/team-a/keys", "/settings/workspaces/team-a"} {
 			require.Contains(t, r.get("ada", path).Body, empty, path)

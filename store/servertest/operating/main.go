@@ -1,10 +1,12 @@
 // Command operating is a backend with API keys on PostgreSQL, of which any number of
 // replicas may run.
 //
-//	operating migrate        makes or updates the tables, then ends
-//	operating first-key      makes a key for workspace team-a and prints it
-//	operating revoke-tokens  revokes all tokens, after a backup was restored
-//	operating                serves
+//	operating migrate              makes or updates the tables, then ends
+//	operating first-key            makes a key for workspace team-a and prints it
+//	operating revoke-tokens        revokes all tokens, after a backup was restored
+//	operating revoke-signing-keys  makes a new signing key and revokes all tokens, after a leak
+//	operating export               prints settings, keys and audit events as lines of JSON
+//	operating                      serves
 package main
 
 import (
@@ -28,6 +30,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/backup"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/sqlstore"
@@ -78,17 +81,25 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if slices.Equal(args, []string{"first-key"}) {
-		key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("operator"), apikey.Spec{
+	operator := apikey.OrganizationAdmin("operator")
+	switch command := strings.Join(args, " "); command {
+	case "": // serve
+	case "first-key":
+		key, secret, err := srv.APIKeys().Create(ctx, operator, apikey.Spec{
 			Workspace: "team-a", Name: "first", Permissions: scope.MustParse("project.list"),
 		})
 		if err == nil {
 			fmt.Println(key.ID, secret.Reveal())
 		}
 		return err
-	}
-	if slices.Equal(args, []string{"revoke-tokens"}) {
-		return srv.APIKeys().RevokeAllTokens(ctx, apikey.OrganizationAdmin("operator"))
+	case "revoke-tokens":
+		return srv.APIKeys().RevokeAllTokens(ctx, operator)
+	case "revoke-signing-keys":
+		return srv.RevokeSigningKeys(ctx)
+	case "export":
+		return backup.Export(ctx, srv.APIKeys(), operator, os.Stdout)
+	default:
+		return fmt.Errorf("unknown command: %s", command)
 	}
 
 	mux := http.NewServeMux()
