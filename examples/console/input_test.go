@@ -176,3 +176,36 @@ func TestSignOutElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// TestSignInElsewhere: after the session has ended, a form that asks for a page, such as a
+// filter, may lead to a sign-in of another origin if it is named.
+func TestSignInElsewhere(t *testing.T) {
+	other := newElsewhere(t)
+	for _, named := range []bool{true, false} {
+		t.Run(fmt.Sprintf("B16 named: %v", named), func(t *testing.T) {
+			s := &stage{}
+			behind := newHost(t, func(_ *oauth.Config, c *console.Config) {
+				if named {
+					c.SignOutOrigins = []string{other.url}
+				}
+			})
+			behind.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
+			h := onStage(t, behind, s)
+			w := newWindow(t, h, "olga")
+			w.open(h.page("/workspaces/shop/keys"))
+			tab := newWindowIn(t, w)
+			tab.open(h.page("/"))
+			tab.click(".who button")
+			s.leadIn(other.url)
+			other.forget()
+			w.steps(chromedp.Click(".filters button"))
+			if named {
+				require.Eventually(t, func() bool { return w.is(`location.pathname === "/form"`) }, patience, patience/1000)
+			} else {
+				require.Eventually(t, func() bool { return len(w.heard()) > 0 }, patience, patience/1000)
+				require.False(t, other.was("/form"))
+			}
+			w.forget()
+		})
+	}
+}

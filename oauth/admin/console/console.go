@@ -71,6 +71,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,9 +108,10 @@ type Config struct {
 	// POST. Default: no button.
 	SignOut string
 	// SignOutOrigins are the other origins that SignOut redirects to, on the whole
-	// way, such as https://login.example.com. Browsers stop a form that leads to an
-	// origin which is not named. Forms of the pages may then be sent there, too.
-	// Default: none.
+	// way, such as https://login.example.com, and those that SignIn redirects to.
+	// Browsers stop a form that leads to an origin which is not named, such as a
+	// search after the session has ended. Forms of the pages may then be sent there,
+	// too. Default: none. The origin of SignIn itself is always added.
 	SignOutOrigins []string
 	// Brand makes the pages those of the host's product.
 	Brand Brand
@@ -179,8 +181,10 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		add("Config.LoginURL must be an absolute URL such as https://api.example.com/api/login")
 	}
-	if u, err := url.Parse(cfg.SignIn); err != nil || u.Scheme != "" && u.Scheme != "https" && u.Scheme != "http" {
+	if u, err := url.Parse(cfg.SignIn); err != nil || u.Scheme+u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
 		add("Config.SignIn must be an http or https URL, or a path of this host")
+	} else if u.Host != "" {
+		cfg.SignOutOrigins = append(slices.Clip(cfg.SignOutOrigins), u.Scheme+"://"+u.Host)
 	}
 	if u, err := url.Parse(cfg.SignOut); err != nil || u.Scheme != "" || u.Host != "" {
 		add("Config.SignOut must be a path of this host")
