@@ -73,7 +73,7 @@ func (s *Service) alterInstance(
 			return w, nil
 		}
 		w.Updated = s.now()
-		change, err := s.change(w.Updated, actor, store.Event{Action: action, Changes: changed})
+		change, err := s.change(w.Updated, p.actor, store.Event{Action: action, Changes: changed})
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}

@@ -125,7 +125,7 @@ func (s *Service) alterWorkspace(
 			return w, nil
 		}
 		w.Updated = s.now()
-		change, err := s.change(w.Updated, actor, store.Event{Action: action, Workspace: id, Changes: changed})
+		change, err := s.change(w.Updated, p.actor, store.Event{Action: action, Workspace: id, Changes: changed})
 		if err != nil {
 			return store.Workspace{}, err
 		}
