@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -32,8 +33,8 @@ func large(cfg *oauth.Config, _ *console.Config) {
 	cfg.Permissions = scope.MustCatalog(groups...)
 }
 
-// TestManyPermissions: a phone shows the form of a new key with 128 permissions on less
-// than 4,000 pixels, with and without JavaScript.
+// TestManyPermissions: a phone shows the form of a new key with 128 permissions, and the
+// pages of a key that has them, on less than 4,000 pixels, with and without JavaScript.
 func TestManyPermissions(t *testing.T) {
 	h := newHost(t, large)
 	w := newWindow(t, h, "olga")
@@ -61,6 +62,14 @@ func TestManyPermissions(t *testing.T) {
 			key, _ := h.made("olga", "shop", fmt.Sprint("another of ", script), "area3.thing1.save", apikey.Expiry{})
 			w.open(h.page("/keys/%s/change", key.ID))
 			require.Equal(t, 1, eval[int](w, `document.querySelectorAll(".group[open]").length`), "the group with a chosen one is open")
+			every, _ := h.made("olga", "shop", fmt.Sprint("all of ", script), strings.Join(h.srv.APIKeys().Catalog().All().Names(), " "), apikey.Expiry{})
+			for _, path := range []string{"/keys/" + every.ID, "/keys/" + every.ID + "/change", "/keys/" + every.ID + "/rotate"} {
+				w.open(h.page("%s", path))
+				require.Less(t, eval[int](w, "document.documentElement.scrollHeight"), 4000, path)
+			}
+			w.open(h.page("/keys/%s", every.ID))
+			w.choose(".held details:nth-child(10) summary")
+			require.Contains(t, w.textOf(".held details[open]"), "area9.thing3.save")
 			w.look("light", 1280)
 			w.open(h.page("/workspaces/shop/keys/new"))
 			require.Equal(t, script, eval[int](w, `document.querySelectorAll(".group[open]").length`) == 16, "a wide window has a box that scrolls")
