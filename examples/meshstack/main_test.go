@@ -83,7 +83,7 @@ func TestRun(t *testing.T) {
 		k := w.made(t, token, workspace, `,"permissions":["WORKSPACE_LIST"]`)
 		require.Equal(t, http.StatusOK, w.call(t, w.login(t, k.credentials()), http.MethodGet, "/api/meshobjects/meshworkspaces/"+workspace, "").status)
 	}
-	require.Equal(t, http.StatusForbidden, w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`)).status)
+	require.Equal(t, http.StatusNotFound, w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`)).status)
 }
 
 func TestIssuer(t *testing.T) {

@@ -181,13 +181,14 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		add("Config.LoginURL must be an absolute URL such as https://api.example.com/api/login")
 	}
-	if u, err := url.Parse(cfg.SignIn); err != nil || u.Scheme+u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
+	if u, err := url.Parse(cfg.SignIn); err != nil || u.Scheme != "" && u.Scheme != "https" && u.Scheme != "http" {
 		add("Config.SignIn must be an http or https URL, or a path of this host")
-	} else if u.Host != "" {
-		cfg.SignOutOrigins = append(slices.Clip(cfg.SignOutOrigins), u.Scheme+"://"+u.Host)
 	}
 	if u, err := url.Parse(cfg.SignOut); err != nil || u.Scheme != "" || u.Host != "" {
 		add("Config.SignOut must be a path of this host")
+	}
+	if u, err := url.Parse(cfg.SignIn); err == nil && u.Host != "" {
+		cfg.SignOutOrigins = append(slices.Clip(cfg.SignOutOrigins), u.Scheme+"://"+u.Host)
 	}
 	for _, origin := range cfg.SignOutOrigins {
 		u, err := url.Parse(origin)
