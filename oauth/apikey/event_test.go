@@ -114,24 +114,17 @@ func TestEventsOfActingKeys(t *testing.T) {
 	made, _ := r.create(acting, "team-a", "project.list")
 	events := r.events(store.EventQuery{Key: made.ID})
 	require.Equal(t, []string{"terraform", addrA.String()}, []string{events[0].ActorName, events[0].Address})
-
-	ctx := t.Context()
-	settler, _ := r.create(admin, "team-a", "admin.settings.save admin.workspaces.suspend", func(s *apikey.Spec) { s.Name = "governance" })
-	acting = asKey(settler).WithName("somebody else").WithAddress(addrA)
-	for action, do := range map[string]func() error{
-		audit.Settings: func() error {
-			_, err := r.SaveSettings(ctx, acting, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxKeys: 5}}})
-			return err
-		},
-		audit.Workspace: func() error {
-			_, err := r.SaveWorkspace(ctx, acting, store.Workspace{ID: "team-b", Rules: store.Rules{MaxKeys: 5}})
-			return err
-		},
-		audit.Suspend: func() error { return r.SetSuspended(ctx, acting, "team-c", true) },
-	} {
-		require.NoError(t, do(), action)
-		events := r.events(store.EventQuery{Action: action})
-		require.Equal(t, []string{"governance", addrA.String()}, []string{events[0].ActorName, events[0].Address}, action)
+	for _, call := range settingsCalls {
+		t.Run(call.name, func(t *testing.T) {
+			if !call.write {
+				return
+			}
+			r := newRig(t)
+			key, _ := r.create(admin, "team-a", call.permission, func(s *apikey.Spec) { s.Name = "compliance" })
+			require.NoError(t, call.do(r, asKey(key).WithName("somebody else").WithAddress(addrA)))
+			events := r.events(store.EventQuery{ActorID: key.ID})
+			require.Equal(t, []string{"compliance", addrA.String()}, []string{events[0].ActorName, events[0].Address})
+		})
 	}
 }
 
