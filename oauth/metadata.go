@@ -19,12 +19,12 @@ const metadataMaxAge = time.Hour
 // Metadata returns the handler of the authorization server metadata (RFC
 // 8414). Its URLs come from Config alone, never from a request.
 func (s *Server) Metadata() http.Handler {
-	return document(s.metadata)
+	return s.document(s.metadata)
 }
 
-func document(body []byte) http.Handler {
+func (s *Server) document(body []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		serve(w, r, body, metadataMaxAge)
+		s.serve(w, r, body, metadataMaxAge)
 	})
 }
 
@@ -43,7 +43,7 @@ func (s *Server) ResourceMetadata() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		serve(w, r, body, metadataMaxAge)
+		s.serve(w, r, body, metadataMaxAge)
 	})
 }
 
@@ -51,7 +51,7 @@ func (s *Server) ResourceMetadata() http.Handler {
 // published before it signs, and until the last token that it signed has expired.
 func (s *Server) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		serve(w, r, s.ring.JWKS(r.Context()), signing.MaxAge)
+		s.serve(w, r, s.ring.JWKS(r.Context()), signing.MaxAge)
 	})
 }
 
@@ -60,6 +60,7 @@ func (s *Server) JWKS() http.Handler {
 // client of this server has a redirect URI.
 func (s *Server) Authorization() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.host.BoundBody(w, r, bodyDeadline)
 		s.refuse(r.Context(), w, &refusal{Kind: answer.UnsupportedResponse})
 	})
 }
@@ -138,7 +139,8 @@ func documentOf(content any) []byte {
 // serve answers GET and HEAD with a document, or with 304 if If-None-Match names
 // it. It ignores other conditional headers and ranges: the response may be kept by
 // a shared cache, which would send one client's 412 to all others.
-func serve(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
+	s.host.BoundBody(w, r, bodyDeadline)
 	header := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")

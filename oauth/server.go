@@ -182,7 +182,7 @@ func (s *Server) Routes() map[string]http.Handler {
 		routes[s.cfg.AuthorizationPath] = s.Authorization()
 	}
 	if s.paths.openID != "" {
-		routes[s.paths.openID] = document(s.openID)
+		routes[s.paths.openID] = s.document(s.openID)
 	}
 	for path, handler := range routes {
 		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -167,6 +167,25 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// TestSlowBodyOfADocument tests that a body that no handler reads holds a request for
+// ten seconds on every other route, too: net/http waits for it before it answers.
+func TestSlowBodyOfADocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, inMemory, func(s *setup) {
+			s.config.AuthorizationPath, s.config.Resource, s.config.OpenIDAlias = "/oauth/authorize", "https://api.example.com/v1", true
+		})
+		for path := range w.Routes() {
+			for _, method := range []string{"GET", "POST"} {
+				began := time.Now()
+				in := bufio.NewReader(w.raw(method + " " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\na"))
+				answerOn(t, in)
+				closed(t, in)
+				require.Equal(t, 10*time.Second, time.Since(began).Truncate(time.Second), "B12 %s %s", method, path)
+			}
+		}
+	})
+}
+
 // TestHostsReadTimeout tests that the server's own shorter ReadTimeout stays.
 func TestHostsReadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

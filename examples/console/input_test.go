@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -32,8 +33,8 @@ func large(cfg *oauth.Config, _ *console.Config) {
 	cfg.Permissions = scope.MustCatalog(groups...)
 }
 
-// TestManyPermissions: a phone shows the form of a new key with 128 permissions on less
-// than 4,000 pixels, with and without JavaScript.
+// TestManyPermissions: a phone shows the form of a new key with 128 permissions, and the
+// pages of a key that has them, on less than 4,000 pixels, with and without JavaScript.
 func TestManyPermissions(t *testing.T) {
 	h := newHost(t, large)
 	w := newWindow(t, h, "olga")
@@ -61,6 +62,14 @@ func TestManyPermissions(t *testing.T) {
 			key, _ := h.made("olga", "shop", fmt.Sprint("another of ", script), "area3.thing1.save", apikey.Expiry{})
 			w.open(h.page("/keys/%s/change", key.ID))
 			require.Equal(t, 1, eval[int](w, `document.querySelectorAll(".group[open]").length`), "the group with a chosen one is open")
+			every, _ := h.made("olga", "shop", fmt.Sprint("all of ", script), strings.Join(h.srv.APIKeys().Catalog().All().Names(), " "), apikey.Expiry{})
+			for _, path := range []string{"/keys/" + every.ID, "/keys/" + every.ID + "/change", "/keys/" + every.ID + "/rotate"} {
+				w.open(h.page("%s", path))
+				require.Less(t, eval[int](w, "document.documentElement.scrollHeight"), 4000, path)
+			}
+			w.open(h.page("/keys/%s", every.ID))
+			w.choose(".held details:nth-child(10) summary")
+			require.Contains(t, w.textOf(".held details[open]"), "area9.thing3.save")
 			w.look("light", 1280)
 			w.open(h.page("/workspaces/shop/keys/new"))
 			require.Equal(t, script, eval[int](w, `document.querySelectorAll(".group[open]").length`) == 16, "a wide window has a box that scrolls")
@@ -166,6 +175,39 @@ func TestSignOutElsewhere(t *testing.T) {
 			w := newWindow(t, h, "olga")
 			other.forget()
 			w.steps(chromedp.Click(".who button"))
+			if named {
+				require.Eventually(t, func() bool { return w.is(`location.pathname === "/form"`) }, patience, patience/1000)
+			} else {
+				require.Eventually(t, func() bool { return len(w.heard()) > 0 }, patience, patience/1000)
+				require.False(t, other.was("/form"))
+			}
+			w.forget()
+		})
+	}
+}
+
+// TestSignInElsewhere: after the session has ended, a form that asks for a page, such as a
+// filter, may lead to a sign-in of another origin if it is named.
+func TestSignInElsewhere(t *testing.T) {
+	other := newElsewhere(t)
+	for _, named := range []bool{true, false} {
+		t.Run(fmt.Sprintf("B16 named: %v", named), func(t *testing.T) {
+			s := &stage{}
+			behind := newHost(t, func(_ *oauth.Config, c *console.Config) {
+				if named {
+					c.SignOutOrigins = []string{other.url}
+				}
+			})
+			behind.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
+			h := onStage(t, behind, s)
+			w := newWindow(t, h, "olga")
+			w.open(h.page("/workspaces/shop/keys"))
+			tab := newWindowIn(t, w)
+			tab.open(h.page("/"))
+			tab.click(".who button")
+			s.leadIn(other.url)
+			other.forget()
+			w.steps(chromedp.Click(".filters button"))
 			if named {
 				require.Eventually(t, func() bool { return w.is(`location.pathname === "/form"`) }, patience, patience/1000)
 			} else {

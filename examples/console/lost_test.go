@@ -20,8 +20,11 @@ const (
 	latency = 100 * time.Millisecond
 )
 
-// pressTwice is a script that presses the button of a form twice.
+// pressTwice is a script that presses the button of a form twice. The name of the window,
+// which the next page has as well, gets one x for each time that the form is sent.
 const pressTwice = `(() => { const button = document.querySelector("main form button.main");
+	window.name = "";
+	addEventListener("submit", (event) => { if (!event.defaultPrevented) window.name += "x"; });
 	button.click();
 	setTimeout(() => button.click(), 120); return true; })()`
 
@@ -55,6 +58,7 @@ func TestPressedTwice(t *testing.T) {
 				eval[bool](w, "window.left = true")
 				eval[bool](w, pressTwice)
 				require.Eventually(t, func() bool { return w.is(`document.getElementById("secret") !== null`) }, patience, patience/1000)
+				require.Equal(t, "x", eval[string](w, "window.name"), "the second press sends nothing")
 				works()
 			}
 		})

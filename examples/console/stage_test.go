@@ -21,6 +21,7 @@ type stage struct {
 	mu  sync.Mutex
 	now scene
 	out string // the origin to which the sign-out leads; empty: the host's own
+	in  string // the same for the sign-in
 }
 
 // scene is what the stage changes in the console's pages.
@@ -36,11 +37,20 @@ func (s *stage) play(now scene) {
 	s.now = now
 }
 
+func (s *stage) leadIn(to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in = to
+}
+
 func (s *stage) change(answer *http.Response) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out != "" && strings.HasSuffix(answer.Request.URL.Path, "/sign-out") {
 		answer.Header.Set("Location", s.out+"/form")
+	}
+	if s.in != "" && strings.Contains(answer.Header.Get("Location"), "/sign-in?return=") {
+		answer.Header.Set("Location", s.in+"/form")
 	}
 	policy := answer.Header.Get("Content-Security-Policy")
 	if policy == "" || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") {

@@ -71,6 +71,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,9 +109,10 @@ type Config struct {
 	// POST. Default: no button.
 	SignOut string
 	// SignOutOrigins are the other origins that SignOut redirects to, on the whole
-	// way, such as https://login.example.com. Browsers stop a form that leads to an
-	// origin which is not named. Forms of the pages may then be sent there, too.
-	// Default: none.
+	// way, such as https://login.example.com, and those that SignIn redirects to.
+	// Browsers stop a form that leads to an origin which is not named, such as a
+	// search after the session has ended. Forms of the pages may then be sent there,
+	// too. Default: none. The origin of SignIn itself is always added.
 	SignOutOrigins []string
 	// Brand makes the pages those of the host's product.
 	Brand Brand
@@ -178,6 +180,9 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	check(cfg.LoginURL == "" || isWebURL(cfg.LoginURL), "Config.LoginURL must be an absolute URL such as https://api.example.com/api/login")
 	check(isPath(cfg.SignIn) || isWebURL(cfg.SignIn), "Config.SignIn must be an http or https URL, or a path of this host")
 	check(isPath(cfg.SignOut), "Config.SignOut must be a path of this host")
+	if u, err := url.Parse(cfg.SignIn); err == nil && u.Host != "" {
+		cfg.SignOutOrigins = append(slices.Clip(cfg.SignOutOrigins), u.Scheme+"://"+u.Host)
+	}
 	for _, origin := range cfg.SignOutOrigins {
 		u, err := url.Parse(origin)
 		check(err == nil && isWebURL(origin) && origin == u.Scheme+"://"+u.Host && !strings.ContainsAny(u.Host, "*,;' "),

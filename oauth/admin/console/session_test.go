@@ -126,13 +126,23 @@ func TestSessionLostOnSubmit(t *testing.T) {
 	})
 }
 
-// TestSignOutOrigins: the policy names the origins that the sign-out leads to.
+// TestSignOutOrigins: the policy names the origins that the sign-out and the sign-in lead to.
 func TestSignOutOrigins(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) {
 		c.SignOutOrigins = []string{"https://login.example.com", "https://sso.example:8443"}
 	})
 	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").Header.Get("Content-Security-Policy"),
 		"; form-action 'self' https://login.example.com https://sso.example:8443; frame-ancestors 'none';")
+	led := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) {
+		c.SignIn, c.SignOutOrigins = "https://sso.example:8443/in?next={return}", []string{"https://login.example.com"}
+	})
+	require.Contains(t, led.get("olga", "/workspaces/team-a/keys").Header.Get("Content-Security-Policy"),
+		"; form-action 'self' https://login.example.com https://sso.example:8443; frame-ancestors 'none';",
+		"a search leads to the sign-in when the session has ended")
+	for _, address := range []string{"//sso.example/in", "https://a;script-src/in"} {
+		_, err := console.New(r.keys, console.Config{Authorize: authorize, Key: formKey, SignIn: address})
+		require.ErrorContains(t, err, "Config.Sign", address)
+	}
 	for _, origin := range []string{
 		"", "login.example.com", "//login.example.com", "https://login.example.com/", "https://login.example.com/out", "https://*.example.com", "https://*",
 		"https:", "javascript:x", "data:x", "https://a;script-src *", "https://a,b", "https://a b", "https://ann@login.example.com", "https://login.example.com?x", "https://login.example.com#x", "'unsafe-inline'",

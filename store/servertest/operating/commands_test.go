@@ -38,9 +38,9 @@ func TestCommands(t *testing.T) {
 		require.NotContains(t, string(lines), k[1], "no secret is exported")
 		var found int
 		for line := range strings.Lines(string(lines)) {
-			var one struct{ Kind, ID string }
+			var one struct{ Key struct{ ID string } }
 			require.NoError(t, json.Unmarshal([]byte(line), &one))
-			if one.Kind == "" && one.ID == k[0] {
+			if one.Key.ID == k[0] {
 				found++
 			}
 		}
