@@ -84,7 +84,7 @@ func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) 
 	if err != nil {
 		return scope.Set{}, err
 	}
-	if !p.in(workspace).save {
+	if !p.in(workspace).has(saveKeys) {
 		return scope.Set{}, nil
 	}
 	return p.grants, s.mustExist(ctx, workspace)

@@ -18,7 +18,7 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 		return store.Workspace{}, store.Rules{}, invalid("workspace", "It may not be empty.")
 	}
 	p, err := s.powersOf(ctx, actor)
-	if err == nil && !p.settings.read {
+	if err == nil && !p.everywhere.has(readSettings) {
 		err = p.maySee(id)
 	}
 	if err == nil {
