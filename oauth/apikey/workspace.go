@@ -59,9 +59,8 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 		if w.Version != wanted.Version {
 			return false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
-		var bad InvalidError
-		if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
-			return false, &bad
+		if err := checkRules(wanted.Rules, true); err != nil {
+			return false, err
 		}
 		before := w.Rules
 		w.Rules = storedRules(wanted.Rules)
