@@ -13,7 +13,9 @@ import (
 // and those of others only if it holds Config.IntrospectAll. The endpoint accepts a
 // form, authenticates the key like the login, and asks the policy
 // (policy.UseIntrospect).
-func (s *Server) Introspection() http.Handler { return s.aboutToken(s.keys.MayIntrospect, s.introspect) }
+func (s *Server) Introspection() http.Handler {
+	return s.aboutToken(s.keys.MayIntrospect, s.introspect)
+}
 
 // introspection is the response for a live token (RFC 7662, section 2.2).
 type introspection struct {

@@ -49,7 +49,7 @@ type powers struct {
 // rights is a set of rights, one bit each.
 type rights uint8
 
-// The rights, in the order of rightNames. saveSettings and suspendWorkspaces include
+// The rights, in the order of names. saveSettings and suspendWorkspaces include
 // readSettings. The wildcards of an actor with administer include admin permissions.
 const (
 	listKeys rights = 1 << iota
@@ -64,16 +64,14 @@ const (
 	manageKeys = listKeys | saveKeys | deleteKeys
 )
 
-// rightNames are the names of the rights in Rights.
-var rightNames = [...]string{
-	"list_keys", "save_keys", "delete_keys", "rotate_own", "read_settings", "save_settings", "suspend_workspaces", "administer",
-}
-
 // has reports whether r holds at least one of the others.
 func (r rights) has(others rights) bool { return r&others != 0 }
 
+// names returns the names that the rights have in Rights.
 func (r rights) names() (names []string) {
-	for i, name := range rightNames {
+	for i, name := range []string{
+		"list_keys", "save_keys", "delete_keys", "rotate_own", "read_settings", "save_settings", "suspend_workspaces", "administer",
+	} {
 		if r.has(1 << i) {
 			names = append(names, name)
 		}

@@ -97,10 +97,7 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 		return store.EventPage{}, err
 	}
 	page, err := s.store.Events.List(ctx, q)
-	if err != nil {
-		return store.EventPage{}, fmt.Errorf("apikey: list events: %w", err)
-	}
-	return page, nil
+	return page, failed("list events", err)
 }
 
 // Exists reports whether a key has the id. It reads like a login, from the cache if

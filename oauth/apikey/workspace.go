@@ -43,10 +43,7 @@ func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, lim
 		return store.WorkspacePage{}, err
 	}
 	page, err := s.store.Workspaces.List(ctx, after, limit)
-	if err != nil {
-		err = fmt.Errorf("apikey: list workspaces: %w", err)
-	}
-	return page, err
+	return page, failed("list workspaces", err)
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.

@@ -121,7 +121,7 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	c := &Cache{
-		inner: st, cfg: cfg, seed: maphash.MakeSeed(), now: time.Now,
+		inner: st, cfg: cfg, seed: maphash.MakeSeed(),
 		feed:    feed{half: cfg.Bound / 2},
 		found:   newTable[string, store.Found](cfg.Entries),
 		missing: newTable[string, struct{}](cfg.Entries / 16),
@@ -130,6 +130,7 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		reads:   newFlights[token, state](cfg),
 		checks:  newFlights[token, state](cfg),
 	}
+	c.now = time.Now
 	c.created = c.now()
 	return c, nil
 }

@@ -43,18 +43,13 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 // Prune implements store.Events. Each script removes up to 100 events, the smallest
 // number that visit reads. Events that were removed by a script whose answer was lost are
 // not counted.
-func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
-	pruned := 0
-	for {
-		n, more, err := l.prune(ctx, before)
+func (l *eventLog) Prune(ctx context.Context, before time.Time) (pruned int, err error) {
+	for more := true; more && err == nil; {
+		var n int
+		n, more, err = l.prune(ctx, before)
 		pruned += n
-		if err != nil {
-			return pruned, fail("prune events", err)
-		}
-		if !more {
-			return pruned, nil
-		}
 	}
+	return pruned, fail("prune events", err)
 }
 
 func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more bool, err error) {
