@@ -127,9 +127,9 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	// No permission has an empty name.
-	right := func(name string, right rights) rights {
-		if held.Has(name) {
-			return right
+	right := func(permission string, r rights) rights {
+		if held.Has(permission) {
+			return r
 		}
 		return 0
 	}
