@@ -10,9 +10,31 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// clientAndToken does the common part of revocation and introspection: it reads the
-// form, authenticates the calling key with may, and verifies the token in the form.
-// The result token is nil if the token is not live.
+// aboutToken returns the handler of revocation or introspection, which differ in what the
+// calling key may do and in the answer. answer gets the key and the token in the form; nil
+// if the token is not live.
+func (s *Server) aboutToken(
+	may func(context.Context, apikey.Credentials) (apikey.Key, error),
+	answer func(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error),
+) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
+		defer cancel()
+		caller, token, err := s.clientAndToken(ctx, w, r, may)
+		var body []byte
+		if err == nil {
+			body, err = answer(ctx, &caller, token)
+		}
+		if err != nil {
+			s.refuse(ctx, w, err)
+			return
+		}
+		writeJSON(w, body)
+	})
+}
+
+// clientAndToken reads the form, authenticates the calling key with may, and verifies the
+// token in the form. The result token is nil if the token is not live.
 func (s *Server) clientAndToken(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, may func(context.Context, apikey.Credentials) (apikey.Key, error),
 ) (caller apikey.Key, token *bearer.Principal, err error) {

@@ -34,30 +34,15 @@ func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	return func(r *http.Request) netip.Addr {
 		addr := request.ConnectionAddr(r)
 		// Several headers of one name are one list (RFC 9110, section 5.3).
-		lists := r.Header.Values("X-Forwarded-For")
-		for i := len(lists) - 1; i >= 0; i-- {
-			for rest, more := lists[i], true; more; {
-				if !known(addr) {
-					return addr
-				}
-				var hop string
-				hop, rest, more = cutLast(rest)
-				before, ok := request.ParseAddr(hop)
-				if !ok {
-					return addr
-				}
-				addr = before
+		list := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+		for known(addr) {
+			comma := strings.LastIndexByte(list, ',')
+			before, ok := request.ParseAddr(list[comma+1:])
+			if !ok { // or there is none left
+				return addr
 			}
+			addr, list = before, list[:max(comma, 0)]
 		}
 		return addr
 	}
-}
-
-// cutLast splits the last entry off a comma-separated list.
-func cutLast(list string) (last, rest string, more bool) {
-	i := strings.LastIndexByte(list, ',')
-	if i < 0 {
-		return list, "", false
-	}
-	return list[i+1:], list[:i], true
 }

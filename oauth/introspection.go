@@ -13,7 +13,9 @@ import (
 // and those of others only if it holds Config.IntrospectAll. The endpoint accepts a
 // form, authenticates the key like the login, and asks the policy
 // (policy.UseIntrospect).
-func (s *Server) Introspection() http.Handler { return http.HandlerFunc(s.introspect) }
+func (s *Server) Introspection() http.Handler {
+	return s.aboutToken(s.keys.MayIntrospect, s.introspect)
+}
 
 // introspection is the response for a live token (RFC 7662, section 2.2).
 type introspection struct {
@@ -30,19 +32,12 @@ type introspection struct {
 	Workspace string   `json:"workspace,omitempty"`
 }
 
-func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
-	defer cancel()
-	caller, token, err := s.clientAndToken(ctx, w, r, s.keys.MayIntrospect)
-	if err != nil {
-		s.refuse(ctx, w, err)
-		return
-	}
+func (s *Server) introspect(_ context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error) {
 	var answer introspection
 	// A token that the caller may not see gets the same response as one that is not
 	// live: "active": false without other members (RFC 7662, section 2.2). So does
 	// an expired token, since the leeway is for guards only.
-	if token != nil && s.cfg.Now().Before(token.Expires) && s.maySee(&caller, token) {
+	if token != nil && s.cfg.Now().Before(token.Expires) && s.maySee(caller, token) {
 		answer = introspection{
 			Active:    true,
 			Issuer:    s.cfg.Issuer,
@@ -57,13 +52,10 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 			Workspace: token.Workspace,
 		}
 	}
-	writeJSON(w, documentOf(answer))
+	return documentOf(answer), nil
 }
 
 func (s *Server) maySee(caller *apikey.Key, token *bearer.Principal) bool {
-	if caller.Workspace == token.Workspace {
-		return true
-	}
 	// If IntrospectAll is empty, no key has it. New checked that it is in the catalog.
-	return caller.Permissions.Has(s.cfg.IntrospectAll)
+	return caller.Workspace == token.Workspace || caller.Permissions.Has(s.cfg.IntrospectAll)
 }

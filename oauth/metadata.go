@@ -32,19 +32,15 @@ func (s *Server) document(body []byte) http.Handler {
 // 9728) of Config.Resource, to which the guards' challenges point. It answers 404
 // if Config.Resource is empty.
 func (s *Server) ResourceMetadata() http.Handler {
-	body := documentOf(struct {
+	if s.cfg.Resource == "" {
+		return http.NotFoundHandler()
+	}
+	return s.document(documentOf(struct {
 		Resource string   `json:"resource"`
 		Servers  []string `json:"authorization_servers"`
 		Scopes   []string `json:"scopes_supported,omitempty"`
 		Methods  []string `json:"bearer_methods_supported"` // what package bearer accepts
-	}{s.cfg.Resource, []string{s.cfg.Issuer}, s.cfg.Permissions.All().Names(), []string{"header"}})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cfg.Resource == "" {
-			http.NotFound(w, r)
-			return
-		}
-		s.serve(w, r, body, metadataMaxAge)
-	})
+	}{s.cfg.Resource, []string{s.cfg.Issuer}, s.cfg.Permissions.All().Names(), []string{"header"}}))
 }
 
 // JWKS returns the handler of the public signing keys (RFC 7517). A key is

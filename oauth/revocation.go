@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -14,27 +15,18 @@ import (
 // a form and authenticates the key like the login, but without the administrator's
 // expiry rules and policies: a key that only these refuse may still revoke its
 // tokens. Like a login, a revocation writes no audit event.
-func (s *Server) Revocation() http.Handler { return http.HandlerFunc(s.revoke) }
+func (s *Server) Revocation() http.Handler { return s.aboutToken(s.keys.MayRevoke, s.revoke) }
 
-func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
-	defer cancel()
-	caller, token, err := s.clientAndToken(ctx, w, r, s.keys.MayRevoke)
-	if err != nil {
-		s.refuse(ctx, w, err)
-		return
-	}
+func (s *Server) revoke(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error) {
 	if token == nil || token.KeyID != caller.ID {
 		// The token is unknown, expired or already revoked, so there is nothing to
 		// do (RFC 7009, section 2.2). Another key's token gets the same response.
-		writeJSON(w, nil)
-		return
+		return nil, nil
 	}
 	// The store keeps the revocation as long as a verifier could accept the token.
 	if err := s.store.Epochs.Revoke(ctx, token.TokenID, token.Expires.Add(bearer.MaxLeeway), s.cfg.Now()); err != nil {
 		// Any error of the driver is a 503: the token may not be revoked.
-		s.refuse(ctx, w, fmt.Errorf("oauth: revoke a token: %w: %w", store.ErrUnavailable, err))
-		return
+		return nil, fmt.Errorf("oauth: revoke a token: %w: %w", store.ErrUnavailable, err)
 	}
-	writeJSON(w, nil)
+	return nil, nil
 }

@@ -64,19 +64,14 @@ func New(st store.Store, cfg Config) (*Server, error) {
 		Permissions: cfg.Permissions, Policy: cfg.Policy, Resources: cfg.Resources,
 		Observer: cfg.Observer, Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
 	})
-	if err != nil {
-		problems = append(problems, err)
-	}
+	problems = append(problems, err)
 	var sender *reminders.Sender
 	if cfg.Reminders != nil && keys != nil {
-		if sender, err = reminders.New(st, keys, cfg.Reminders); err != nil {
-			problems = append(problems, err)
-		}
-	}
-	ring, signers, err := newRing(st, cfg, keys)
-	if err != nil {
+		sender, err = reminders.New(st, keys, cfg.Reminders)
 		problems = append(problems, err)
 	}
+	ring, signers, err := newRing(st, cfg, keys)
+	problems = append(problems, err)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}

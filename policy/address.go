@@ -21,10 +21,8 @@ func AllowAddresses(prefixes ...netip.Prefix) Policy {
 	return TokenFunc(func(_ context.Context, r *TokenRequest) error {
 		// A prefix has no zone, so the address must have none.
 		address := r.Address.Unmap().WithZone("")
-		for _, p := range prefixes {
-			if p.Contains(address) {
-				return nil
-			}
+		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(address) }) {
+			return nil
 		}
 		return &Denied{Rule: "allow_addresses", Reason: "This network address is not allowed."}
 	})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,9 +70,7 @@ type RateLimitConfig struct {
 // If the configuration is out of bounds, it denies every token. The denial's Err, which
 // is logged, names each field that is wrong.
 func RateLimit(c RateLimitConfig) Policy {
-	if c.Burst == 0 {
-		c.Burst = c.Limit
-	}
+	c.Burst = cmp.Or(c.Burst, c.Limit)
 	interval, err := c.interval()
 	if err != nil {
 		return TokenFunc(func(context.Context, *TokenRequest) error {

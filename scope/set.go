@@ -184,10 +184,11 @@ func (s Set) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }
 func (s *Set) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '"' {
 		var wire string
-		if err := json.Unmarshal(text, &wire); err != nil {
-			return fmt.Errorf("scope: %w", err)
+		var parsed Set
+		err := json.Unmarshal(text, &wire)
+		if err == nil {
+			parsed, err = Parse(wire)
 		}
-		parsed, err := Parse(wire)
 		if err != nil {
 			return fmt.Errorf("scope: %w", err)
 		}

@@ -63,21 +63,13 @@ func (q *EventQuery) Matches(e *Event) bool {
 // Page assembles one page. It calls read, which returns the first events that match,
 // newest first, and no more than the given number. It is for drivers.
 func (q *EventQuery) Page(read func(most int) ([]Event, error)) (EventPage, error) {
-	limit, err := PageSize(q.Limit)
-	if err != nil {
-		return EventPage{}, err
-	}
-	// One event more than the page holds shows whether there is a next page.
-	events, err := read(limit + 1)
-	if err != nil {
-		return EventPage{}, err
-	}
-	page := EventPage{Events: events[:min(len(events), limit)]}
-	if len(events) > limit {
-		last := &events[limit-1]
+	events, more, err := readPage(q.Limit, read)
+	page := EventPage{Events: events}
+	if more {
+		last := &events[len(events)-1]
 		page.Next = &EventCursor{Time: last.Time, ID: last.ID}
 	}
-	return page, nil
+	return page, err
 }
 
 // EventCursor is a position in the audit log: the last event of a page.

@@ -38,6 +38,20 @@ func PageSize(limit int) (int, error) {
 	return limit, nil
 }
 
+// readPage reads the records of one page, and whether there is a next page: read is asked
+// for one record more than the page holds.
+func readPage[R any](limit int, read func(most int) ([]R, error)) (records []R, more bool, err error) {
+	limit, err = PageSize(limit)
+	if err != nil {
+		return nil, false, err
+	}
+	records, err = read(limit + 1)
+	if err != nil {
+		return nil, false, err
+	}
+	return records[:min(len(records), limit)], len(records) > limit, nil
+}
+
 // KeyQuery selects and orders keys. A key must meet every condition that is set.
 // The zero value lists all keys of all workspaces by creation.
 //
@@ -137,28 +151,20 @@ func lower(text string) string {
 // orders; read returns the first keys that match, in order, and at most the given
 // number of them. Page does not set the settings of the keys; the driver does.
 func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPage, error) {
-	limit, err := PageSize(q.Limit)
-	if err != nil {
-		return KeyPage{}, err
+	keys, more, err := readPage(q.Limit, func(most int) ([]Key, error) {
+		switch q.Sort {
+		case "", ByCreated, ByName, ByExpiry:
+			return read(q, most)
+		case ByLastUsed:
+			return q.sorted(read)
+		}
+		return nil, fmt.Errorf("unknown order %q: use \"created\", \"name\", \"last_used\" or \"expires\"", q.Sort)
+	})
+	page := KeyPage{Keys: keys}
+	if more {
+		page.Next = q.Sort.Cursor(&keys[len(keys)-1])
 	}
-	var keys []Key
-	switch q.Sort {
-	case "", ByCreated, ByName, ByExpiry:
-		// One key more than the page holds shows whether there is a next page.
-		keys, err = read(q, limit+1)
-	case ByLastUsed:
-		keys, err = q.sorted(read)
-	default:
-		err = fmt.Errorf("unknown order %q: use \"created\", \"name\", \"last_used\" or \"expires\"", q.Sort)
-	}
-	if err != nil {
-		return KeyPage{}, err
-	}
-	page := KeyPage{Keys: keys[:min(len(keys), limit)]}
-	if len(keys) > limit {
-		page.Next = q.Sort.Cursor(&keys[limit-1])
-	}
-	return page, nil
+	return page, err
 }
 
 // sorted returns all keys after the cursor that match, in order of last use.

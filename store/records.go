@@ -181,3 +181,33 @@ type Watch interface {
 	// says. When notify is called, the change can be read.
 	Watch(ctx context.Context, ready func(), notify func(Notification)) error
 }
+
+// Follow calls w.Watch until ctx ends. When the stream breaks, it calls broke with the
+// reason and opens the stream again, after pauses of 50 milliseconds to 2 seconds. Until
+// the stream is open again, it does not call broke another time. ready and notify are as
+// for Watch.
+func Follow(ctx context.Context, w Watch, ready func(), notify func(Notification), broke func(error)) {
+	const shortest, longest = 50 * time.Millisecond, 2 * time.Second
+	pause, open := shortest, true
+	for {
+		err := w.Watch(ctx, func() {
+			pause, open = shortest, true
+			ready()
+		}, notify)
+		if ctx.Err() != nil {
+			return
+		}
+		if open {
+			broke(err)
+		}
+		open = false
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		pause = min(2*pause, longest)
+	}
+}

@@ -101,13 +101,8 @@ func (s Store) Reads() Reads {
 	return reads{s.Keys, s.Epochs}
 }
 
+// reads has the methods Lookup and Read of the driver.
 type reads struct {
-	keys   Keys
-	epochs Epochs
-}
-
-func (r reads) Lookup(ctx context.Context, id string) (Found, error) { return r.keys.Lookup(ctx, id) }
-
-func (r reads) Read(ctx context.Context, ref TokenRef) (EpochState, error) {
-	return r.epochs.Read(ctx, ref)
+	Keys
+	Epochs
 }

@@ -25,24 +25,15 @@ type Workspaces interface {
 // workspaces after the cursor, at most the given number of them. It leaves out
 // workspaces without keys whose record was never saved. It is for drivers.
 func PageOfWorkspaces(limit int, read func(most int) ([]Workspace, error)) (WorkspacePage, error) {
-	limit, err := PageSize(limit)
-	if err != nil {
-		return WorkspacePage{}, err
-	}
-	// One more than the page holds shows whether there is a next page.
-	records, err := read(limit + 1)
-	if err != nil {
-		return WorkspacePage{}, err
-	}
 	var page WorkspacePage
-	if len(records) > limit {
-		records = records[:limit]
-		page.Next = records[limit-1].ID
+	records, more, err := readPage(limit, read)
+	if more {
+		page.Next = records[len(records)-1].ID
 	}
 	for _, w := range records {
 		if w.Keys > 0 || w.Version > 0 {
 			page.Workspaces = append(page.Workspaces, w)
 		}
 	}
-	return page, nil
+	return page, err
 }

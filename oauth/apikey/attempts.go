@@ -36,15 +36,20 @@ func retryErr(attempt func() error) error {
 	return err
 }
 
-// writeError wraps the error of a write for the caller and for retry.
-func writeError(what string, err error) error {
-	switch {
-	case err == nil:
+// failed adds to an error of the store what was to be done; nil stays nil.
+func failed(what string, err error) error {
+	if err == nil {
 		return nil
-	case errors.Is(err, store.ErrConflict):
-		return &staleError{fmt.Errorf("apikey: %s: %w", what, err)}
 	}
 	return fmt.Errorf("apikey: %s: %w", what, err)
+}
+
+// writeError is failed for a write, whose error retry must know.
+func writeError(what string, err error) error {
+	if errors.Is(err, store.ErrConflict) {
+		return &staleError{failed(what, err)}
+	}
+	return failed(what, err)
 }
 
 // preconditions returns the preconditions of a change that only takes something

@@ -32,19 +32,12 @@ import (
 // powers are the rights of an actor at one moment.
 type powers struct {
 	actor Actor
-	// everywhere are the actor's rights in every workspace. own are its further
-	// rights in the workspaces that the field workspaces lists.
+	// everywhere are the actor's rights in the instance and in every workspace. own
+	// are its further rights in the workspaces that the field workspaces lists.
 	everywhere, own rights
 	workspaces      []string
 	// grants are the permissions that the actor may grant.
 	grants scope.Set
-	// admin says that the actor is an organization admin: its wildcards include
-	// admin permissions.
-	admin bool
-	// settings are the actor's rights over settings and workspaces.
-	settings settingsRights
-	// rotatesOwn says that the actor is a key that may replace its own secret.
-	rotatesOwn bool
 	// key is the acting key's record, nil for a person. found is that record with
 	// the settings that were read with it. end is the instant from which the key is
 	// expired, by its own expiry or by the administrator's rules; zero is never.
@@ -53,28 +46,50 @@ type powers struct {
 	end   time.Time
 }
 
-type rights struct {
-	list, save, remove bool
-}
+// rights is a set of rights, one bit each.
+type rights uint8
 
-// settingsRights are rights over the settings of the instance and of every
-// workspace, and to suspend and resume workspaces. Each of the others includes read.
-type settingsRights struct {
-	read, save, suspend bool
+// The rights, in the order of names. saveSettings and suspendWorkspaces include
+// readSettings. The wildcards of an actor with administer include admin permissions.
+const (
+	listKeys rights = 1 << iota
+	saveKeys
+	deleteKeys
+	rotateOwn
+	readSettings
+	saveSettings
+	suspendWorkspaces
+	administer
+
+	manageKeys = listKeys | saveKeys | deleteKeys
+)
+
+// has reports whether r holds at least one of the others.
+func (r rights) has(others rights) bool { return r&others != 0 }
+
+// names returns the names that the rights have in Rights.
+func (r rights) names() (names []string) {
+	for i, name := range []string{
+		"list_keys", "save_keys", "delete_keys", "rotate_own", "read_settings", "save_settings", "suspend_workspaces", "administer",
+	} {
+		if r.has(1 << i) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // powersOf reads the actor's rights. An acting key that is not live has none: it
 // gets a *ForbiddenError.
 func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
-	all := rights{true, true, true}
 	catalog := s.cfg.Permissions
 	p := powers{actor: a}
 	switch a.ref.Kind {
 	case kindAdmin:
-		p.everywhere, p.grants, p.admin = all, catalog.All(), true
-		p.settings = settingsRights{true, true, true}
+		p.everywhere = manageKeys | readSettings | saveSettings | suspendWorkspaces | administer
+		p.grants = catalog.All()
 	case kindOwner:
-		p.own, p.workspaces = all, a.workspaces
+		p.own, p.workspaces = manageKeys, a.workspaces
 		p.grants = catalog.All().Minus(catalog.Admin())
 	case kindKey:
 		if err := s.actingKey(ctx, &p); err != nil {
@@ -111,13 +126,19 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	p.key, p.found, p.end = &found.Key, &found, standing.Expires
 	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
-	holds := func(name string) bool { return name != "" && held.Has(name) }
+	// No permission has an empty name.
+	right := func(permission string, r rights) rights {
+		if held.Has(permission) {
+			return r
+		}
+		return 0
+	}
 	m := s.cfg.Management
-	p.own = rights{holds(m.List), holds(m.Save), holds(m.Delete)}
-	p.everywhere = rights{holds(m.AdminList), holds(m.AdminSave), holds(m.AdminDelete)}
-	p.settings = settingsRights{save: holds(m.SaveSettings), suspend: holds(m.SuspendWorkspaces)}
-	p.settings.read = holds(m.ReadSettings) || p.settings.save || p.settings.suspend
-	p.rotatesOwn = holds(m.RotateOwn) || p.in(found.Key.Workspace).save
+	p.own = right(m.List, listKeys) | right(m.Save, saveKeys|rotateOwn) | right(m.Delete, deleteKeys) | right(m.RotateOwn, rotateOwn) |
+		right(m.AdminSave, rotateOwn)
+	p.everywhere = right(m.AdminList, listKeys) | right(m.AdminSave, saveKeys) | right(m.AdminDelete, deleteKeys) |
+		right(m.ReadSettings, readSettings) | right(m.SaveSettings, readSettings|saveSettings) |
+		right(m.SuspendWorkspaces, readSettings|suspendWorkspaces)
 	// Only an organization admin grants a permission that reaches every workspace.
 	p.grants = held.Minus(s.cfg.Permissions.Admin())
 	return nil
@@ -125,32 +146,10 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 
 // in returns the actor's rights in one workspace.
 func (p powers) in(workspace string) rights {
-	r := p.everywhere
 	if slices.Contains(p.workspaces, workspace) {
-		r.list = r.list || p.own.list
-		r.save = r.save || p.own.save
-		r.remove = r.remove || p.own.remove
+		return p.everywhere | p.own
 	}
-	return r
-}
-
-// any reports whether there is at least one right.
-func (r rights) any() bool { return r.list || r.save || r.remove }
-
-// words returns the rights as Rights names them.
-func (r rights) words() (held words) {
-	held.add(r.list, "list_keys")
-	held.add(r.save, "save_keys")
-	held.add(r.remove, "delete_keys")
-	return held
-}
-
-type words []string
-
-func (w *words) add(held bool, word string) {
-	if held {
-		*w = append(*w, word)
-	}
+	return p.everywhere
 }
 
 // Rights are what an actor may do at one moment, in these words:
@@ -184,21 +183,14 @@ func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
 	if err != nil {
 		return Rights{}, err
 	}
-	everywhere := p.everywhere.words()
-	everywhere.add(p.settings.read, "read_settings")
-	everywhere.add(p.settings.save, "save_settings")
-	everywhere.add(p.settings.suspend, "suspend_workspaces")
-	everywhere.add(p.admin, "administer")
-	r := Rights{Everywhere: everywhere, Workspaces: map[string][]string{}}
+	r := Rights{Everywhere: p.everywhere.names(), Workspaces: map[string][]string{}}
 	if p.key != nil {
 		r.Name = p.key.Name
 	}
-	saves := p.everywhere.save
+	saves := p.everywhere.has(saveKeys)
 	for _, workspace := range p.workspaces {
-		there := p.in(workspace)
-		held := there.words()
-		held.add(p.rotatesOwn, "rotate_own")
-		r.Workspaces[workspace], saves = held, saves || there.save
+		there := p.in(workspace) & (manageKeys | rotateOwn)
+		r.Workspaces[workspace], saves = there.names(), saves || there.has(saveKeys)
 	}
 	if saves {
 		r.Grants = p.grants
@@ -206,31 +198,27 @@ func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
 	return r, nil
 }
 
+// admin reports whether the actor is an organization admin.
+func (p powers) admin() bool { return p.everywhere.has(administer) }
+
 // self reports whether the acting key is the given one.
 func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 
 // mayAdminister refuses every actor but an organization admin, and a key with a
 // permission for the action.
-func (p powers) mayAdminister(action string) error {
-	may := p.admin
+func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) (powers, error) {
+	needed := administer
 	switch action {
 	case actReadSettings:
-		may = p.settings.read
+		needed = readSettings
 	case audit.Settings, audit.Workspace:
-		may = p.settings.save
+		needed = saveSettings
 	case audit.Suspend, audit.Resume:
-		may = p.settings.suspend
+		needed = suspendWorkspaces
 	}
-	if !may {
-		return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
-	}
-	return nil
-}
-
-func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) (powers, error) {
 	p, err := s.powersOf(ctx, actor)
-	if err == nil {
-		err = p.mayAdminister(action)
+	if err == nil && !p.everywhere.has(needed) {
+		err = &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
 	}
 	return p, err
 }
@@ -250,13 +238,13 @@ func (s *Service) maySee(ctx context.Context, actor Actor, workspace string) err
 
 func (p powers) maySee(workspace string) error {
 	switch {
-	case workspace == "" && p.everywhere.list:
+	case workspace == "" && p.everywhere.has(listKeys):
 		return nil
 	case workspace == "":
 		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
-	case !p.in(workspace).any():
+	case !p.in(workspace).has(manageKeys):
 		return errNoRight
-	case !p.in(workspace).list:
+	case !p.in(workspace).has(listKeys):
 		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
 	}
 	return nil
@@ -274,9 +262,9 @@ func (p powers) mayAdd(action, workspace string, deepest int) error {
 	switch {
 	case strings.TrimSpace(workspace) == "":
 		return invalid("workspace", "It may not be empty.")
-	case !p.in(workspace).any():
+	case !p.in(workspace).has(manageKeys):
 		return errNoRight
-	case !p.in(workspace).save:
+	case !p.in(workspace).has(saveKeys):
 		return &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
 	case p.key != nil && p.key.Depth >= deepest:
 		reason := fmt.Sprintf("Keys made by keys may be at most %d deep, and the acting key is as deep already.", deepest)
@@ -299,18 +287,18 @@ func (p powers) mayActOn(action string, k *store.Key) error {
 	var may bool
 	reason := "You may not change this key."
 	switch {
-	case !in.any() && !self:
+	case !in.has(manageKeys) && !self:
 		return errNoRight
 	case action == actRead:
-		may, reason = in.list || self, "You may not see this key."
+		may, reason = in.has(listKeys) || self, "You may not see this key."
 	case action == audit.Delete:
-		may, reason = in.remove && !self, "You may not delete this key."
+		may, reason = in.has(deleteKeys) && !self, "You may not delete this key."
 	case self && action != audit.Rotate:
 		reason = rotatesOnly
 	case self:
-		may = p.rotatesOwn
+		may = in.has(rotateOwn)
 	default:
-		may = in.save
+		may = in.has(saveKeys)
 	}
 	if !may {
 		return &ForbiddenError{Action: action, Reason: reason}
@@ -358,7 +346,7 @@ func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, give
 	switch {
 	case p.self(after.ID):
 		grants = p.key.Permissions.Intersect(p.actor.limit)
-	case p.admin && !p.actor.limited:
+	case p.admin() && !p.actor.limited:
 		// All of them, even those that have left the catalog: otherwise no actor could
 		// rotate or enable such a key.
 		grants = after.Permissions

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"net/netip"
@@ -48,11 +49,7 @@ type budget struct {
 }
 
 func newBudget(b Budgets) *budget {
-	entries := b.Entries
-	if entries == 0 {
-		entries = budgetEntries
-	}
-	return newBudgetOn(memstore.NewLimiter(entries), b)
+	return newBudgetOn(memstore.NewLimiter(cmp.Or(b.Entries, budgetEntries)), b)
 }
 
 func newBudgetOn(l store.Limiter, b Budgets) *budget {
@@ -60,13 +57,10 @@ func newBudgetOn(l store.Limiter, b Budgets) *budget {
 }
 
 func failureCost(limit, otherwise int) time.Duration {
-	switch {
-	case limit < 0:
+	if limit < 0 {
 		return 0
-	case limit == 0:
-		limit = otherwise
 	}
-	return budgetWindow / time.Duration(min(limit, maxBudget))
+	return budgetWindow / time.Duration(min(cmp.Or(limit, otherwise), maxBudget))
 }
 
 // over reports whether one more failure would exceed a budget, and how long to wait

@@ -214,8 +214,8 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
-	if c.Permissions != nil && (!c.Permissions.Equal(k.RequestedPermissions) || p.admin && s.raised(k).Len() > 0) {
-		k.Permissions, k.RequestedPermissions = s.expand(&bad, *c.Permissions, p.admin), *c.Permissions
+	if c.Permissions != nil && (!c.Permissions.Equal(k.RequestedPermissions) || p.admin() && s.raised(k).Len() > 0) {
+		k.Permissions, k.RequestedPermissions = s.expand(&bad, *c.Permissions, p.admin()), *c.Permissions
 		k.AdminPermissions = s.grantedAdmin(p, k.Permissions, k.AdminPermissions)
 	}
 	return bad.orNil()
@@ -225,7 +225,7 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 // permissions: those granted so before, and those that an organization admin grants
 // now.
 func (s *Service) grantedAdmin(p powers, permissions, before scope.Set) scope.Set {
-	if p.admin {
+	if p.admin() {
 		before = before.Union(s.cfg.Permissions.Admin())
 	}
 	return permissions.Intersect(before)

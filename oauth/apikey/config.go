@@ -293,9 +293,8 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	if problem := timesProblem(cfg.RemindBefore); problem != "" {
 		add("Config.RemindBefore: %s", problem)
 	}
-	var rules InvalidError
-	if checkRules(&rules, cfg.DefaultRules, false); len(rules.Problems) > 0 {
-		add("Config.DefaultRules: %w", &rules)
+	if err := checkRules(cfg.DefaultRules, false); err != nil {
+		add("Config.DefaultRules: %w", err)
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Now == nil {

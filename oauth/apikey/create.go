@@ -190,7 +190,7 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 		ID:                   c.id,
 		Workspace:            spec.Workspace,
 		Name:                 spec.Name,
-		Permissions:          s.expand(&bad, spec.Permissions, p.admin),
+		Permissions:          s.expand(&bad, spec.Permissions, p.admin()),
 		RequestedPermissions: spec.Permissions,
 		NotAfter:             micro(spec.Expiry.At),
 		NotAfterText:         spec.Expiry.Date,

@@ -84,7 +84,7 @@ func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) 
 	if err != nil {
 		return scope.Set{}, err
 	}
-	if !p.in(workspace).save {
+	if !p.in(workspace).has(saveKeys) {
 		return scope.Set{}, nil
 	}
 	return p.grants, s.mustExist(ctx, workspace)
@@ -97,10 +97,7 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 		return store.EventPage{}, err
 	}
 	page, err := s.store.Events.List(ctx, q)
-	if err != nil {
-		return store.EventPage{}, fmt.Errorf("apikey: list events: %w", err)
-	}
-	return page, nil
+	return page, failed("list events", err)
 }
 
 // Exists reports whether a key has the id. It reads like a login, from the cache if

@@ -66,11 +66,8 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 // store.ErrExists for an id that a key has or had, store.ErrNotFound for a
 // workspace that was deleted, store.ErrUnavailable.
 func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) error, error) {
-	p, err := s.powersOf(ctx, actor)
+	p, err := s.mayAdminister(ctx, actor, audit.Restore)
 	if err != nil {
-		return nil, err
-	}
-	if err := p.mayAdminister(audit.Restore); err != nil {
 		return nil, err
 	}
 	return func(record store.Found) error {

@@ -29,7 +29,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 	if _, err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return Page[KeyPreview]{}, err
 	}
-	if err := checkSettings(wanted); err != nil {
+	if err := checkRules(wanted.Rules, false, wanted.Reminders.Before...); err != nil {
 		return Page[KeyPreview]{}, err
 	}
 	return s.preview(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
@@ -42,9 +42,8 @@ func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted stor
 	if _, err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
 		return Page[KeyPreview]{}, err
 	}
-	var bad InvalidError
-	if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
-		return Page[KeyPreview]{}, &bad
+	if err := checkRules(wanted.Rules, true); err != nil {
+		return Page[KeyPreview]{}, err
 	}
 	return s.preview(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
 		w.Rules = storedRules(wanted.Rules)

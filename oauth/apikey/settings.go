@@ -27,7 +27,7 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 // organization admin, and a key with Management.SaveSettings.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
 	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (revoke bool, err error) {
-		if err := checkSettings(wanted); err != nil {
+		if err := checkRules(wanted.Rules, false, wanted.Reminders.Before...); err != nil {
 			return false, err
 		}
 		if w.Version != wanted.Version {
@@ -110,18 +110,16 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 	return w, instance.Instance, err
 }
 
-func checkSettings(wanted store.InstanceSettings) error {
+// checkRules checks the rules of the instance or of a workspace, and the instance's times
+// of reminders.
+func checkRules(r store.Rules, ofWorkspace bool, remindBefore ...time.Duration) error {
 	var bad InvalidError
-	checkRules(&bad, wanted.Rules, false)
-	problem := timesProblem(wanted.Reminders.Before)
-	bad.addIf(problem != "", "remind_before", problem)
-	return bad.orNil()
-}
-
-func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
 	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It may not be negative.")
 	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be at least a minute.")
 	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_at", "It may not be after the year 9999.")
+	problem := timesProblem(remindBefore)
+	bad.addIf(problem != "", "remind_before", problem)
+	return bad.orNil()
 }
 
 // storedRules returns rules in the form that stores keep, so that they can be compared.

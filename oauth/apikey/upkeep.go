@@ -22,19 +22,16 @@ func (s *Service) Prune(ctx context.Context) error {
 	now := s.now()
 	var problems []error
 	if s.cfg.EventRetention > 0 {
-		if _, err := s.store.Events.Prune(ctx, now.Add(-s.cfg.EventRetention)); err != nil {
-			problems = append(problems, fmt.Errorf("apikey: prune events: %w", err))
-		}
+		_, err := s.store.Events.Prune(ctx, now.Add(-s.cfg.EventRetention))
+		problems = append(problems, failed("prune events", err))
 	}
 	if s.cfg.UsageRetention > 0 && s.store.Usage != nil {
-		if _, err := s.store.Usage.Prune(ctx, now.Add(-s.cfg.UsageRetention)); err != nil {
-			problems = append(problems, fmt.Errorf("apikey: prune usage: %w", err))
-		}
+		_, err := s.store.Usage.Prune(ctx, now.Add(-s.cfg.UsageRetention))
+		problems = append(problems, failed("prune usage", err))
 	}
 	// Twice the longest lifetime that any configuration can give a token.
-	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken)); err != nil {
-		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
-	}
+	_, err = s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken))
+	problems = append(problems, failed("purge tombstones", err))
 	if err := s.countLists(ctx, now); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: %w", err))
 	}

@@ -46,10 +46,7 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
 	}
 	days, err := s.store.Usage.ByDay(ctx, key.Workspace, id, from, to)
-	if err != nil {
-		return nil, fmt.Errorf("apikey: read usage: %w", err)
-	}
-	return days, nil
+	return days, failed("read usage", err)
 }
 
 // unwritten collects the uses, counts and events of logins and refusals until Flush
@@ -182,20 +179,17 @@ func (u *unwritten) putBack(b batch) {
 func (s *Service) Flush(ctx context.Context) error {
 	b := s.unwritten.take()
 	var problems []error
-	failed := func(what string, err error) {
-		problems = append(problems, fmt.Errorf("apikey: write %s: %w", what, err))
-	}
 	if len(b.uses) > 0 {
 		if err := s.store.Upkeep.RecordUses(ctx, b.uses); err != nil {
 			s.unwritten.putBack(batch{uses: b.uses})
-			failed("last uses", err)
+			problems = append(problems, failed("write last uses", err))
 		}
 	}
 	for len(b.counts) > 0 {
 		n := min(len(b.counts), maxCounts)
 		if err := s.store.Usage.Add(ctx, b.counts[:n]); err != nil {
 			s.unwritten.putBack(batch{counts: b.counts})
-			failed("usage", err)
+			problems = append(problems, failed("write usage", err))
 			break
 		}
 		b.counts = b.counts[n:]
@@ -203,7 +197,7 @@ func (s *Service) Flush(ctx context.Context) error {
 	if len(b.events) > 0 {
 		if err := s.store.Events.Append(ctx, b.events...); err != nil {
 			s.unwritten.putBack(batch{events: b.events})
-			failed("events of refused logins", err)
+			problems = append(problems, failed("write events of refused logins", err))
 		}
 	}
 	return errors.Join(problems...)

@@ -18,7 +18,7 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 		return store.Workspace{}, store.Rules{}, invalid("workspace", "It may not be empty.")
 	}
 	p, err := s.powersOf(ctx, actor)
-	if err == nil && !p.settings.read {
+	if err == nil && !p.everywhere.has(readSettings) {
 		err = p.maySee(id)
 	}
 	if err == nil {
@@ -43,10 +43,7 @@ func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, lim
 		return store.WorkspacePage{}, err
 	}
 	page, err := s.store.Workspaces.List(ctx, after, limit)
-	if err != nil {
-		err = fmt.Errorf("apikey: list workspaces: %w", err)
-	}
-	return page, err
+	return page, failed("list workspaces", err)
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.
@@ -59,9 +56,8 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 		if w.Version != wanted.Version {
 			return false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
-		var bad InvalidError
-		if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
-			return false, &bad
+		if err := checkRules(wanted.Rules, true); err != nil {
+			return false, err
 		}
 		before := w.Rules
 		w.Rules = storedRules(wanted.Rules)

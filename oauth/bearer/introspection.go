@@ -130,11 +130,8 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	var problems []error
 	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
-	if err != nil {
-		problems = append(problems, err)
-	}
+	problems := []error{err}
 	if config.ClientID == "" {
 		problems = append(problems, errors.New("ClientID: is required"))
 	}

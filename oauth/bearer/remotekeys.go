@@ -105,9 +105,7 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 		}
 	}
 	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
-	if err != nil {
-		problems = append(problems, err)
-	}
+	problems = append(problems, err)
 	bounded("Refresh", config.Refresh, minCooldown, maxRefresh)
 	bounded("Cooldown", config.Cooldown, minCooldown, max(config.Refresh, minCooldown))
 	bounded("MaxStale", config.MaxStale, max(config.Refresh, minCooldown), maxMaxStale)

@@ -38,6 +38,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,21 +137,15 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 
 func (cfg Config) complete() (Config, []error) {
 	var problems []error
-	if cfg.Bound == 0 {
-		cfg.Bound = DefaultBound
-	}
+	cfg.Bound = cmp.Or(cfg.Bound, DefaultBound)
 	if cfg.Bound < 500*time.Millisecond || cfg.Bound > time.Minute {
 		problems = append(problems, fmt.Errorf("Config.Bound is %s; it must be from 500ms to 1m", cfg.Bound))
 	}
-	if cfg.Entries == 0 {
-		cfg.Entries = 100_000
-	}
+	cfg.Entries = cmp.Or(cfg.Entries, 100_000)
 	if cfg.Entries < 64 || cfg.Entries > 10_000_000 {
 		problems = append(problems, fmt.Errorf("Config.Entries is %d; it must be from 64 to 10000000", cfg.Entries))
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	return cfg, problems
 }
 
@@ -180,26 +175,9 @@ func (c *Cache) Usable() bool {
 // Run follows the stream of notifications until ctx ends, and opens it again when it breaks.
 // It is for a host without an oauth.Server, whose Run does the same.
 func (c *Cache) Run(ctx context.Context) {
-	const first, last = 50 * time.Millisecond, 2 * time.Second
-	wait, open := first, true
-	for {
-		err := (&watch{c}).Watch(ctx, func() { wait, open = first, true }, func(store.Notification) {})
-		if ctx.Err() != nil {
-			return
-		}
-		if open {
-			c.cfg.Logger.WarnContext(ctx, "the store's stream of changes broke; records are read from the store until it is open again", "error", err)
-		}
-		open = false
-		pause := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return
-		case <-pause.C:
-		}
-		wait = min(2*wait, last)
-	}
+	store.Follow(ctx, &watch{c}, func() {}, func(store.Notification) {}, func(err error) {
+		c.cfg.Logger.WarnContext(ctx, "the store's stream of changes broke; records are read from the store until it is open again", "error", err)
+	})
 }
 
 // warnUnfollowed is called by each read that bypasses the cache. It warns once if the

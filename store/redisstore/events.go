@@ -26,7 +26,7 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 
 // List implements store.Events.
 func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
-	p := page{keys: []string{l.db.layout.order(q.Workspace, "log"), l.db.layout.events()}, from: "-", to: "+", descending: true}
+	p := page{script: l.db.scripts.page, keys: []string{l.db.layout.order(q.Workspace, "log"), l.db.layout.events()}, from: "-", to: "+", descending: true}
 	if !q.From.IsZero() {
 		p.from = "[" + sortable(q.From)
 	}
@@ -43,22 +43,17 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 // Prune implements store.Events. Each script removes up to 100 events, the smallest
 // number that visit reads. Events that were removed by a script whose answer was lost are
 // not counted.
-func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
-	pruned := 0
-	for {
-		n, more, err := l.prune(ctx, before)
+func (l *eventLog) Prune(ctx context.Context, before time.Time) (pruned int, err error) {
+	for more := true; more && err == nil; {
+		var n int
+		n, more, err = l.prune(ctx, before)
 		pruned += n
-		if err != nil {
-			return pruned, fail("prune events", err)
-		}
-		if !more {
-			return pruned, nil
-		}
 	}
+	return pruned, fail("prune events", err)
 }
 
 func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more bool, err error) {
-	p := page{keys: []string{l.db.layout.order("", "log"), l.db.layout.events()}, from: "-", to: "(" + sortable(before)}
+	p := page{script: l.db.scripts.page, keys: []string{l.db.layout.order("", "log"), l.db.layout.events()}, from: "-", to: "(" + sortable(before)}
 	found, more, err := l.db.visit(ctx, &p, batch)
 	if err != nil || len(found) == 0 {
 		return 0, false, err

@@ -27,13 +27,11 @@ func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, step, win
 	window = min(window, maxWindow)
 	c := evaluate(l.db.scripts.advance, []string{l.db.layout.limit(id)},
 		int64(step/time.Second), int64(step%time.Second), int64(window/time.Second), int64(window%time.Second))
-	if err := l.db.sendByKey(ctx, c); err != nil {
-		return 0, false, fail("advance limiter", err)
-	}
 	var moved bool
 	var ahead int64
-	if err := decode(c.text(), &moved, &ahead); err != nil {
-		return 0, false, fail("advance limiter", err)
+	err := l.db.sendByKey(ctx, c)
+	if err == nil {
+		err = decode(c.text(), &moved, &ahead)
 	}
-	return time.Duration(ahead), moved, nil
+	return time.Duration(ahead), moved && err == nil, fail("advance limiter", err)
 }

@@ -46,7 +46,7 @@ const (
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]store.Key, error) {
 	l, byName := t.db.layout, q.Sort == store.ByName
 	order := cmp.Or(map[store.KeySort]string{store.ByName: "names", store.ByExpiry: "ends"}[q.Sort], "created")
-	p := page{keys: []string{l.order(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
+	p := page{script: t.db.scripts.page, keys: []string{l.order(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case byName:
@@ -61,7 +61,8 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]st
 
 // page is the part of a sorted set that is still to be read.
 type page struct {
-	keys       []string // the keys of page.lua
+	script     *script  // page.lua or workspaces.lua
+	keys       []string // of the script
 	from, to   string   // the bounds of ZRANGEBYLEX; "-" and "+" are no bounds
 	descending bool
 	byName     bool
@@ -111,7 +112,7 @@ type visited struct{ id, member, text string }
 // behind them.
 func (db *Driver) visit(ctx context.Context, p *page, wanted int) (found []visited, more bool, err error) {
 	n := min(max(wanted, 100), maxVisit)
-	c := evaluate(db.scripts.page, p.keys, p.descending, p.from, p.to, n, p.byName)
+	c := evaluate(p.script, p.keys, p.descending, p.from, p.to, n, p.byName)
 	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}

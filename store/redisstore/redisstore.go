@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,17 +57,14 @@ type Driver struct {
 func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	readTimeout, err := checkClient(client)
 	problems := []error{err}
-	if cfg.Prefix == "" {
-		cfg.Prefix = "latchkey"
-	}
+	cfg.Prefix = cmp.Or(cfg.Prefix, "latchkey")
+	cfg.WaitTimeout = cmp.Or(cfg.WaitTimeout, 500*time.Millisecond)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if len(cfg.Prefix) > 64 || strings.Trim(cfg.Prefix, prefixCharacters) != "" {
 		problems = append(problems, errors.New(`Config.Prefix: must be 1 to 64 letters, digits and any of "-_.:/"`))
 	}
 	if cfg.WaitReplicas < WaitNever || cfg.WaitReplicas > 10 {
 		problems = append(problems, errors.New("Config.WaitReplicas: must be WaitNever (-1) or 0 to 10"))
-	}
-	if cfg.WaitTimeout == 0 {
-		cfg.WaitTimeout = 500 * time.Millisecond
 	}
 	if cfg.WaitTimeout < 10*time.Millisecond || cfg.WaitTimeout > 2*time.Second {
 		problems = append(problems, errors.New("Config.WaitTimeout: must be 10 ms to 2 s, or 0 for 500 ms"))
@@ -76,9 +74,6 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
 	}
 	l := layout{prefix: cfg.Prefix}
 	if c, ok := client.(*redis.Client); ok {

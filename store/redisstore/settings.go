@@ -116,29 +116,21 @@ type workspaceTable struct{ db *Driver }
 
 // List implements store.Workspaces. A script reads up to 200 workspaces.
 func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
-	page, err := store.PageOfWorkspaces(limit, func(most int) (all []store.Workspace, err error) {
-		l, from := t.db.layout, "-"
-		if after != "" {
-			from = "(" + nameMember(after, escape(after))
-		}
-		for more := true; more && len(all) < most; {
-			n := min(most-len(all), maxVisit)
-			c := evaluate(t.db.scripts.workspaces, []string{l.workspaces(), l.settings(), l.counts()}, from, n)
-			if err := t.db.send(ctx, c); err != nil {
-				return nil, err
-			}
-			texts := c.texts() // place, settings and number of keys of each
-			more = len(texts) == 3*n
-			for ; len(texts) >= 3; texts = texts[3:] {
-				_, id, _ := strings.Cut(texts[0], "\x00\x01")
-				w, err := decodeWorkspace(id, texts[1], texts[2])
-				if err := cmp.Or(err, decode(id, &w.ID)); err != nil {
-					return nil, err
-				}
-				all, from = append(all, w), "("+texts[0]
-			}
-		}
-		return all, nil
+	l := t.db.layout
+	p := page{script: t.db.scripts.workspaces, keys: []string{l.workspaces(), l.settings(), l.counts()}, from: "-", to: "+"}
+	if after != "" {
+		p.after(nameMember(after, escape(after)))
+	}
+	found, err := store.PageOfWorkspaces(limit, func(most int) ([]store.Workspace, error) {
+		return collect(ctx, t.db, p, most, decodeListed, func(*store.Workspace) bool { return true })
 	})
-	return page, fail("list workspaces", err)
+	return found, fail("list workspaces", err)
+}
+
+// decodeListed reads a record of workspaces.lua: the settings and the number of keys.
+func decodeListed(field, record string) (store.Workspace, error) {
+	settings, count, _ := strings.Cut(record, "\n")
+	w, err := decodeWorkspace("", settings, count)
+	err = cmp.Or(err, decode(field, &w.ID))
+	return w, err
 }

@@ -43,9 +43,7 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notificat
 		if err := write(b, h); err != nil {
 			return err
 		}
-		if err := b.addEvents(c.Events); err != nil {
-			return err
-		}
+		b.addEvents(c.Events)
 		b.addNotification(r, n)
 		return b.run(ctx, r)
 	})

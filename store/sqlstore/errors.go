@@ -192,11 +192,9 @@ func sqliteCode(number int) code {
 // concurrent transactions. It may be retried.
 func rolledBack(err error) bool {
 	switch codeOf(err).class {
-	case "40001", "40P01", "25P03": // serialization_failure, deadlock_detected, the end of a transaction that waited too long for its client
-		return true
-	case "1213", "1205", "1020": // deadlock, or a conflict of two Galera nodes; lock wait timeout; MariaDB: record has changed since last read
-		return true
-	case "5", "6": // SQLITE_BUSY, SQLITE_LOCKED
+	case "40001", "40P01", "25P03", // serialization_failure, deadlock_detected, the end of a transaction that waited too long for its client
+		"1213", "1205", "1020", // deadlock, or a conflict of two Galera nodes; lock wait timeout; MariaDB: record has changed since last read
+		"5", "6": // SQLITE_BUSY, SQLITE_LOCKED
 		return true
 	}
 	return false

@@ -27,9 +27,7 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 	err := l.d.write(ctx, func(r *runner) error {
 		for some := range slices.Chunk(events, appendAtOnce) {
 			b := &batch{d: l.d}
-			if err := b.addEvents(some); err != nil {
-				return err
-			}
+			b.addEvents(some)
 			if err := b.run(ctx, r); err != nil {
 				return err
 			}
@@ -52,20 +50,24 @@ func checkEvent(e *store.Event) error {
 	return err
 }
 
+// eventColumns are the columns of an event. eventRow returns their scan destinations.
 const eventColumns = "id, at, actor_kind, actor_id, actor_name, address, action, workspace, key_id, key_name, changes, note"
 
+func eventRow(e *store.Event) []any {
+	return []any{
+		orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.ActorName},
+		orZero[string]{&e.Address}, orZero[string]{&e.Action}, orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, orZero[string]{&e.KeyName},
+		fromJSON[store.FieldChange]{&e.Changes}, orZero[string]{&e.Note},
+	}
+}
+
 // addEvents adds events to the batch. An event whose id already exists is skipped.
-func (b *batch) addEvents(events []store.Event) error {
+func (b *batch) addEvents(events []store.Event) {
 	for _, e := range events {
-		changes, err := asJSON(e.Changes)
-		if err != nil {
-			return err
-		}
 		b.exec(`INSERT INTO {p}events (`+eventColumns+`)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			e.ID, e.Time, e.Actor.Kind, e.Actor.ID, e.ActorName, e.Address, e.Action, e.Workspace, e.Key, e.KeyName, changes, e.Note)
+			e.ID, e.Time, e.Actor.Kind, e.Actor.ID, e.ActorName, e.Address, e.Action, e.Workspace, e.Key, e.KeyName, asJSON(e.Changes), e.Note)
 	}
-	return nil
 }
 
 // List implements store.Events.
@@ -75,31 +77,16 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 }
 
 func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
-		return store.EventPage{}, refuse("%v", err)
+	if err := checkLimit(q.Limit); err != nil {
+		return store.EventPage{}, err
 	}
 	if !storable(q.Workspace + q.Key + q.Action + q.ActorID) {
 		return store.EventPage{}, ctx.Err() // no event matches a text that cannot be stored
 	}
-	query, args := l.query(q, limit+1)
-	events, err := all(ctx, l.d, func(e *store.Event) []any {
-		return []any{
-			orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.ActorName},
-			orZero[string]{&e.Address}, orZero[string]{&e.Action}, orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, orZero[string]{&e.KeyName},
-			fromJSON[store.FieldChange]{&e.Changes}, orZero[string]{&e.Note},
-		}
-	}, query, args...)
-	if err != nil {
-		return store.EventPage{}, err
-	}
-	page := store.EventPage{Events: events}
-	if len(page.Events) > limit {
-		page.Events = page.Events[:limit]
-		last := page.Events[limit-1]
-		page.Next = &store.EventCursor{Time: last.Time, ID: last.ID}
-	}
-	return page, nil
+	return q.Page(func(most int) ([]store.Event, error) {
+		query, args := l.query(q, most)
+		return all(ctx, l.d, eventRow, query, args...)
+	})
 }
 
 func (l *eventLog) query(q *store.EventQuery, limit int) (string, []any) {

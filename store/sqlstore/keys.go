@@ -53,17 +53,13 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 	if err != nil {
 		return err
 	}
-	resources, err := asJSON(k.Resources)
-	if err != nil {
-		return err
-	}
 	b.add(part{
 		text: `INSERT INTO {p}keys
 			(id, workspace, name, name_folded, id_folded, permissions, asked, admin, secrets, resources, not_after, not_after_text,
 			disabled, maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock}) ON CONFLICT DO NOTHING`,
 		args: []any{
-			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, resources, expiry(k.NotAfter), k.NotAfterText,
+			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources), expiry(k.NotAfter), k.NotAfterText,
 			k.Disabled, k.CreatedBy.Kind, k.CreatedBy.ID, k.Depth, k.Created, k.Updated, k.LastUsed,
 		},
 		count: added,
@@ -146,13 +142,9 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 	if err != nil {
 		return err
 	}
-	resources, err := asJSON(k.Resources)
-	if err != nil {
-		return err
-	}
 	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, asked = ?, admin = ?, secrets = ?, resources = ?,
 		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
-		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, resources,
+		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources),
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, revokeTokens, k.ID)
 	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
 	return nil

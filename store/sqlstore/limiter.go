@@ -25,10 +25,7 @@ const (
 // nothing. A window beyond 100 years counts as 100 years.
 func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, step, window time.Duration) (ahead time.Duration, moved bool, err error) {
 	ahead, moved, err = l.advance(ctx, digest(id), step, min(max(window, 0), maxWindow))
-	if err != nil {
-		return 0, false, fail(ctx, "advance limiter", err)
-	}
-	return ahead, moved, nil
+	return ahead, moved, fail(ctx, "advance limiter", err)
 }
 
 func (l *limiter) advance(ctx context.Context, id []byte, step, window time.Duration) (ahead time.Duration, moved bool, err error) {

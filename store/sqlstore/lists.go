@@ -16,10 +16,7 @@ func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	entries, err := all(ctx, l.d, func(e *store.ListEntry) []any {
 		return []any{orZero[string]{(*string)(&e.List)}, orZero[string]{&e.Name}, orZero[string]{&e.Fingerprint}, at{&e.Until}}
 	}, `SELECT list, name, fingerprint, until FROM {p}lists ORDER BY list, name`)
-	if err != nil {
-		return nil, fail(ctx, "read lists", err)
-	}
-	return entries, nil
+	return entries, fail(ctx, "read lists", err)
 }
 
 // Record implements store.HostLists.

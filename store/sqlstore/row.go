@@ -58,9 +58,16 @@ func lowered(text string) string {
 	return string(lower)
 }
 
-// asJSON returns the stored form of a list. It contains the names of struct fields or of
-// their tags, so renaming one needs a migration.
-func asJSON[T any](list []T) (string, error) {
+// asJSON returns the stored form of a list of texts, numbers or structs of these. It
+// contains the names of struct fields or of their tags, so renaming one needs a
+// migration.
+func asJSON[T any](list []T) string {
+	text, _ := withTimes(list) //nolint:errcheck // only a time can be in the wrong form
+	return text
+}
+
+// withTimes is asJSON for a list with times, which must be in the years 0 to 9999.
+func withTimes[T any](list []T) (string, error) {
 	if len(list) == 0 {
 		return "[]", nil
 	}
@@ -78,7 +85,7 @@ func storedSecrets(secrets []store.Secret) (string, error) {
 		s.Created, s.NotAfter, s.LastUsed = s.Created.UTC(), s.NotAfter.UTC(), s.LastUsed.UTC()
 		kept[i] = s
 	}
-	return asJSON(kept)
+	return withTimes(kept)
 }
 
 // secretOf returns the secret with the given id, or nil.
@@ -235,6 +242,14 @@ const (
 // storable reports whether a text can be stored. The restriction is PostgreSQL's; it
 // holds for all dialects.
 func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
+
+// checkLimit returns the error for a size that no page has.
+func checkLimit(limit int) error {
+	if _, err := store.PageSize(limit); err != nil {
+		return refuse("%v", err)
+	}
+	return nil
+}
 
 func checkText(what, text string, most int) error {
 	if len(text) > most {

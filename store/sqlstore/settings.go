@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -30,14 +31,10 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 		if h.instance != in.Version {
 			return store.ErrConflict
 		}
-		reminders, err := asJSON(in.Reminders.Before)
-		if err != nil {
-			return err
-		}
 		b.exec(`UPDATE {p}instance SET keys_off = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
 			reminders_off = ?, remind_before = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = 1`,
 			in.KeysOff, in.Rules.MaxKeys, in.Rules.RequireExpiry, int64(in.Rules.MaxLifetime), in.Rules.EnforcedFrom,
-			in.Reminders.Off, reminders, in.Updated, c.RevokeTokens)
+			in.Reminders.Off, asJSON(in.Reminders.Before), in.Updated, c.RevokeTokens)
 		return nil
 	})
 	return fail(ctx, "save settings", err)
@@ -46,10 +43,7 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
 	w, err := s.workspace(ctx, id)
-	if err != nil {
-		return store.Workspace{}, fail(ctx, "read workspace settings", err)
-	}
-	return w, nil
+	return w, fail(ctx, "read workspace settings", err)
 }
 
 func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, error) {
@@ -119,10 +113,10 @@ type workspaceTable struct{ d *Database }
 // List implements store.Workspaces. It is one query. The table also has a row for a
 // workspace whose last key was deleted, so a page may be short.
 func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
+	if err := cmp.Or(checkLimit(limit), checkText("the id to begin after", after, maxText)); err != nil {
+		return store.WorkspacePage{}, fail(ctx, "list workspaces", err)
+	}
 	page, err := store.PageOfWorkspaces(limit, func(most int) ([]store.Workspace, error) {
-		if !storable(after) {
-			return nil, refuse("the id to begin after must be UTF-8 without a zero byte")
-		}
 		return all(ctx, t.d, func(w *store.Workspace) []any { return append(workspaceRow(w), orZero[string]{&w.ID}) },
 			`SELECT `+workspaceColumns+`, w.id FROM {p}workspaces w WHERE w.id > ? ORDER BY w.id LIMIT ?`, after, most)
 	})

@@ -24,10 +24,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 		}
 		return err
 	})
-	if err != nil {
-		return store.Ring{}, fail(ctx, "read signing keys", err)
-	}
-	return ring, nil
+	return ring, fail(ctx, "read signing keys", err)
 }
 
 // SetRing implements store.SigningKeys.
@@ -37,7 +34,7 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 		k.Created, k.NotBefore, k.NotAfter, k.PublishUntil = k.Created.UTC(), k.NotBefore.UTC(), k.NotAfter.UTC(), k.PublishUntil.UTC()
 		kept[i] = k
 	}
-	content, err := asJSON(kept)
+	content, err := withTimes(kept)
 	if err == nil {
 		err = s.d.write(ctx, func(r *runner) error { return r.setRing(ctx, ring.Version, content) })
 	}

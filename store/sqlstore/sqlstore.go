@@ -204,6 +204,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -289,9 +290,8 @@ func (cfg Config) check(dialect Dialect) (Config, []error) {
 	if !dialect.known() {
 		problems = append(problems, errors.New("dialect: must be PostgreSQL, MySQL or SQLite"))
 	}
-	if cfg.Prefix == "" {
-		cfg.Prefix = defaultPrefix
-	} else if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`).MatchString(cfg.Prefix) {
+	cfg.Prefix = cmp.Or(cfg.Prefix, defaultPrefix)
+	if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`).MatchString(cfg.Prefix) {
 		problems = append(problems, errors.New("Config.Prefix: must have 1 to 32 characters a-z, 0-9 and _ and begin with a letter"))
 	}
 	if cfg.Listen != nil && dialect != PostgreSQL {

@@ -116,8 +116,8 @@ func listRules() []rule {
 					equal(t, "a next page", page.Next != nil, want < 105)
 				}
 				for _, limit := range []int{-1, store.MaxPage + 1} {
-					if _, err := s.Keys.List(background, store.KeyQuery{Limit: limit}); err == nil {
-						t.Errorf("Limit %d: no error", limit)
+					if _, err := s.Keys.List(background, store.KeyQuery{Limit: limit}); err == nil || store.IsOutage(err) {
+						t.Errorf("Limit %d: %v, want an error that is no outage", limit, err)
 					}
 				}
 			},

@@ -36,8 +36,8 @@ func workspaceListRules() []rule {
 					equalList(t, fmt.Sprint("in pages of ", limit), listWorkspaces(t, s, limit), ids)
 				}
 				for _, limit := range []int{-1, store.MaxPage + 1} {
-					if _, err := s.Workspaces.List(background, "", limit); err == nil {
-						t.Errorf("limit %d: no error", limit)
+					if _, err := s.Workspaces.List(background, "", limit); err == nil || store.IsOutage(err) {
+						t.Errorf("limit %d: %v, want an error that is no outage", limit, err)
 					}
 				}
 			},
