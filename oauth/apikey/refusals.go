@@ -64,10 +64,10 @@ func (s *Service) presented(p *Proof) string {
 		return ""
 	case p.found.Key.ID != "":
 		return p.id
-	case s.cfg.Imported:
+	case s.cfg.Imported, len(p.id) > maxUnknown:
 		return ""
 	}
-	return printable(p.id[:min(len(p.id), maxUnknown)])
+	return printable(p.id)
 }
 
 // maxYields bounds the loop in delayRefusal. So many yields take longer than a millisecond.

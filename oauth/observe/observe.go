@@ -68,11 +68,10 @@ type Decision struct {
 	//	misconfigured     the guard is of another verifier
 	Reason string
 	// ClientID is the id that the client sent with a secret. It shows which key the
-	// client named and not which key it has; see KeyID. If no key has this id, it is
-	// cut after 36 bytes, and what cannot be printed is U+FFFD. It is empty for a token,
-	// and if the id may be a secret in the wrong place: if it contains a prefix of
-	// secrets, or if no key has it and Options.Imported is set, since an imported
-	// secret can have any form.
+	// client named and not which key it has; see KeyID. What cannot be printed is
+	// U+FFFD. It is empty for a token, and if the id may be a secret in the wrong place:
+	// if it contains a prefix of secrets, or if no key has it and it is longer than 36
+	// bytes or Options.Imported is set, since an imported secret can have any form.
 	ClientID string
 	// KeyID and Workspace are those of the key. They are set only if its secret was
 	// right, or if the signature of the token was right.
