@@ -23,6 +23,9 @@ func TestWatchIsCanceledWhileItOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		client := redis.NewClient(&redis.Options{
+			// go-redis looks up a name of the host, and package net then keeps a channel of
+			// this bubble, which panics if another test looks up a name.
+			Addr:                  "127.0.0.1:1",
 			ContextTimeoutEnabled: true, MaxRetries: -1,
 			Dialer: func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()

@@ -93,7 +93,9 @@ func (s *call) downloadEvents() error {
 	formula := regexp.MustCompile(`(^|[;\t])(\s*[=+\-@\t\r\n＝＋－＠])`)
 	row := func(cells ...string) {
 		for i, cell := range cells {
-			cells[i] = formula.ReplaceAllString(cell, "$1'$2")
+			if strings.ContainsAny(cell, "=+-@\t\r\n＝＋－＠") { // the pattern alone is slow
+				cells[i] = formula.ReplaceAllString(cell, "$1'$2")
+			}
 		}
 		_ = table.Write(cells) //nolint:errcheck // a buffer never fails
 	}

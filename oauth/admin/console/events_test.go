@@ -187,7 +187,7 @@ func TestDownloadsAreBounded(t *testing.T) {
 		require.NoError(t, r.store.Events.Append(t.Context(), events...))
 	}
 	t.Run("large ones", func(t *testing.T) {
-		r := newRig(t)
+		r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) { c.Timeout = 5 * time.Minute }) // other work shares the machine
 		fill(r, 4000, store.Event{Changes: []store.FieldChange{{Field: "name", Old: strings.Repeat("x", 4000)}}})
 		rows := r.download("ada", "/settings/events.csv")
 		require.Len(t, rows, 1+3000+1, "whole pages up to 8 MiB")
