@@ -11,10 +11,10 @@ import (
 )
 
 // Revocation returns the revocation endpoint (RFC 7009), where a key revokes one of
-// its own tokens. The next request with that token is refused. The endpoint accepts
-// a form and authenticates the key like the login, but without the administrator's
-// expiry rules and policies: a key that only these refuse may still revoke its
-// tokens. Like a login, a revocation writes no audit event.
+// its own tokens. From then on this server's guards refuse the token. The endpoint
+// accepts a form and authenticates the key like the login, but without the
+// administrator's expiry rules and policies: a key that only these refuse may still
+// revoke its tokens. Like a login, a revocation writes no audit event.
 func (s *Server) Revocation() http.Handler { return s.aboutToken(s.keys.MayRevoke, s.revoke) }
 
 func (s *Server) revoke(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error) {

@@ -34,7 +34,7 @@ func newHandler(t *testing.T) (*admin.Handler, *harness.Recorder) {
 // TestMisplaced: a Handler that gets another prefix than it should answers 404, and the log
 // says once what it expected.
 func TestMisplaced(t *testing.T) {
-	const told = "no route has the path of a request"
+	const warning = "no route has the path of this request"
 	for _, c := range []struct {
 		name, path string
 		mount      func(http.Handler) http.Handler
@@ -56,10 +56,10 @@ func TestMisplaced(t *testing.T) {
 				require.Equal(t, c.status, got.StatusCode, got.Body)
 			}
 			if c.want == "" {
-				require.NotContains(t, log.String(), told)
+				require.NotContains(t, log.String(), warning)
 				return
 			}
-			require.Equal(t, 1, strings.Count(log.String(), told), log.String())
+			require.Equal(t, 1, strings.Count(log.String(), warning), log.String())
 			require.Contains(t, log.String(), c.want)
 		})
 	}
