@@ -96,9 +96,9 @@ type Config struct {
 	// RevokeSigningKeys.
 	SealKeys []SealKey
 	// RotateEvery is how long a signing key that the server makes is used to sign.
-	// Default 30 days; 1 hour to 366 days. The next key is published 10 minutes
-	// before it signs. The previous key stays published until the last token that it
-	// can have signed has expired. It has no effect on Signers.
+	// Default 30 days; 1 hour to 366 days. It has no effect on Signers. The next key
+	// is published 10 minutes before it signs. The previous key stays published until
+	// the last token that it can have signed has expired.
 	RotateEvery time.Duration
 	// SigningAlgorithm is the algorithm of the keys that the server makes: ES256
 	// (the default), EdDSA, RS256 or PS256. A change takes effect with the next
@@ -225,17 +225,17 @@ func (c Config) complete() (Config, paths, []error) {
 }
 
 // checkServerURL checks Config.Issuer (RFC 8414, section 2) or Config.Resource.
-func checkServerURL(issuer string, loopback bool) error {
-	if issuer == "" {
+func checkServerURL(address string, loopback bool) error {
+	if address == "" {
 		return errors.New("it is missing: set it to the https URL of this server")
 	}
-	u, err := url.Parse(issuer)
+	u, err := url.Parse(address)
 	switch {
 	case err != nil:
 		return errors.New("it is not a URL; it must be like https://api.example.com")
 	case u.Hostname() == "" || u.Opaque != "" || u.User != nil:
 		return errors.New("it must be a URL of scheme, host and optional path")
-	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
 		return errors.New("it may have no query and no fragment")
 	case checkPath(strings.TrimSuffix(u.EscapedPath(), "/")) != nil || u.EscapedPath() != u.Path:
 		return errors.New("its path may not contain empty or dotted segments or characters that need escaping")

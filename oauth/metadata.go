@@ -61,8 +61,8 @@ func (s *Server) Authorization() http.Handler {
 	})
 }
 
-// metadataJSON returns the metadata document, with two more members if it is for the OpenID
-// alias. Empty arrays are left out (RFC 8414, section 3.2), except
+// metadataJSON returns the metadata document, with two more members if it is for the
+// OpenID alias. Empty arrays are left out (RFC 8414, section 3.2), except
 // response_types_supported: section 2 requires it, and more clients fail on a missing
 // member than on an empty one.
 func (s *Server) metadataJSON(openID bool) []byte {
@@ -132,9 +132,9 @@ func toJSON(content any) []byte {
 	return append(body, '\n')
 }
 
-// serveDocument answers GET and HEAD with a document, or with 304 if If-None-Match names
-// it. It ignores other conditional headers and ranges: the response may be kept by
-// a shared cache, which would send one client's 412 to all others.
+// serveDocument answers GET and HEAD with a document, or with 304 if If-None-Match
+// names it. It ignores other conditional headers and ranges: the response may be kept
+// by a shared cache, which would send one client's 412 to all others.
 func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
 	s.host.BoundBody(w, r, bodyDeadline)
 	header := w.Header()

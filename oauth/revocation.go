@@ -25,7 +25,7 @@ func (s *Server) revoke(ctx context.Context, caller *apikey.Key, token *bearer.P
 	}
 	// The store keeps the revocation as long as a verifier could accept the token.
 	if err := s.store.Epochs.Revoke(ctx, token.TokenID, token.Expires.Add(bearer.MaxLeeway), s.cfg.Now()); err != nil {
-		// Any error of the driver is a 503: the token may not be revoked.
+		// Any error of the driver is a 503: perhaps the revocation was not stored.
 		return nil, fmt.Errorf("oauth: revoke a token: %w: %w", store.ErrUnavailable, err)
 	}
 	return nil, nil

@@ -56,10 +56,10 @@ type paths struct {
 // New reads from the store which peppers, prefixes of secrets, seal keys and signers
 // are in use, and makes the first signing key if Config.SealKeys is set. Each of
 // these steps waits up to 10 seconds for the store. New fails if the store is
-// unavailable. It also fails if one that is in use is missing from cfg and
-// Config.APIKeys.Withdrawn does not name it, or if cfg lists it with another key. The
-// error then names it and its fingerprint. A signer is in use until about 26 hours
-// after a server that signs with it last started or was in Run.
+// unavailable. It also fails if cfg lacks a key or prefix that is in use and
+// Config.APIKeys.Withdrawn does not name it, or if cfg has another key under its
+// name. The error then gives its name and fingerprint. A signer is in use until about
+// 26 hours after a server that signs with it last started or was in Run.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{
@@ -186,8 +186,8 @@ func (s *Server) Routes() map[string]http.Handler {
 		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			requested, _, _ := strings.Cut(r.RequestURI, "?")
 			if prefix, ok := strings.CutSuffix(requested, path); ok && strings.HasPrefix(prefix, "/") {
-				s.host.Misplaced(r, path, requested, "a request came to a longer path than the one that the metadata names, so clients that read the metadata do not find the route: "+
-					"mount the routes at the root and not in a group; to move the login, set Config.TokenPath. If a proxy adds the prefix, nothing is wrong")
+				s.host.Misplaced(r, path, requested, "a request came to a longer path than the one that the metadata names. If a proxy adds the prefix, nothing is wrong. Otherwise clients that read the metadata "+
+					"do not find the route: mount the routes at the root and not in a group, and set Config.TokenPath to move the login")
 			}
 			handler.ServeHTTP(w, r)
 		})

@@ -72,7 +72,7 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	if err != nil {
 		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
-			lacked.Missing = scope.Set{} // the client would be sent its secret: an imported one may look like a permission
+			lacked.Missing = scope.Set{} // they are sent to the client, and an imported secret may look like a permission
 		}
 		return nil, "", err
 	}
@@ -124,8 +124,8 @@ func (a grantAdapter) Token(ctx context.Context, _ *oauth2.GenerateBasic, _ bool
 // Create implements oauth2.TokenStore.
 func (grantAdapter) Create(context.Context, oauth2.TokenInfo) error { return nil }
 
-// Sign returns the signed token of a grant of APIKeys().Issue (RFC 9068, section 2). The
-// login calls it. A host may call it for a grant that it got from Issue.
+// Sign returns the signed token of a grant (RFC 9068, section 2). The login calls it. A
+// host may call it for a grant that it got from APIKeys().Issue.
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	claims, err := s.claims(ctx, g)
 	if err != nil {

@@ -149,7 +149,7 @@ func (h *Handler) serve(c *call) error {
 		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &refusal{Kind: answer.Method}
 	case match == nil:
-		h.host.Misplaced(c.r, "/keys", c.r.URL.EscapedPath(), "no route has the path of this request. If every request is answered so, the prefix is wrong: "+
+		h.host.Misplaced(c.r, "/keys", c.r.URL.EscapedPath(), "no route has the path of this request. If every request gets 404, the prefix is wrong: "+
 			"mount the handler with http.StripPrefix, and no slash at the end of the prefix")
 		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}

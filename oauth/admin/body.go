@@ -121,8 +121,8 @@ func (b *body) text(name string) string { return read[string](b, name, "It must 
 // flag reads a boolean. If it is absent, it returns false.
 func (b *body) flag(name string) bool { return read[bool](b, name, "It must be true or false.") }
 
-// integer reads a whole number. If it is absent, it returns 0. or continues the sentence
-// that says what is allowed.
+// integer reads a whole number. If it is absent, it returns 0. The text or says what else
+// the member may hold.
 func (b *body) integer(name string, least, most int64, or string) int64 {
 	wrong := fmt.Sprintf("It must be a whole number from %d to %d%s.", least, most, or)
 	n := read[int64](b, name, wrong)

@@ -104,7 +104,7 @@ func (f *fieldErrors) add(name, reason string) {
 }
 
 // instant parses a date, which means its beginning in UTC, or an RFC 3339 instant.
-// or says what else the field may hold.
+// The text or says what else the field may hold.
 func (f *fieldErrors) instant(name, text, or string) time.Time {
 	at, err := time.Parse(time.DateOnly, text)
 	if err != nil {

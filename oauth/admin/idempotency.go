@@ -17,8 +17,8 @@ const maxIdempotencyKey = 255
 
 // onceID returns the one-time id for the request's Idempotency-Key, or nil if the
 // request has none. The id depends on the actor, the workspace or key in the
-// path, and the route. Its value is a digest of the body. A request that was
-// carried out before is refused.
+// path, and the route. Its value is a digest of the body. If the request was carried
+// out before, the error is its refusal.
 func (c *call) onceID(ctx context.Context) (*store.OnceID, error) {
 	values := c.r.Header.Values("Idempotency-Key")
 	if len(values) == 0 {

@@ -163,9 +163,9 @@ func showKey(k *apikey.Key) members {
 	}
 }
 
-// stateOf returns the state of a key as answers name it, and the reason, which is empty
-// for an active key. The note of a refused login's audit event has the same reason,
-// except that it has expired for expired_by_rules.
+// stateOf returns the state of a key as answers name it, and the reason, which is
+// empty for an active key. The audit event of a refused login has the same reason in
+// its note, but never expired_by_rules: there it is expired.
 func stateOf(s policy.Standing) (state, reason string) {
 	switch {
 	case s.Live():

@@ -31,8 +31,8 @@ func newHandler(t *testing.T) (*admin.Handler, *harness.Recorder) {
 	return h, log
 }
 
-// TestMisplaced: a Handler that gets another prefix than it should answers 404, and the log
-// says once what it expected.
+// TestMisplaced: a Handler that gets another prefix than it should answers 404, and the
+// log says once what it expected.
 func TestMisplaced(t *testing.T) {
 	const warning = "no route has the path of this request"
 	for _, c := range []struct {
@@ -65,8 +65,8 @@ func TestMisplaced(t *testing.T) {
 	}
 }
 
-// TestHiddenConnection: behind a middleware that hides the connection, the log says that only
-// the server's ReadTimeout bounds a body.
+// TestHiddenConnection: behind a middleware that hides the connection, the log says
+// that only the server's ReadTimeout bounds a body.
 func TestHiddenConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHandler(t)

@@ -182,9 +182,9 @@ func suspension(suspended bool) func(*Handler, *call) error {
 	}
 }
 
-// visibleWorkspace reads the workspace in the path. It fails with 404 if the actor may not
-// see the workspace; otherwise the service would answer that only organization admins may
-// change it. A deleted workspace is not found, although its events are kept.
+// visibleWorkspace reads the workspace in the path. It fails with 404 if the actor may
+// not see the workspace; otherwise the service would answer that only organization
+// admins may change it. A deleted workspace is not found, although its events are kept.
 func (c *call) visibleWorkspace() (store.Workspace, store.Rules, error) {
 	workspace, inForce, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
 	if err == nil && workspace.Deleted {

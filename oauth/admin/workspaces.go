@@ -22,8 +22,8 @@ func (h *Handler) listWorkspaces(c *call) error {
 	return c.answerPage(next, members{"keys_enabled": !settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)}, err)
 }
 
-// showWorkspace returns a workspace in a list. Its state does not say whether all keys are
-// switched off: the list has that once, in keys_enabled.
+// showWorkspace returns a workspace in a list. Its state does not say whether all keys
+// are switched off: the list has that once, in keys_enabled.
 func showWorkspace(w *store.Workspace) members {
 	state := "active"
 	switch {

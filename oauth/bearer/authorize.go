@@ -114,7 +114,7 @@ func (v *Verifier) decide(ctx context.Context, credential string, guard Guard, w
 	id := workspace()
 	if id == "" {
 		guard.logNoWorkspace.Do(func() {
-			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because no workspace was found in it: check that the router sets the path value that InPath names, or what InFunc or the caller of Check returns for this route",
+			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because no workspace was found in it: with InPath, check that the router sets a path value of that name; with InFunc, Check or Authorize, check the workspace that it gets",
 				"guard", guard.alternatives, "path_value", guard.pathValue)
 		})
 	}

@@ -79,8 +79,8 @@ type IntrospectorConfig struct {
 	CacheEntries int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger logs why the issuer's answers cannot be used, once for each reason in
-	// a row, and that they can be used again. Nil: slog.Default().
+	// Logger logs why the issuer's answers cannot be used, if the reason is not the
+	// last one that was logged, and when they can be used again. Nil: slog.Default().
 	Logger *slog.Logger
 }
 

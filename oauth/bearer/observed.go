@@ -29,7 +29,7 @@ func (v *Verifier) observed(ctx context.Context, r *http.Request, p *Principal, 
 }
 
 // reasonOf returns the Decision.Reason of an error. ErrUnavailable comes first, since
-// it takes precedence, and ErrInvalid after errMalformed, which wraps it.
+// it takes precedence. errMalformed comes before ErrInvalid, which it wraps.
 func reasonOf(err error) string {
 	reasons := []string{"unavailable", "no_token", "malformed_token", "expired", "revoked", "invalid_token", "scope", "workspace"}
 	for i, known := range []error{ErrUnavailable, errMissing, errMalformed, ErrExpired, ErrRevoked, ErrInvalid, ErrForbidden, ErrNotFound} {

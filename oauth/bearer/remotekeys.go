@@ -20,7 +20,7 @@ const (
 	DefaultMaxStale    = 24 * time.Hour
 	DefaultKeysTimeout = 5 * time.Second
 
-	minCooldown = time.Second // of Refresh, too
+	minCooldown = time.Second // also the least Refresh
 	maxRefresh  = 24 * time.Hour
 	maxMaxStale = 30 * 24 * time.Hour
 	// retryEmpty is the time between two fetches while there is no usable set.

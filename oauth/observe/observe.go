@@ -22,9 +22,9 @@ const (
 	Guard            Use = "guard"
 )
 
-// Observer is called after each decision about a credential, and before the
-// response is sent. It is not called for a request that is refused before its
-// credential is checked, such as one in the wrong form.
+// Observer is called after each decision about a credential, and before the response
+// is sent. It is not called for a request that is refused for another reason before
+// its credential is looked at, such as a login whose body cannot be read.
 //
 // It is called in the goroutine of the request, so it must be quick, and by several
 // goroutines at once. ctx is the context of the request. A panic is not recovered:
