@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
-// from sends a login as if from another address.
+// from sends a login whose client has the given address.
 func (w *world) from(remote, id, secret string, headers ...string) answer {
 	r := harness.Incoming(http.MethodPost, "/api/login", cc, append(headers, "Content-Type", form)...)
 	r.RemoteAddr = remote

@@ -34,7 +34,7 @@ func (w *world) run(cached *cache.Cache) {
 func TestCachedStore(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()
-	stream := &mortal{from: st.Watch}
+	stream := &breakingStream{from: st.Watch}
 	st.Watch = stream
 	cached, err := cache.New(st, cache.Config{Bound: time.Minute, Logger: quiet})
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestCachedStore(t *testing.T) {
 	require.Zero(t, counts["Keys.Lookup"]+counts["Epochs.Read"]+counts["Settings.Instance"]+counts["Settings.Workspace"], "%v", counts)
 
 	tapped.Before(down)
-	stream.kill()
+	stream.breakOff()
 	require.Eventually(t, func() bool { return !cached.Usable() }, time.Minute, time.Millisecond)
 	w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
@@ -64,7 +64,7 @@ func TestCachedStore(t *testing.T) {
 	w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token), "B19 the store alone is enough")
 	require.NotZero(t, tapped.Take()["Epochs.Read"])
-	stream.revive()
+	stream.restore()
 	require.Eventually(t, cached.Usable, time.Minute, time.Millisecond)
 	w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))

@@ -19,8 +19,8 @@ import (
 // returns the zero Addr.
 //
 // RemoteAddr must be as net/http or an adaptor such as AWS Lambda's sets it, with a
-// port or without. Do not mount a middleware that rewrites it in front, such as
-// chi's RealIP: that trusts a header which any client can set.
+// port or without. Do not put a middleware in front that rewrites it, such as chi's
+// RealIP: it trusts a header that any client can set.
 func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	trusted = slices.Clone(trusted)
 	for i, p := range trusted {
@@ -38,7 +38,7 @@ func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 		for known(addr) {
 			comma := strings.LastIndexByte(list, ',')
 			before, ok := request.ParseAddr(list[comma+1:])
-			if !ok { // or there is none left
+			if !ok { // the entry is malformed, or none is left
 				return addr
 			}
 			addr, list = before, list[:max(comma, 0)]

@@ -42,7 +42,7 @@ import (
 // of every other field is the production default.
 type Config struct {
 	// Issuer is the https URL that identifies this server in every token, without
-	// query or fragment. It is used byte for byte. Required.
+	// query or fragment. Tokens and the metadata have it byte for byte. Required.
 	Issuer string
 	// Permissions is the catalog of permissions that keys may hold. Required.
 	Permissions *scope.Catalog
@@ -78,27 +78,27 @@ type Config struct {
 	// Audience is the aud claim of every token that is not for one of Resources.
 	// Default: Resource, or the issuer if Resource is empty.
 	Audience []string
-	// Signers are the private keys that sign tokens: the first signs, and all
-	// verify and are published. Deploy a new signer in two steps: list it last,
-	// then move it to the front. Remove the old one about 26 hours later, when its
-	// last token has expired; see New. If there are none, the server makes its own
-	// keys, and Run rotates them. Set SealKeys if the store keeps SigningKeys
-	// longer than the process lives. With another store (memstore) and no SealKeys,
-	// the keys live as long as the Server.
+	// Signers are the private keys that sign tokens: the first signs, and all verify
+	// and are published. Deploy a new signer in two steps: list it last, then move it
+	// to the front. Remove the old one about 26 hours later, when its last token has
+	// expired; see New. If there are none, the server makes its own keys, and Run
+	// rotates them. It then needs SealKeys if the store is durable. With memstore and
+	// no SealKeys, the keys live as long as the Server.
 	Signers []SigningKey
-	// SealKeys encrypt the signing keys that the server makes and keeps in the
-	// store, where all replicas share them. The first encrypts, and all decrypt.
-	// SealKeys and Signers exclude each other. Deploy a new seal key in two steps:
-	// list it last, then move it to the front. Signing keys that a lower version
-	// encrypted are encrypted again when a server starts and while Run runs, so the
-	// old seal key can be removed in the next deploy; see New. If the signing keys
-	// are deleted from the store, new ones are made and the tokens of the old ones
-	// are no longer valid; to do that, call RevokeSigningKeys.
+	// SealKeys encrypt the signing keys that the server makes and keeps in the store,
+	// where all replicas share them. The first encrypts, and all decrypt. SealKeys
+	// and Signers exclude each other. Deploy a new seal key in two steps: list it
+	// last, then move it to the front. A signing key that a seal key of a lower
+	// version encrypted is encrypted again when a server starts and while Run runs,
+	// so the old seal key can be removed in the next deploy; see New. If the signing
+	// keys are deleted from the store, the server makes new ones, and the tokens of
+	// the old ones are no longer valid. To end all tokens on purpose, call
+	// RevokeSigningKeys.
 	SealKeys []SealKey
 	// RotateEvery is how long a signing key that the server makes is used to sign.
-	// Default 30 days; 1 hour to 366 days. The next key is published 10 minutes
-	// before it signs, and the previous one until its last token must have expired.
-	// It has no effect on Signers.
+	// Default 30 days; 1 hour to 366 days. It has no effect on Signers. The next key
+	// is published 10 minutes before it signs. The previous key stays published until
+	// the last token that it can have signed has expired.
 	RotateEvery time.Duration
 	// SigningAlgorithm is the algorithm of the keys that the server makes: ES256
 	// (the default), EdDSA, RS256 or PS256. A change takes effect with the next
@@ -106,11 +106,11 @@ type Config struct {
 	// supports only RSA, such as @hapi/jwt and Okta's verifiers; get-jwks does not
 	// support EdDSA.
 	SigningAlgorithm string
-	// Claims, unless nil, returns the host's own claims for a token. The login
-	// fails if it returns an error or the name of a claim that the server sets
-	// itself. If the error wraps store.ErrUnavailable or the error of a context,
-	// the response is 503. The hook gets a copy of the grant and cannot change the
-	// token through it.
+	// Claims, unless nil, returns the host's own claims for a token. The login fails
+	// if it returns an error or the name of a claim that the server sets itself. If
+	// the error wraps store.ErrUnavailable, context.Canceled or
+	// context.DeadlineExceeded, the response is 503. The hook gets a copy of the
+	// grant and cannot change the token through it.
 	Claims func(ctx context.Context, g *apikey.Grant) (map[string]any, error)
 
 	// RequireTLS refuses logins, revocations and introspections that did not come
@@ -131,14 +131,16 @@ type Config struct {
 	// Realm is the realm of challenges: up to 255 printable ASCII characters,
 	// without quotes and backslashes. Default "latchkey".
 	Realm string
-	// Leeway is how long after its expiry this server's guards still accept a
-	// token, but not after its key has expired. Default 0; at most 5 minutes.
+	// Leeway is how long this server's guards still accept a token after it has
+	// expired, because clocks differ. They never accept it after its key has expired.
+	// Default 0; at most 5 minutes.
 	Leeway time.Duration
 
-	// LoginTimeout is how long a login, a revocation or an introspection waits for
-	// the store, the policies and the hooks, and a guard for the store. After it
-	// the response is 503. Default 900 ms, so that a client gets a response within
-	// a second; 10 ms to 1 minute. Raise it for imported keys with slow digests.
+	// LoginTimeout bounds how long a login, a revocation or an introspection waits
+	// for the store, the policies and the hooks, and how long a guard waits for the
+	// store. Then the response is 503. Default 900 ms, so that a client gets a
+	// response within a second; 10 ms to 1 minute. Raise it for imported keys with
+	// slow digests.
 	LoginTimeout time.Duration
 
 	// APIKeys are further settings of the service of API keys.
@@ -149,8 +151,8 @@ type Config struct {
 	// 1 days before the end. Store.OnceIDs is required for it.
 	Reminders func(ctx context.Context, r reminders.Reminder) error
 
-	// Observer, unless nil, is called after each decision about a credential: a
-	// login, a revocation, an introspection or a guard's, accepted or refused.
+	// Observer, unless nil, is called after each login, revocation, introspection and
+	// guarded request whose credential was accepted or refused.
 	Observer observe.Observer
 	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -163,7 +165,7 @@ type Config struct {
 func (c Config) complete() (Config, paths, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if err := checkIssuer(c.Issuer, c.InsecureLoopback); err != nil {
+	if err := checkServerURL(c.Issuer, c.InsecureLoopback); err != nil {
 		add("Config.Issuer: %w", err)
 	}
 	c.TokenPath = cmp.Or(c.TokenPath, "/api/login")
@@ -177,7 +179,7 @@ func (c Config) complete() (Config, paths, []error) {
 	} {
 		switch {
 		case checkPath(p.path) != nil || p.path == "/":
-			add("Config.%s: %q must be the path of one resource, such as /api/login", p.field, p.path)
+			add("Config.%s: %q must be a clean path such as /api/login: one slash before each segment, none at the end, and no characters that need escaping", p.field, p.path)
 		case p.path != "" && slices.Contains(taken, p.path):
 			add("Config.%s: %s is already the path of another document of this server; choose another path", p.field, p.path)
 		}
@@ -210,7 +212,7 @@ func (c Config) complete() (Config, paths, []error) {
 	}
 	c.Realm = cmp.Or(c.Realm, "latchkey")
 	if len(c.Realm) > 255 || strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		add("Config.Realm may hold up to 255 printable ASCII characters, without quotes and backslashes")
+		add("Config.Realm: it must be at most 255 printable ASCII characters, without quotes and backslashes")
 	}
 	if c.Reminders != nil && len(c.APIKeys.RemindBefore) == 0 {
 		c.APIKeys.RemindBefore = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
@@ -222,18 +224,18 @@ func (c Config) complete() (Config, paths, []error) {
 	return c, paths, problems
 }
 
-// checkIssuer applies RFC 8414, section 2: https, no query, no fragment.
-func checkIssuer(issuer string, loopback bool) error {
-	if issuer == "" {
+// checkServerURL checks Config.Issuer (RFC 8414, section 2) or Config.Resource.
+func checkServerURL(address string, loopback bool) error {
+	if address == "" {
 		return errors.New("it is missing: set it to the https URL of this server")
 	}
-	u, err := url.Parse(issuer)
+	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return errors.New("it is not a URL")
+		return errors.New("it is not a URL; it must be like https://api.example.com")
 	case u.Hostname() == "" || u.Opaque != "" || u.User != nil:
 		return errors.New("it must be a URL of scheme, host and optional path")
-	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
 		return errors.New("it may have no query and no fragment")
 	case checkPath(strings.TrimSuffix(u.EscapedPath(), "/")) != nil || u.EscapedPath() != u.Path:
 		return errors.New("its path may not contain empty or dotted segments or characters that need escaping")
@@ -276,7 +278,7 @@ func (c Config) resourceURIs() []string {
 func (c Config) resourceProblems() []error {
 	var problems []error
 	if c.Resource != "" {
-		err := checkIssuer(c.Resource, c.InsecureLoopback)
+		err := checkServerURL(c.Resource, c.InsecureLoopback)
 		if err == nil && strings.ContainsFunc(c.Resource, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
 			err = errors.New("it must be printable ASCII without spaces, quotes and backslashes")
 		}
@@ -286,13 +288,13 @@ func (c Config) resourceProblems() []error {
 	}
 	for i, r := range c.Resources {
 		if r.URI == c.Resource || slices.Contains(c.Audience, r.URI) {
-			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is the audience of every token already", i, r.URI))
+			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is the audience of every token already; remove it from Resources", i, r.URI))
 		}
 	}
 	if c.IntrospectAll != "" && c.Permissions != nil {
 		known, ok := c.Permissions.Lookup(c.IntrospectAll)
 		if !ok || known.Level != scope.Admin {
-			problems = append(problems, fmt.Errorf("Config.IntrospectAll: %q is not a permission of the admin level in Config.Permissions", c.IntrospectAll))
+			problems = append(problems, fmt.Errorf("Config.IntrospectAll: %q must be a permission of the admin level in Config.Permissions", c.IntrospectAll))
 		}
 	}
 	return problems

@@ -16,8 +16,8 @@ type epochs struct {
 	now   func() time.Time
 	// timeout bounds how long a guard waits for the store.
 	timeout time.Duration
-	// keysOff says whether keys are off as long as the instance's settings were
-	// never saved.
+	// keysOff says whether keys are off until an administrator first saves the
+	// instance's settings.
 	keysOff bool
 }
 
@@ -34,7 +34,8 @@ func (e *epochs) Revoked(ctx context.Context, t bearer.Token) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	// A token with a higher epoch was issued before a backup was restored.
+	// The epochs must be equal. A token with a higher one was issued before an older
+	// backup of the store was restored.
 	return e.keysOff && state.InstanceVersion == 0 || state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
 		!state.SecretKnown ||
 		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil

@@ -52,10 +52,10 @@ func (s *Server) introspect(_ context.Context, caller *apikey.Key, token *bearer
 			Workspace: token.Workspace,
 		}
 	}
-	return documentOf(answer), nil
+	return toJSON(answer), nil
 }
 
 func (s *Server) maySee(caller *apikey.Key, token *bearer.Principal) bool {
-	// If IntrospectAll is empty, no key has it. New checked that it is in the catalog.
+	// If IntrospectAll is empty, Has reports false.
 	return caller.Workspace == token.Workspace || caller.Permissions.Has(s.cfg.IntrospectAll)
 }

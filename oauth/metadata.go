@@ -16,15 +16,15 @@ import (
 
 const metadataMaxAge = time.Hour
 
-// Metadata returns the handler of the authorization server metadata (RFC
-// 8414). Its URLs come from Config alone, never from a request.
+// Metadata returns the handler of the authorization server metadata (RFC 8414). Its
+// URLs come from Config alone, never from a request.
 func (s *Server) Metadata() http.Handler {
 	return s.document(s.metadata)
 }
 
 func (s *Server) document(body []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, body, metadataMaxAge)
+		s.serveDocument(w, r, body, metadataMaxAge)
 	})
 }
 
@@ -35,7 +35,7 @@ func (s *Server) ResourceMetadata() http.Handler {
 	if s.cfg.Resource == "" {
 		return http.NotFoundHandler()
 	}
-	return s.document(documentOf(struct {
+	return s.document(toJSON(struct {
 		Resource string   `json:"resource"`
 		Servers  []string `json:"authorization_servers"`
 		Scopes   []string `json:"scopes_supported,omitempty"`
@@ -47,7 +47,7 @@ func (s *Server) ResourceMetadata() http.Handler {
 // published before it signs, and until the last token that it signed has expired.
 func (s *Server) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, s.ring.JWKS(r.Context()), signing.MaxAge)
+		s.serveDocument(w, r, s.ring.JWKS(r.Context()), signing.MaxAge)
 	})
 }
 
@@ -61,11 +61,11 @@ func (s *Server) Authorization() http.Handler {
 	})
 }
 
-// describe returns the metadata document; that of the OpenID alias has two members
-// more. Empty arrays are left out (RFC 8414,
-// section 3.2), except response_types_supported: section 2 requires it, and more
-// clients fail on a missing member than on an empty one.
-func (s *Server) describe(openID bool) []byte {
+// metadataJSON returns the metadata document, with two more members if it is for the
+// OpenID alias. Empty arrays are left out (RFC 8414, section 3.2), except
+// response_types_supported: section 2 requires it, and more clients fail on a missing
+// member than on an empty one.
+func (s *Server) metadataJSON(openID bool) []byte {
 	methods := []string{"client_secret_basic", "client_secret_post"}
 	resources := s.cfg.resourceURIs()
 	if s.cfg.Resource != "" {
@@ -81,7 +81,7 @@ func (s *Server) describe(openID bool) []byte {
 		// algorithm does not break them, it names all algorithms.
 		algorithms, subjects = publishedAlgorithms(), []string{"public"}
 	}
-	return documentOf(struct {
+	return toJSON(struct {
 		Issuer        string   `json:"issuer"`
 		Authorization string   `json:"authorization_endpoint,omitempty"`
 		TokenEndpoint string   `json:"token_endpoint"`
@@ -126,16 +126,16 @@ func publishedAlgorithms() []string {
 	return []string{string(jose.ES256), string(jose.EdDSA), string(jose.RS256), string(jose.PS256)}
 }
 
-// documentOf returns content as JSON.
-func documentOf(content any) []byte {
+// toJSON returns content as a line of JSON.
+func toJSON(content any) []byte {
 	body, _ := json.Marshal(content) //nolint:errcheck // texts only
 	return append(body, '\n')
 }
 
-// serve answers GET and HEAD with a document, or with 304 if If-None-Match names
-// it. It ignores other conditional headers and ranges: the response may be kept by
-// a shared cache, which would send one client's 412 to all others.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
+// serveDocument answers GET and HEAD with a document, or with 304 if If-None-Match
+// names it. It ignores other conditional headers and ranges: the response may be kept
+// by a shared cache, which would send one client's 412 to all others.
+func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
 	s.host.BoundBody(w, r, bodyDeadline)
 	header := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -148,6 +148,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, body []byte, maxA
 	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(maxAge/time.Second)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Type", "application/json")
-	asked := &http.Request{Method: r.Method, Header: http.Header{"If-None-Match": r.Header["If-None-Match"]}}
-	http.ServeContent(w, asked, "", time.Time{}, bytes.NewReader(body))
+	conditional := &http.Request{Method: r.Method, Header: http.Header{"If-None-Match": r.Header["If-None-Match"]}}
+	http.ServeContent(w, conditional, "", time.Time{}, bytes.NewReader(body))
 }

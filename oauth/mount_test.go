@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRoutesInAGroup: routes that are mounted under a prefix work, and the first request
-// tells so.
+// TestRoutesInAGroup tests that routes under a prefix work, and that the first request
+// is logged with what to change.
 func TestRoutesInAGroup(t *testing.T) {
 	t.Parallel()
-	const told = "a route has a longer path than the metadata names"
+	const warning = "a request came to a longer path than the one that the metadata names"
 	for _, c := range []struct {
 		name   string
 		mount  func(routes map[string]http.Handler) http.Handler
@@ -63,22 +63,22 @@ func TestRoutesInAGroup(t *testing.T) {
 				require.NotEmpty(t, serve(h, http.MethodPost, path+"?x=1", w.grant()).Token())
 			}
 			if c.want == "" {
-				require.NotContains(t, w.log.String(), told)
+				require.NotContains(t, w.log.String(), warning)
 				return
 			}
-			require.Equal(t, 1, strings.Count(w.log.String(), told), w.log.String())
+			require.Equal(t, 1, strings.Count(w.log.String(), warning), w.log.String())
 			require.Contains(t, w.log.String(), "expected=/api/login "+c.want+"\n")
 		})
 	}
 	t.Run("an absolute URL, as a client of a proxy sends it", func(t *testing.T) {
 		w := newWorld(t)
 		require.NotEmpty(t, serve(w.Handler(http.NotFoundHandler()), http.MethodPost, "https://a.example/api/login", w.grant()).Token())
-		require.NotContains(t, w.log.String(), told)
+		require.NotContains(t, w.log.String(), warning)
 	})
 }
 
-// asked records whether a handler called WriteHeader, as adaptors need it that know no
-// default status.
+// asked records whether a handler called WriteHeader. Some adaptors need that, since
+// they have no default status.
 type asked struct {
 	http.ResponseWriter
 	status int
@@ -128,10 +128,10 @@ type unwrapping struct{ http.ResponseWriter }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
-// TestHiddenConnection: behind a middleware that hides the connection, only the server's own
-// ReadTimeout bounds a body. The log says so.
+// TestHiddenConnection tests that behind a middleware that hides the connection only the
+// server's own ReadTimeout bounds a body, and that this is logged.
 func TestHiddenConnection(t *testing.T) {
-	const told = "the time for a request's body is not bounded"
+	const warning = "the time for a request's body is not bounded"
 	for _, c := range []struct {
 		name        string
 		middleware  func(http.Handler) http.Handler
@@ -168,13 +168,13 @@ func TestHiddenConnection(t *testing.T) {
 				if c.logged {
 					want = 1
 				}
-				require.Equal(t, want, strings.Count(w.log.String(), told), w.log.String())
+				require.Equal(t, want, strings.Count(w.log.String(), warning), w.log.String())
 			})
 		})
 	}
 	t.Run("not by net/http's server", func(t *testing.T) {
 		w := newWorld(t)
 		require.NotEmpty(t, serve(opaque(w.Token()), http.MethodPost, "/api/login", w.grant()).Token())
-		require.NotContains(t, w.log.String(), told, "nobody waits: the body is in memory, or the other server bounds it")
+		require.NotContains(t, w.log.String(), warning, "nobody waits: the body is in memory, or the other server bounds it")
 	})
 }

@@ -84,7 +84,7 @@ func TestEveryEndpointIsObserved(t *testing.T) {
 					w.send(method, path, "client_id=x&client_secret=y", "Content-Type", form)
 				}
 				require.Empty(t, seen.take())
-				require.True(t, strings.Contains(path, ".well-known") || path == "/api/authorize", "what does it tell the Observer?")
+				require.True(t, strings.Contains(path, ".well-known") || path == "/api/authorize", "a new endpoint: say here what its Observer gets")
 			})
 			continue
 		}

@@ -20,7 +20,7 @@ func badRequest(description string) *refusal {
 func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	bad := outcome.OAuth(ctx, err)
 	if bad.Rule != "" {
-		s.cfg.Logger.InfoContext(ctx, "a policy refused a token", "rule", bad.Rule, "error", err)
+		s.cfg.Logger.InfoContext(ctx, "a policy refused a request", "rule", bad.Rule, "error", err)
 	}
 	bad.Log(ctx, s.cfg.Logger, "a client's request", err)
 	if bad.Row().OAuth.Status == http.StatusUnauthorized { // RFC 6749, section 5.2; RFC 9110, section 11.6.1

@@ -60,7 +60,7 @@ func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes
 // authentication method (RFC 6749, section 2.3), and parameters in the body only.
 // It reads the body into buffer, and empties buffer before it returns.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
-	held := s.host.BoundBody(w, r, bodyDeadline)
+	arrival := s.host.BoundBody(w, r, bodyDeadline)
 	if bad := s.admit(w, r); bad != nil {
 		return bad
 	}
@@ -72,10 +72,10 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	if bad := s.host.ReadBody(w, r, maxBody, buffer); bad != nil {
 		return bad
 	}
-	held.Release()
+	arrival.Release()
 	t.json = kind == "application/json"
 	switch {
-	case !utf8 && (!request.IsASCII(buffer.Bytes()) || !t.json && escapesMore(buffer.Bytes())):
+	case !utf8 && (!request.IsASCII(buffer.Bytes()) || !t.json && escapesNonASCII(buffer.Bytes())):
 		bad = badRequest("A body that is not ASCII must be in UTF-8.")
 	case t.json:
 		bad = t.readJSON(buffer.Bytes())
@@ -88,8 +88,8 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	return t.readBasic(r.Header)
 }
 
-// parameters are the names of parameters of a token endpoint, here or in an
-// extension. None may be in the URL.
+// parameters are the names that admit refuses in the URL: parameters of OAuth and its
+// extensions, and the other spellings that a JSON login may use.
 var parameters = []string{
 	"grant_type", "client_id", "client_secret", "scope",
 	"client_assertion", "client_assertion_type", "resource", "audience", "token", "token_type_hint",
@@ -112,7 +112,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return badRequest("The URL's query is malformed.")
+		return badRequest("The URL's query is malformed; leave it out.")
 	}
 	if slices.ContainsFunc(parameters, query.Has) {
 		return badRequest("Parameters must be in the body, not in the URL.")
@@ -134,9 +134,9 @@ func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
 	return kind, utf8, nil
 }
 
-// escapesMore reports whether a form has escapes of bytes that are not ASCII. Such
-// a byte is in the charset that the request named.
-func escapesMore(body []byte) bool {
+// escapesNonASCII reports whether a form has escapes of bytes that are not ASCII. What
+// they mean depends on the charset that the request names.
+func escapesNonASCII(body []byte) bool {
 	for i := range len(body) - 1 {
 		if body[i] == '%' && body[i+1] > '7' {
 			return true
@@ -192,8 +192,8 @@ var jsonNames = []string{
 	"grantType", "clientId", "clientSecret",
 }
 
-// readJSON parses a JSON login. Its grant_type may be absent, three names have a
-// second spelling, and null means absent.
+// readJSON parses a JSON login. Without a grant_type it means client_credentials. Three
+// names may be written in camel case, and null means that a member is absent.
 func (t *tokenRequest) readJSON(body []byte) *refusal {
 	t.grantType = "client_credentials"
 	members, err := strictjson.Members(body, jsonNames)

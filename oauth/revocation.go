@@ -11,10 +11,10 @@ import (
 )
 
 // Revocation returns the revocation endpoint (RFC 7009), where a key revokes one of
-// its own tokens. The next request with that token is refused. The endpoint accepts
-// a form and authenticates the key like the login, but without the administrator's
-// expiry rules and policies: a key that only these refuse may still revoke its
-// tokens. Like a login, a revocation writes no audit event.
+// its own tokens. From then on this server's guards refuse the token. The endpoint
+// accepts a form and authenticates the key like the login, but without the
+// administrator's expiry rules and policies: a key that only these refuse may still
+// revoke its tokens. Like a login, a revocation writes no audit event.
 func (s *Server) Revocation() http.Handler { return s.aboutToken(s.keys.MayRevoke, s.revoke) }
 
 func (s *Server) revoke(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error) {
@@ -25,7 +25,7 @@ func (s *Server) revoke(ctx context.Context, caller *apikey.Key, token *bearer.P
 	}
 	// The store keeps the revocation as long as a verifier could accept the token.
 	if err := s.store.Epochs.Revoke(ctx, token.TokenID, token.Expires.Add(bearer.MaxLeeway), s.cfg.Now()); err != nil {
-		// Any error of the driver is a 503: the token may not be revoked.
+		// Any error of the driver is a 503: perhaps the revocation was not stored.
 		return nil, fmt.Errorf("oauth: revoke a token: %w: %w", store.ErrUnavailable, err)
 	}
 	return nil, nil

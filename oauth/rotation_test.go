@@ -46,8 +46,8 @@ func TestRotationElsewhere(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		rotate func(*oauth.Server, context.Context) error
-		// fresh and old: whether tokens of the new key and of the one before pass there
-		// at once, and after a Cooldown.
+		// fresh and old say whether the resource server accepts tokens of the new key
+		// and of the previous one, at once and after a Cooldown.
 		fresh, old [2]bool
 	}{
 		{"the new key signs when it is known", func(s *oauth.Server, ctx context.Context) error {

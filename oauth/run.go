@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	flushEvery = 5 * time.Second
-	pruneEvery = time.Hour
-	lastFlush  = 5 * time.Second
+	flushEvery       = 5 * time.Second
+	pruneEvery       = time.Hour
+	lastFlushTimeout = 5 * time.Second
 
 	remindEvery = 5 * time.Minute
 
@@ -56,11 +56,11 @@ func (s *Server) Run(ctx context.Context) error {
 		var err error
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlushTimeout)
 			defer cancel()
 			err = s.keys.Flush(last)
 			if err != nil { // a host that starts Run in a goroutine may ignore its error
-				s.cfg.Logger.ErrorContext(last, "the last write before the end failed; the last uses, counts and events since the write before are lost", "error", err)
+				s.cfg.Logger.ErrorContext(last, "the last write before the end failed; last uses, counts and events of the last seconds are lost", "error", err)
 			}
 			return err
 		case <-flush.C:

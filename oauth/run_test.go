@@ -117,8 +117,8 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("8414-08 signing keys rotate", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			// No notification comes, and a day is enough: a month has 13 million heartbeats,
-			// and TestRotation sees that it is the default.
+			// No notification comes, and a day is enough: a month has 13 million
+			// heartbeats, and TestRotation sees that it is the default.
 			const every = 24 * time.Hour
 			srv, _, login, stop := running(t, func(st *store.Store, cfg *oauth.Config) { st.Watch, cfg.RotateEvery = nil, every })
 			first := harness.Head(t, login().Token())["kid"]

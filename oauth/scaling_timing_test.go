@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTimingScaling: 64 callers on two processors seldom wait for a mutex. How much
-// more they do than on one is logged and no more: a hypervisor that lends the
-// second processor to others leaves no trace in what this process can measure.
+// TestTimingScaling tests that 64 callers on two processors seldom wait for a mutex.
+// It only logs how many more calls they make than on one processor, since this
+// process cannot measure how much of the second one a hypervisor gives it.
 // TestNoLockDuringCalls tests that no caller waits for another.
 func TestTimingScaling(t *testing.T) {
 	p := newPair(t, "ES256")

@@ -28,36 +28,38 @@ type Server struct {
 	store store.Store
 	keys  *apikey.Service
 	// reminders is nil if Config.Reminders is nil.
-	reminders *reminders.Sender
-	manager   *manage.Manager
-	ring      *signing.Ring
-	signers   hostlist.List // Config.Signers
-	recorded  atomic.Int64  // when recordSigner last recorded, in Unix microseconds
-	host      *request.Host
-	verifier  *bearer.Verifier
-	issued    *bearer.Verifier // accepts tokens for every audience
-	paths     paths
-	metadata  []byte
-	openID    []byte // as the metadata, for OpenIDAlias
+	reminders   *reminders.Sender
+	manager     *manage.Manager
+	ring        *signing.Ring
+	signers     hostlist.List // Config.Signers
+	recorded    atomic.Int64  // when recordSigner last recorded, in Unix microseconds
+	host        *request.Host
+	verifier    *bearer.Verifier // for guards
+	anyAudience *bearer.Verifier // for revocation and introspection
+	paths       paths
+	metadata    []byte
+	openID      []byte // the metadata with the members that OpenIDAlias adds
 }
 
-// paths are the paths of the documents, as served and as named in the metadata.
+// paths are the paths of the documents. origin is the issuer's scheme and host, which
+// stand before a path in a URL of the metadata.
 type paths struct {
 	origin, jwks, metadata, openID string
-	// resource is the path of the resource metadata.
+	// resource is the path of the resource metadata, and resourceURL the URL that
+	// challenges name.
 	resource, resourceURL string
 }
 
 // New checks cfg and st and returns a Server. It joins all problems into one error;
 // each names its field.
 //
-// New reads from the store which peppers, prefixes of secrets, seal keys and
-// signers are in use, and makes the first signing key if Config.SealKeys is set.
-// Each of these steps waits up to 10 seconds for the store. New fails if the store
-// is unavailable, and if one of these in use is neither listed nor withdrawn
-// (Config.APIKeys.Withdrawn) or is listed with another key: the error names it and
-// its fingerprint. A signer is in use until about 26 hours after a server that
-// signs with it last started or was in Run.
+// New reads from the store which peppers, prefixes of secrets, seal keys and signers
+// are in use, and makes the first signing key if Config.SealKeys is set. Each of
+// these steps waits up to 10 seconds for the store. New fails if the store is
+// unavailable. It also fails if cfg lacks a key or prefix that is in use and
+// Config.APIKeys.Withdrawn does not name it, or if cfg has another key under its
+// name. The error then gives its name and fingerprint. A signer is in use until about
+// 26 hours after a server that signs with it last started or was in Run.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{
@@ -80,12 +82,13 @@ func New(st store.Store, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	s.manager = manage.NewManager()
-	logins := adapter{sign: s.Sign}
-	s.manager.MapClientStorage(logins)
-	s.manager.MapAccessGenerate(logins)
-	s.manager.MapTokenStorage(logins)
-	s.metadata, s.openID = s.describe(false), s.describe(true)
-	// Last, since these may write: if New fails before, nothing was written.
+	storage := grantAdapter{sign: s.Sign}
+	s.manager.MapClientStorage(storage)
+	s.manager.MapAccessGenerate(storage)
+	s.manager.MapTokenStorage(storage)
+	s.metadata, s.openID = s.metadataJSON(false), s.metadataJSON(true)
+	// These two may write to the store. They come last, so that a New that fails for
+	// another reason has written nothing.
 	if err := s.startSigners(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -95,9 +98,9 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// verifiers makes two verifiers: that of the guards, for this server's own
-// audience, and that of revocation and introspection, for every token that this
-// server issues.
+// verifiers makes two verifiers. Guards use one that accepts this server's own
+// audience. Revocation and introspection use one that accepts every audience for
+// which this server issues tokens.
 func (s *Server) verifiers() error {
 	cfg := bearer.Config{
 		Issuer:           s.cfg.Issuer,
@@ -119,7 +122,7 @@ func (s *Server) verifiers() error {
 	cfg.Audiences = append(slices.Clone(s.cfg.Audience), s.cfg.resourceURIs()...)
 	cfg.CacheEntries, cfg.CacheBytes = 1024, 4<<20
 	cfg.Observer = nil // the credential is the caller's secret, not the token that it asks about
-	s.issued, err = bearer.New(cfg)
+	s.anyAudience, err = bearer.New(cfg)
 	return err
 }
 
@@ -181,10 +184,10 @@ func (s *Server) Routes() map[string]http.Handler {
 	}
 	for path, handler := range routes {
 		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came, _, _ := strings.Cut(r.RequestURI, "?")
-			if prefix, ok := strings.CutSuffix(came, path); ok && strings.HasPrefix(prefix, "/") {
-				s.host.Misplaced(r, path, came, "a route has a longer path than the metadata names. Unless a proxy adds the prefix, clients do not find it: "+
-					"mount the routes at the root and not in a group, and set Config.TokenPath to move the login")
+			requested, _, _ := strings.Cut(r.RequestURI, "?")
+			if prefix, ok := strings.CutSuffix(requested, path); ok && strings.HasPrefix(prefix, "/") {
+				s.host.Misplaced(r, path, requested, "a request came to a longer path than the one that the metadata names. If a proxy adds the prefix, nothing is wrong. Otherwise clients that read the metadata "+
+					"do not find the route: mount the routes at the root and not in a group, and set Config.TokenPath to move the login")
 			}
 			handler.ServeHTTP(w, r)
 		})
@@ -202,7 +205,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 	routes := s.Routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, ok := routes[r.URL.Path]
-		// RawPath is an escaped spelling, which a proxy's rules by path may miss.
+		// An escaped spelling goes to next, since a proxy's rules by path may miss it.
 		if !ok || r.URL.RawPath != "" && r.URL.RawPath != r.URL.Path {
 			route = next
 		}
@@ -213,8 +216,8 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // APIKeys returns the service that makes and changes keys.
 func (s *Server) APIKeys() *apikey.Service { return s.keys }
 
-// Verifier returns the verifier of this server's tokens, for servers that do not
-// use net/http; see bearer.Verifier.Authorize.
+// Verifier returns the verifier of this server's tokens, for admin.Bearer, and for
+// servers that do not use net/http (bearer.Verifier.Authorize).
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
 // Carries reports whether a request comes with a token of this server, valid or

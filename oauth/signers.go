@@ -17,15 +17,15 @@ import (
 // longest lifetime of a token, the longest leeway, an hour for clocks that differ,
 // and the time until recordSigner records it again.
 const (
-	signersInUse = hostlist.LongestToken + bearer.MaxLeeway + time.Hour + recordEvery
-	recordEvery  = time.Hour
-	signersLimit = 10 * time.Second
+	signersInUse   = hostlist.LongestToken + bearer.MaxLeeway + time.Hour + recordEvery
+	recordEvery    = time.Hour
+	signersTimeout = 10 * time.Second
 )
 
 // startSigners fails if Config.Signers lacks a signer that is in use. Otherwise it
 // records the signer that signs.
 func (s *Server) startSigners() error {
-	ctx, cancel := context.WithTimeout(context.Background(), signersLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), signersTimeout)
 	defer cancel()
 	used, err := s.store.HostLists.Entries(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Server) storeClock(ctx context.Context) (time.Time, error) {
 	return now.UTC().Truncate(time.Microsecond), nil
 }
 
-// entryOf returns the entry of the store for a signer.
+// entryOf returns the entry that records a signer in the store.
 func entryOf(p jose.PublicKey) (store.ListEntry, error) {
 	e := store.ListEntry{List: store.Signers, Name: p.ID}
 	bytes, secret := p.Key.([]byte)

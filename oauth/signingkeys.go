@@ -37,16 +37,16 @@ type SigningKey struct {
 // marshals a SigningKey shows the key itself.
 func (k SigningKey) String() string { return "signing key " + k.ID + " " + k.Algorithm }
 
-// GoString returns what String does.
+// GoString returns the text of String in the form of a Go expression.
 func (k SigningKey) GoString() string { return "oauth.SigningKey(" + strconv.Quote(k.String()) + ")" }
 
 // Format writes what String returns, whatever the verb.
 func (k SigningKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) } //nolint:errcheck // f reports its own errors
 
-// MarshalText returns what String does.
+// MarshalText returns what String returns.
 func (k SigningKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// LogValue returns what String does.
+// LogValue returns what String returns.
 func (k SigningKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // ParseSigningKey reads a private key from PEM (PKCS #8, SEC 1 or PKCS #1).
@@ -74,7 +74,7 @@ type SealKey struct {
 // String returns the redacted form, such as "seal key 3".
 func (k SealKey) String() string { return "seal key " + strconv.Itoa(k.Version) }
 
-// GoString returns the redacted form.
+// GoString returns the redacted form as a Go expression.
 func (k SealKey) GoString() string { return "oauth.SealKey(" + strconv.Quote(k.String()) + ")" }
 
 // Format writes the redacted form, whatever the verb.
@@ -88,19 +88,19 @@ func (k SealKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // Rotation are the options of RotateSigningKey.
 type Rotation struct {
-	// Now makes the new key sign at once, and not only after it has been published
-	// for 10 minutes. A resource server elsewhere does not have it yet and refuses
-	// its tokens until it fetches the JWKS again: for at most a minute with package
-	// bearer, and for as long as it caches the JWKS with others, which is 5 minutes
-	// if it follows the Cache-Control header.
+	// Now makes the new key sign at once instead of 10 minutes after it is published.
+	// A resource server elsewhere does not have the key yet. It refuses the key's
+	// tokens until it fetches the JWKS again: with package bearer that takes at most
+	// a minute, with other libraries as long as they cache the JWKS (5 minutes if
+	// they follow the Cache-Control header).
 	Now bool
 }
 
-// RotateSigningKey makes the next signing key now. It is published at once and
-// signs 10 minutes later, unless r.Now is set. The previous key still verifies
-// until its last token must have expired. If the next key is already published and
-// r.Now is not set, nothing changes. Other replicas follow at once if the store has
-// a Watch, and otherwise within a minute.
+// RotateSigningKey makes the next signing key now. It is published at once and signs
+// 10 minutes later, unless r.Now is set. The previous key still verifies until the
+// last token that it can have signed has expired. If the next key is already
+// published and r.Now is not set, nothing changes. Other replicas follow at once if
+// the store has a Watch, and otherwise within a minute.
 //
 // It returns an error if the signing keys are the host's (Config.Signers), if the
 // clock of this process differs from the store's, or if the store is unavailable.
@@ -111,12 +111,12 @@ func (s *Server) RotateSigningKey(ctx context.Context, r Rotation) error {
 	return nil
 }
 
-// RevokeSigningKeys replaces all signing keys by a new one, which signs at once.
-// Call it if signing keys leaked. The old keys are removed from the JWKS and their
-// tokens are no longer accepted: on this server at once; on other replicas at once
-// if the store has a Watch, and otherwise within a minute; at a resource server
-// elsewhere as soon as it fetches the JWKS again (see Rotation.Now; until then it
-// refuses the new key's tokens). The errors are those of RotateSigningKey.
+// RevokeSigningKeys replaces all signing keys by a new one, which signs at once. Call
+// it if signing keys leaked. The old keys are removed from the JWKS and their tokens
+// are no longer accepted: on this server at once; on other replicas at once if the
+// store has a Watch, and otherwise within a minute; at a resource server elsewhere as
+// soon as it fetches the JWKS again. Until then that server also refuses the tokens
+// of the new key; see Rotation.Now. The errors are those of RotateSigningKey.
 func (s *Server) RevokeSigningKeys(ctx context.Context) error {
 	if err := s.ring.Revoke(ctx); err != nil {
 		return fmt.Errorf("oauth: revoke the signing keys: %w", err)
@@ -204,16 +204,16 @@ func (k SigningKey) signer() (*jose.Signer, error) {
 	return jose.NewSigner(algorithm, k.ID, key)
 }
 
-// check checks a key; others are those before it in the list. The error begins with
+// check checks a key; before are the keys before it in the list. The error begins with
 // the name of a field.
-func (k SealKey) check(others []SealKey) error {
+func (k SealKey) check(before []SealKey) error {
 	switch {
 	case k.Version < 1:
-		return fmt.Errorf("Version: %d, must be 1 or more", k.Version)
-	case slices.ContainsFunc(others, func(o SealKey) bool { return o.Version == k.Version }):
+		return fmt.Errorf("Version: %d, but it must be 1 or more", k.Version)
+	case slices.ContainsFunc(before, func(o SealKey) bool { return o.Version == k.Version }):
 		return fmt.Errorf("Version: %d is listed twice", k.Version)
 	case len(k.Key) != 32:
-		return fmt.Errorf("Key: %d bytes, must be 32", len(k.Key))
+		return fmt.Errorf("Key: %d bytes, but it must be 32 random bytes", len(k.Key))
 	case [32]byte(k.Key) == [32]byte{}:
 		return errors.New("Key: all bytes are zero; use random bytes")
 	}

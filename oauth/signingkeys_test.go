@@ -98,7 +98,7 @@ func TestRingConfig(t *testing.T) {
 		{"one seal key", func(*oauth.Config) {}, nil},
 		{"two in any order", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{sealKey(9), sealKey(1)} }, nil},
 		{"seal keys and signers", func(c *oauth.Config) { c.Signers = []oauth.SigningKey{{Key: edKey}} }, []string{"Config.Signers and Config.SealKeys exclude each other"}},
-		{"version 0", func(c *oauth.Config) { c.SealKeys = append(c.SealKeys, sealKey(0)) }, []string{"Config.SealKeys[1].Version: 0, must be 1 or more"}},
+		{"version 0", func(c *oauth.Config) { c.SealKeys = append(c.SealKeys, sealKey(0)) }, []string{"Config.SealKeys[1].Version: 0, but it must be 1 or more"}},
 		{"a version twice", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{sealKey(1), sealKey(1)} }, []string{"Config.SealKeys[1].Version: 1 is listed twice"}},
 		{"31 bytes", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{{Version: 1, Key: long[:31]}} }, []string{"Config.SealKeys[0].Key: 31 bytes"}},
 		{"33 bytes", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{{Version: 1, Key: long}} }, []string{"Config.SealKeys[0].Key: 33 bytes"}},

@@ -33,8 +33,7 @@ import (
 // object. Config.TokenPath is its path.
 func (s *Server) Token() http.Handler { return http.HandlerFunc(s.login) }
 
-// login handles a login: it reads the request, issues the token and writes the
-// response.
+// login is the handler of Token.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// The buffer holds the body, then the response. It is not pooled: the body
 	// reader and response writer of a middleware get parts of it and may keep them.
@@ -73,14 +72,14 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	if err != nil {
 		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
-			lacked.Missing = scope.Set{} // an imported secret may look like a permission
+			lacked.Missing = scope.Set{} // they are sent to the client, and an imported secret may look like a permission
 		}
 		return nil, "", err
 	}
 	if own {
 		grant.Resource = r.resource
 	}
-	// go-oauth2's manager builds the token through an adapter, which finds the grant in
+	// go-oauth2's manager builds the token through grantAdapter, which finds the grant in
 	// the context.
 	info, err := s.manager.GenerateAccessToken(context.WithValue(ctx, grantKey{}, grant), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
 		ClientID: grant.Key.ID,
@@ -91,41 +90,42 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	return grant, info.GetAccess(), nil
 }
 
-// adapter implements the ClientStore, AccessGenerate and TokenStore of go-oauth2's
+// grantAdapter implements the ClientStore, AccessGenerate and TokenStore of go-oauth2's
 // manager. The decision to issue the token is already made, and tokens are not
 // stored.
-type adapter struct {
+type grantAdapter struct {
 	oauth2.TokenStore // nil: nothing calls the other methods
 	sign              func(context.Context, *apikey.Grant) (string, error)
 }
 
 type grantKey struct{}
 
-var errNoLogin = errors.New("oauth: the context has no grant of this client")
+var errNoGrant = errors.New("oauth: the context has no grant of this client")
 
 // GetByID implements oauth2.ClientStore. The only client is the one that logged in.
-func (adapter) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
+func (grantAdapter) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
 	grant, ok := ctx.Value(grantKey{}).(*apikey.Grant)
 	if !ok || grant.Key.ID != id {
-		return nil, errNoLogin
+		return nil, errNoGrant
 	}
 	return &models.Client{ID: id}, nil
 }
 
 // Token implements oauth2.AccessGenerate.
-func (a adapter) Token(ctx context.Context, _ *oauth2.GenerateBasic, _ bool) (access, refresh string, err error) {
+func (a grantAdapter) Token(ctx context.Context, _ *oauth2.GenerateBasic, _ bool) (access, refresh string, err error) {
 	grant, ok := ctx.Value(grantKey{}).(*apikey.Grant)
 	if !ok {
-		return "", "", errNoLogin
+		return "", "", errNoGrant
 	}
 	access, err = a.sign(ctx, grant)
 	return access, "", err
 }
 
 // Create implements oauth2.TokenStore.
-func (adapter) Create(context.Context, oauth2.TokenInfo) error { return nil }
+func (grantAdapter) Create(context.Context, oauth2.TokenInfo) error { return nil }
 
-// Sign makes the token of a grant (RFC 9068, section 2).
+// Sign returns the signed token of a grant (RFC 9068, section 2). The login calls it. A
+// host may call it for a grant that it got from APIKeys().Issue.
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	claims, err := s.claims(ctx, g)
 	if err != nil {

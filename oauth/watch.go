@@ -6,9 +6,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// watch follows the store's stream of changes until ctx ends, and opens it again
-// when it breaks. A cache in the store depends on that. watch calls ringChanged
-// when the signing keys have changed or may have; it must return at once.
+// watch follows the store's stream of changes until ctx ends, and opens it again when
+// it breaks. Package cache answers from memory only while the stream is open. watch
+// calls ringChanged when the signing keys have changed or may have; ringChanged must
+// return at once.
 func (s *Server) watch(ctx context.Context, ringChanged func()) {
 	// When the stream opens, the keys may have changed while none was open.
 	store.Follow(ctx, s.store.Watch, ringChanged, func(n store.Notification) {

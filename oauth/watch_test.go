@@ -17,34 +17,34 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// mortal is a stream that a test can end and open again.
-type mortal struct {
+// breakingStream is a stream that a test can end and open again.
+type breakingStream struct {
 	from store.Watch
 
-	mu    sync.Mutex
-	dead  bool
-	end   context.CancelFunc // of the present stream
-	calls int
+	mu     sync.Mutex
+	broken bool
+	end    context.CancelFunc // of the present stream
+	calls  int
 }
 
-// kill ends the stream, and all that are opened until revive.
-func (m *mortal) kill() {
+// breakOff ends the stream, and every one that is opened before restore is called.
+func (m *breakingStream) breakOff() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.dead = true
+	m.broken = true
 	if m.end != nil {
 		m.end()
 	}
 }
 
-func (m *mortal) revive() {
+func (m *breakingStream) restore() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.dead = false
+	m.broken = false
 }
 
 // opened returns how often it was opened, or tried to, since the last call.
-func (m *mortal) opened() int {
+func (m *breakingStream) opened() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	calls := m.calls
@@ -53,15 +53,15 @@ func (m *mortal) opened() int {
 }
 
 // Watch implements store.Watch.
-func (m *mortal) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
+func (m *breakingStream) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.mu.Lock()
 	m.calls++
 	m.end = cancel
-	dead := m.dead
+	broken := m.broken
 	m.mu.Unlock()
-	if dead {
+	if broken {
 		return store.ErrUnavailable
 	}
 	return m.from.Watch(ctx, ready, notify)
@@ -71,7 +71,7 @@ func TestWatch(t *testing.T) {
 	t.Run("signing keys that changed elsewhere are read at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			below, tapped := memstore.New(), &storetest.Tap{}
-			keys, stream := below.SigningKeys, &mortal{from: below.Watch}
+			keys, stream := below.SigningKeys, &breakingStream{from: below.Watch}
 			st := tapped.Over(below)
 			st.Watch = stream
 			srv, err := oauth.New(st, oauth.Config{
@@ -89,10 +89,10 @@ func TestWatch(t *testing.T) {
 			synctest.Wait()
 			require.Equal(t, 1, tapped.Take()["SigningKeys.Ring"])
 
-			stream.kill()
+			stream.breakOff()
 			synctest.Wait()
 			require.Zero(t, tapped.Take()["SigningKeys.Ring"])
-			stream.revive()
+			stream.restore()
 			time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's clock
 			require.Equal(t, 1, tapped.Take()["SigningKeys.Ring"], "the keys may have changed without a notification")
 			cancel()
@@ -102,7 +102,7 @@ func TestWatch(t *testing.T) {
 	t.Run("B19 a stream that breaks is opened again", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			st, log := memstore.New(), &harness.Recorder{}
-			stream := &mortal{from: st.Watch}
+			stream := &breakingStream{from: st.Watch}
 			st.Watch = stream
 			srv, err := oauth.New(st, oauth.Config{
 				Logger: log.Logger(), Issuer: "https://a.example", Permissions: catalog,
@@ -113,15 +113,15 @@ func TestWatch(t *testing.T) {
 			go func() { done <- srv.Run(ctx) }()
 			synctest.Wait()
 			require.Equal(t, 1, stream.opened())
-			stream.kill()
+			stream.breakOff()
 			time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
 			require.InDelta(t, 34, stream.opened(), 3, "every two seconds, and the first ones sooner")
 			require.Equal(t, 1, strings.Count(log.String(), "stream of changes broke"), "logged once")
-			stream.revive()
+			stream.restore()
 			time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
 			require.Equal(t, 1, stream.opened())
-			stream.kill()
-			stream.revive()
+			stream.breakOff()
+			stream.restore()
 			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the bubble's clock
 			require.Equal(t, 1, stream.opened(), "a stream that held is opened again without delay")
 			require.Equal(t, 2, strings.Count(log.String(), "stream of changes broke"))

@@ -63,7 +63,7 @@ func TestWire(t *testing.T) {
 		conn := w.raw(head("Transfer-Encoding: chunked"))
 		chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<10, strings.Repeat("a", 1<<10))
 		sent := 0
-		for range 64 << 10 { // 64 MiB, if the server let us
+		for range 64 << 10 { // 64 MiB, if the server read it all
 			n, err := io.WriteString(conn, chunk)
 			sent += n
 			if err != nil {

@@ -18,8 +18,8 @@
 //     PROBLEMS.md beside this source. It lists what is wrong field by field.
 //   - What the actor may not see is answered like what does not exist: 404.
 //   - JSON is read strictly: an unknown member, or one that appears twice or in
-//     another case, is answered with 400, and so is an unknown query parameter.
-//     null as name or permissions is answered with 422.
+//     another case, is answered with 400, and so is an unknown query parameter. A
+//     name or permissions that are null are answered with 422.
 //   - A member whose name ends in _at is an instant, and one that ends in _on is a
 //     date. A duration is a whole number of seconds. null means none: no expiry, no
 //     limit, never.
@@ -29,8 +29,8 @@
 //     made only if the record still has that ETag; otherwise the answer is 412.
 //     A weak ETag matches as well, because proxies that compress make ETags
 //     weak; a list of ETags never matches. Replacing settings needs If-Match
-//     (428); elsewhere it is optional. If a route does not change such a record,
-//     as for suspending a workspace, no ETag matches (412).
+//     (428); elsewhere it is optional. A route that changes no such record, such
+//     as the one that suspends a workspace, answers every ETag with 412.
 //   - Creating and rotating take an Idempotency-Key. If the same request is sent
 //     again, it creates nothing and is answered with 409 and the id of the first
 //     request's key. Another body with the same Idempotency-Key is answered with
@@ -74,12 +74,12 @@ type Config struct {
 	// same in every replica. Default: a random key; then a cursor is valid only
 	// until the process ends and only in this replica, and New logs a warning.
 	CursorKey []byte
-	// TrustedOrigins are origins ("https://console.example.com") whose pages
-	// may send changes from a browser, besides the handler's own host. Default:
-	// none. It has no effect on requests of other programs than browsers.
+	// TrustedOrigins are origins ("https://console.example.com") whose pages may send
+	// changes from a browser, besides the handler's own host. Default: none. Programs
+	// other than browsers are not affected.
 	TrustedOrigins []string
-	// ClientAddr returns the client's address, for policies and audit events. Default: the
-	// address in RemoteAddr, with or without a port. Behind a proxy use
+	// ClientAddr returns the client's address, for policies and audit events.
+	// Default: the address in RemoteAddr, with or without a port. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds a request: the time to read its body, and the time of
@@ -136,7 +136,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
-	c := &call{h: h, w: w, r: r.WithContext(ctx), held: h.host.BoundBody(w, r, h.cfg.Timeout)}
+	c := &call{h: h, w: w, r: r.WithContext(ctx), arrival: h.host.BoundBody(w, r, h.cfg.Timeout)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}
@@ -149,8 +149,8 @@ func (h *Handler) serve(c *call) error {
 		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &refusal{Kind: answer.Method}
 	case match == nil:
-		h.host.Misplaced(c.r, "/keys", c.r.URL.EscapedPath(), "no route has the path of a request. If none is served, mount the handler with http.StripPrefix, "+
-			"and no slash at the end of the prefix")
+		h.host.Misplaced(c.r, "/keys", c.r.URL.EscapedPath(), "no route has the path of this request. If every request gets 404, the prefix is wrong: "+
+			"mount the handler with http.StripPrefix, and no slash at the end of the prefix")
 		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
 	c.route, c.params = *match, params

@@ -27,9 +27,9 @@ func (e *UnauthorizedError) Error() string { return "admin: unauthorized: " + e.
 
 // Bearer returns a Config.Authorize that accepts access tokens: the actor is
 // the key that the token was issued to, limited to the token's scope; see
-// apikey.ByKey. apikey.Options.Management names the permissions with which a key
-// may manage keys and settings. A host that also has sessions calls this function for
-// the requests for which bearer.Verifier.Carries is true.
+// apikey.ByKey. apikey.Options.Management names the permissions with which a key may
+// manage keys and settings. If the host also has sessions, its own Authorize calls the
+// returned function only for requests for which v.Carries reports true.
 func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	return func(r *http.Request) (apikey.Actor, error) {
 		if v == nil {
@@ -51,8 +51,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	}
 }
 
-// authorize calls Config.Authorize. An outage is answered with 503. Only the text
-// of an *UnauthorizedError is sent to the caller.
+// authorize sets the actor of the call, or refuses it as Config.Authorize documents.
 func (c *call) authorize() error {
 	if c.route.public {
 		return nil

@@ -38,7 +38,7 @@ func TestNew(t *testing.T) {
 		require.ErrorContains(t, err, problem)
 	}
 	_, err = admin.New(keys, admin.Config{})
-	require.ErrorContains(t, err, "Config.Authorize", "it cannot be mounted without authorization by mistake")
+	require.ErrorContains(t, err, "Config.Authorize", "Authorize has no default")
 
 	var log bytes.Buffer
 	_, err = admin.New(keys, admin.Config{Authorize: allow, Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -22,7 +22,7 @@ const maxBody = 64 << 10
 type body struct {
 	members strictjson.Object
 	raw     []byte
-	bad     *fieldErrors // the call's
+	bad     *fieldErrors // collects what is wrong, for the call
 }
 
 // readBody reads one JSON object whose members must all be known to the route. If
@@ -36,7 +36,7 @@ func (c *call) readBody() error {
 	if bad := c.h.host.ReadBody(c.w, c.r, maxBody, &buffer); bad != nil {
 		return bad
 	}
-	c.held.Release()
+	c.arrival.Release()
 	raw := buffer.Bytes()
 	if len(raw) == 0 && len(known) == 0 {
 		return nil
@@ -121,7 +121,8 @@ func (b *body) text(name string) string { return read[string](b, name, "It must 
 // flag reads a boolean. If it is absent, it returns false.
 func (b *body) flag(name string) bool { return read[bool](b, name, "It must be true or false.") }
 
-// integer reads a whole number. If it is absent, it returns 0.
+// integer reads a whole number. If it is absent, it returns 0. The text or says what else
+// the member may hold.
 func (b *body) integer(name string, least, most int64, or string) int64 {
 	wrong := fmt.Sprintf("It must be a whole number from %d to %d%s.", least, most, or)
 	n := read[int64](b, name, wrong)

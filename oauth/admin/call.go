@@ -18,23 +18,23 @@ import (
 
 // call is one request.
 type call struct {
-	h      *Handler
-	w      http.ResponseWriter
-	r      *http.Request
-	route  route
-	actor  apikey.Actor
-	params map[string]string
-	held   request.Body
-	query  url.Values
-	body   body
-	bad    fieldErrors // what is wrong with the query or the body
+	h       *Handler
+	w       http.ResponseWriter
+	r       *http.Request
+	route   route
+	actor   apikey.Actor
+	params  map[string]string
+	arrival request.Body // bounds how long the body may take to arrive
+	query   url.Values
+	body    body
+	bad     fieldErrors // what is wrong with the query or the body
 	// For a page of a list: the cursor after which it begins, nil for the first
 	// page, and its size, 0 for the default.
 	after *store.KeyCursor
 	limit int
-	// conditional: the caller named a version in If-Match.
-	conditional bool
-	version     int64 // the version in If-Match; for a key, 0 means no condition
+	// hasVersion: the caller named a version in If-Match.
+	hasVersion bool
+	version    int64 // the version in If-Match; for a key, 0 means no condition
 }
 
 // name is the method and pattern of the route. It contains nothing of the
@@ -45,20 +45,20 @@ func (c *call) workspace() string { return c.params["workspace"] }
 
 func (c *call) key() string { return c.params["key"] }
 
-// maxFaults bounds the number of query parameters in the errors of an answer.
-const maxFaults = 20
+// maxQueryErrors bounds the number of query parameters in the errors of an answer.
+const maxQueryErrors = 20
 
 // readQuery reads the query. Each parameter must be known to the route and appear
 // at most once.
 func (c *call) readQuery() error {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return malformed("The query is malformed.")
+		return malformed("The query is malformed: a character in it is not correctly encoded.")
 	}
 	var fields []field
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
-		case len(fields) == maxFaults:
+		case len(fields) == maxQueryErrors:
 		case !slices.Contains(c.route.query, name):
 			fields = append(fields, field{Field: shown(name), Reason: "This route has no such parameter."})
 		case len(query[name]) > 1:
@@ -104,7 +104,7 @@ func (f *fieldErrors) add(name, reason string) {
 }
 
 // instant parses a date, which means its beginning in UTC, or an RFC 3339 instant.
-// or says what else the field may hold.
+// The text or says what else the field may hold.
 func (f *fieldErrors) instant(name, text, or string) time.Time {
 	at, err := time.Parse(time.DateOnly, text)
 	if err != nil {
@@ -142,11 +142,11 @@ func (c *call) answerPage(next *store.KeyCursor, page members, err error) error 
 	if err != nil {
 		return err
 	}
-	sealed, err := c.cursor(next)
+	cursor, err := c.cursor(next)
 	if err != nil {
 		return err
 	}
-	page["next"] = sealed
+	page["next"] = cursor
 	return c.answer(http.StatusOK, page)
 }
 
@@ -164,7 +164,7 @@ func each[T, J any](list []T, show func(*T) J) []J {
 func (c *call) write(status int, mediaType string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		c.h.cfg.Logger.ErrorContext(c.r.Context(), "an answer could not be written", "route", c.name(), "error", err)
+		c.h.cfg.Logger.ErrorContext(c.r.Context(), "an answer could not be encoded as JSON", "route", c.name(), "error", err)
 		status, mediaType, text = http.StatusInternalServerError, "application/json", []byte(`{}`)
 	}
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))

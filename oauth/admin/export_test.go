@@ -50,9 +50,9 @@ func Find(r *http.Request) (pattern string, params map[string]string) {
 	return match.pattern, params
 }
 
-// Refuse answers a request with an error. conditional: the request had an If-Match.
-func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, conditional bool, err error) {
-	(&call{h: h, w: w, r: r, conditional: conditional}).refuse(err)
+// Refuse answers a request with an error. hasVersion: the request had an If-Match.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, hasVersion bool, err error) {
+	(&call{h: h, w: w, r: r, hasVersion: hasVersion}).refuse(err)
 }
 
 // Document is the OpenAPI document.

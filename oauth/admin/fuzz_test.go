@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// FuzzRequest sends arbitrary requests as an owner of team-a. The handler never fails, and
-// never changes or shows anything of team-b. Each answer is 204, JSON or a problem
+// FuzzRequest sends arbitrary requests as an owner of team-a. The handler never fails,
+// and never changes or shows anything of team-b. Each answer is 204, JSON or a problem
 // document.
 func FuzzRequest(f *testing.F) {
 	r := newRig(f)

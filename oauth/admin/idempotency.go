@@ -10,16 +10,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// onceLives is how long an Idempotency-Key is stored.
-const onceLives = 24 * time.Hour
+// onceLifetime is how long an Idempotency-Key is stored.
+const onceLifetime = 24 * time.Hour
 
 const maxIdempotencyKey = 255
 
-// once returns the one-time id for the request's Idempotency-Key, or nil if the
+// onceID returns the one-time id for the request's Idempotency-Key, or nil if the
 // request has none. The id depends on the actor, the workspace or key in the
-// path, and the route. Its value is a digest of the body. A request that was
-// carried out before is refused.
-func (c *call) once(ctx context.Context) (*store.OnceID, error) {
+// path, and the route. Its value is a digest of the body. If the request was carried
+// out before, the error is its refusal.
+func (c *call) onceID(ctx context.Context) (*store.OnceID, error) {
 	values := c.r.Header.Values("Idempotency-Key")
 	if len(values) == 0 {
 		return nil, nil //nolint:nilnil // the header is optional
@@ -32,7 +32,7 @@ func (c *call) once(ctx context.Context) (*store.OnceID, error) {
 		Space:   "admin.idempotency",
 		ID:      request.Digest("latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0]),
 		Value:   request.Digest(string(c.body.raw))[:32],
-		Expires: c.h.keys.Now().Add(onceLives),
+		Expires: c.h.keys.Now().Add(onceLifetime),
 	}
 	return once, c.repeated(ctx, once)
 }
@@ -55,8 +55,9 @@ func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	return &refusal{Kind: answer.AlreadyDone, Key: key}
 }
 
-// orRepeated returns the error for a failed request. If a concurrent request with
-// the same Idempotency-Key was carried out, that is the reason.
+// orRepeated returns the error for a request that failed with err. If a concurrent
+// request with the same Idempotency-Key was carried out meanwhile, it returns the
+// refusal of repeated instead, since err is then only a consequence.
 func (c *call) orRepeated(ctx context.Context, once *store.OnceID, err error) error {
 	if again := c.repeated(ctx, once); again != nil {
 		return again

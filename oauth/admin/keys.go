@@ -14,7 +14,7 @@ import (
 // createKey serves POST /workspaces/{workspace}/keys.
 func (h *Handler) createKey(c *call) error {
 	ctx, b := c.r.Context(), &c.body
-	once, err := c.once(ctx)
+	once, err := c.onceID(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (c *call) changes() apikey.Changes {
 // without one every other secret is retired and its tokens are revoked at once.
 func (h *Handler) rotateKey(c *call) error {
 	ctx, b := c.r.Context(), &c.body
-	once, err := c.once(ctx)
+	once, err := c.onceID(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func (h *Handler) rotateKey(c *call) error {
 	return c.answerSecret(http.StatusOK, &key, secret.Reveal())
 }
 
-// changed serves a change that needs only the id of a key.
-func changed(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error)) func(*Handler, *call) error {
+// changeByID returns the handler of a change that needs nothing but the id of a key.
+func changeByID(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error)) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
 		return c.answerKey(change(h.keys, c.r.Context(), c.actor, c.key(), c.version))
 	}
@@ -163,9 +163,9 @@ func showKey(k *apikey.Key) members {
 	}
 }
 
-// stateOf returns the state of a key in an answer and the reason, which is empty for
-// a key that is active. The notes of refused logins have the same reasons, except for
-// expired_by_rules.
+// stateOf returns the state of a key as answers name it, and the reason, which is
+// empty for an active key. The audit event of a refused login has the same reason in
+// its note, but never expired_by_rules: there it is expired.
 func stateOf(s policy.Standing) (state, reason string) {
 	switch {
 	case s.Live():

@@ -37,7 +37,7 @@ func (h *Handler) listKeys(c *call) error {
 	}
 	needsWorkspace := q.Sort == store.ByLastUsed
 	if needsWorkspace && q.Workspace == "" {
-		c.bad.add("sort", "This order is available only for the keys of one workspace.")
+		c.bad.add("sort", "This order is available only for the keys of one workspace: use the list of a workspace.")
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
@@ -55,17 +55,17 @@ func (h *Handler) listKeys(c *call) error {
 	return c.answerPage(page.Next, members{"keys": each(page.Keys, showKey)}, err)
 }
 
-// cursor seals a cursor, if there is one, for this actor, list and filter. Its
-// content is not secret: the caller has just seen the key that it names. It is
-// sealed so that callers cannot make cursors of their own and learn from them
-// where other keys are in the order.
+// cursor signs a cursor, if there is one, for this actor, list and filter. Its content is
+// not secret: the caller has just seen the key that it names. The signature keeps callers
+// from making cursors of their own and learning from them where other keys are in the
+// order.
 func (c *call) cursor(p *store.KeyCursor) (*string, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // null in the answer means the last page
 	}
 	text, err := json.Marshal(p)
-	sealed := request.Seal(c.h.cfg.CursorKey, text, c.list()...)
-	return &sealed, err
+	signed := request.Seal(c.h.cfg.CursorKey, text, c.cursorBinding()...)
+	return &signed, err
 }
 
 // readPage reads limit and cursor. Routes that are not lists have no such
@@ -77,8 +77,8 @@ func (c *call) readPage() error {
 			c.bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
 		}
 	}
-	if sealed := c.query.Get("cursor"); sealed != "" {
-		text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
+	if signed := c.query.Get("cursor"); signed != "" {
+		text, ok := request.Open(c.h.cfg.CursorKey, signed, c.cursorBinding()...)
 		if !ok || json.Unmarshal(text, &c.after) != nil {
 			c.bad.add("cursor", "It is not a cursor of this list and filter, or was made for another actor. Begin with the first page.")
 		}
@@ -86,8 +86,8 @@ func (c *call) readPage() error {
 	return c.bad.orNil()
 }
 
-// list returns the texts that a cursor is bound to.
-func (c *call) list() []string {
+// cursorBinding returns the texts for which a cursor is signed.
+func (c *call) cursorBinding() []string {
 	actor := c.actor.Ref()
 	filter := maps.Clone(c.query)
 	filter.Del("cursor")

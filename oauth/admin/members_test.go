@@ -70,8 +70,8 @@ func TestNullMembers(t *testing.T) {
 	require.Equal(t, []string{"project.list"}, r.read("ada", m.Key.ID).Permissions)
 }
 
-// TestCharsetsOfJSON: JSON is always UTF-8 (RFC 8259, section 8.1). So the charset does not
-// matter for a body of ASCII, and another charset is refused for other bodies.
+// TestCharsetsOfJSON: JSON is always UTF-8 (RFC 8259, section 8.1). So the charset does
+// not matter for a body of ASCII, and another charset is refused for other bodies.
 func TestCharsetsOfJSON(t *testing.T) {
 	r := newRig(t)
 	create := "/workspaces/team-a/keys"
@@ -105,7 +105,7 @@ func TestUnknownQueryParametersAreNamed(t *testing.T) {
 	}
 	got := r.do("olga", "GET", "/workspaces/team-a/keys?"+many[1:], "")
 	got.problem(http.StatusBadRequest, admin.CodeMalformed)
-	require.Less(t, len(got.Body), 4<<10, "an answer is no echo")
+	require.Less(t, len(got.Body), 4<<10, "an answer repeats only a bounded part of the query")
 }
 
 // TestUnknownPermissionsAreNamedWithTheRest: one answer lists everything that is wrong.

@@ -31,10 +31,10 @@ func newHandler(t *testing.T) (*admin.Handler, *harness.Recorder) {
 	return h, log
 }
 
-// TestMisplaced: a Handler that gets another prefix than it should answers 404, and the log
-// says once what it expected.
+// TestMisplaced: a Handler that gets another prefix than it should answers 404, and the
+// log says once what it expected.
 func TestMisplaced(t *testing.T) {
-	const told = "no route has the path of a request"
+	const warning = "no route has the path of this request"
 	for _, c := range []struct {
 		name, path string
 		mount      func(http.Handler) http.Handler
@@ -56,17 +56,17 @@ func TestMisplaced(t *testing.T) {
 				require.Equal(t, c.status, got.StatusCode, got.Body)
 			}
 			if c.want == "" {
-				require.NotContains(t, log.String(), told)
+				require.NotContains(t, log.String(), warning)
 				return
 			}
-			require.Equal(t, 1, strings.Count(log.String(), told), log.String())
+			require.Equal(t, 1, strings.Count(log.String(), warning), log.String())
 			require.Contains(t, log.String(), c.want)
 		})
 	}
 }
 
-// TestHiddenConnection: behind a middleware that hides the connection, the log says that only
-// the server's ReadTimeout bounds a body.
+// TestHiddenConnection: behind a middleware that hides the connection, the log says
+// that only the server's ReadTimeout bounds a body.
 func TestHiddenConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHandler(t)

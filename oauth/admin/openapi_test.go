@@ -84,7 +84,7 @@ func TestDocumentConventions(t *testing.T) {
 	require.NoError(t, json.Unmarshal(admin.Document(), &doc))
 	for name, parameter := range doc.Components.Parameters {
 		require.NotEmpty(t, parameter.Description, name)
-		require.NotContains(t, doc.Components.Schemas, name, "a generator of clients makes a type of each")
+		require.NotContains(t, doc.Components.Schemas, name, "generated clients have a type for each schema")
 	}
 	members := 0
 	var check func(name string, s schema, input bool)

@@ -37,7 +37,7 @@ func (c *call) readCondition() error {
 	case c.route.method == http.MethodGet || len(lines) == 0 || named == "*":
 		return nil
 	case !c.route.conditional():
-		return &refusal{Kind: answer.Changed, Detail: "What this changes has no ETag. Leave If-Match out."}
+		return &refusal{Kind: answer.Changed, Detail: "This request changes no single record that has an ETag. Leave If-Match out."}
 	}
 	version, ok := parseETag(named)
 	if !ok {
@@ -46,14 +46,14 @@ func (c *call) readCondition() error {
 	if version == 0 && c.key() != "" { // no key has version 0, which would mean no condition
 		version = noVersion
 	}
-	c.conditional, c.version = true, version
+	c.hasVersion, c.version = true, version
 	return nil
 }
 
-// versionOver returns the version that the record must have to be replaced: the
+// versionToReplace returns the version that the record must have to be replaced: the
 // version in If-Match or, for "*", the current one.
-func (c *call) versionOver(current int64) int64 {
-	if c.conditional {
+func (c *call) versionToReplace(current int64) int64 {
+	if c.hasVersion {
 		return c.version
 	}
 	return current

@@ -22,8 +22,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 	// Errors says what is wrong, field by field.
 	Errors []FieldError `json:"errors,omitempty"`
-	// Missing are the permissions that the actor would need to be able to
-	// grant.
+	// Missing are permissions that the actor may not grant, and would have to be
+	// able to grant for this request.
 	Missing []string `json:"missing,omitempty"`
 	// Rule is the name of the policy that refused the request.
 	Rule string `json:"rule,omitempty"`
@@ -62,7 +62,7 @@ func (c *call) refuse(err error) {
 // refusalOf turns err into the refusal for the caller, and logs it.
 func (c *call) refusalOf(err error) *refusal {
 	refused := outcome.Manage(c.r.Context(), err)
-	if refused.Kind == answer.Conflict && c.conditional {
+	if refused.Kind == answer.Conflict && c.hasVersion { // the record does not have that version any more
 		refused = &refusal{Kind: answer.Changed}
 	}
 	refused.Log(c.r.Context(), c.h.cfg.Logger, "a management request", err, "route", c.name())

@@ -23,7 +23,8 @@ func TestMethods(t *testing.T) {
 	r.do("ada", http.MethodGet, "/keys/", "").problem(http.StatusNotFound, admin.CodeNotFound)
 }
 
-// TestRefusals: every error has its problem document. An unknown error's text is not shown.
+// TestRefusals: every error has its problem document. An unknown error's text is not
+// shown.
 func TestRefusals(t *testing.T) {
 	r := newRig(t)
 	refuse := func(t *testing.T, ctx context.Context, conditional bool, err error) *reply {

@@ -185,8 +185,8 @@ func TestKeysOverSettings(t *testing.T) {
 	require.Equal(t, len(permissions), tried)
 }
 
-// TestAKeyThatEndsItself: a key whose change of settings ends itself is answered with what
-// it saved.
+// TestAKeyThatEndsItself: a key whose change of settings ends itself is answered with
+// what it saved.
 func TestAKeyThatEndsItself(t *testing.T) {
 	r := newRig(t)
 	m := r.createWith("ada", "team-a", `{"name":"compliance","permissions":["admin.settings.save"]}`)

@@ -22,16 +22,16 @@ type route struct {
 	serve   func(*Handler, *call) error
 }
 
-// listing are the query parameters of lists of keys.
-var listing = []string{
+// The query parameters of lists of keys.
+var keyListQuery = []string{
 	"text", "permission", "created_by", "created_by_kind", "disabled", "expires_from", "expires_to",
 	"last_used_from", "last_used_to", "sort", "order", "limit", "cursor",
 }
 
 var (
-	events = []string{"key", "action", "actor", "from", "to", "limit", "cursor"}
-	paging = []string{"limit", "cursor"}
-	period = []string{"from", "to"}
+	eventQuery  = []string{"key", "action", "actor", "from", "to", "limit", "cursor"}
+	pageQuery   = []string{"limit", "cursor"}
+	periodQuery = []string{"from", "to"}
 )
 
 // The members that a body may hold. All members of settings are required, so that
@@ -54,36 +54,36 @@ func routes() []route {
 		{get, "/me", nil, nil, false, (*Handler).me},
 		{get, "/permissions", nil, nil, false, (*Handler).catalog},
 
-		{get, "/keys", listing, nil, false, (*Handler).listKeys},
-		{get, "/workspaces/{workspace}/keys", listing, nil, false, (*Handler).listKeys},
+		{get, "/keys", keyListQuery, nil, false, (*Handler).listKeys},
+		{get, "/workspaces/{workspace}/keys", keyListQuery, nil, false, (*Handler).listKeys},
 		{post, "/workspaces/{workspace}/keys", nil, specMembers, false, (*Handler).createKey},
 		{get, "/keys/{key}", nil, nil, false, (*Handler).readKey},
 		{patch, "/keys/{key}", nil, specMembers, false, (*Handler).changeKey},
 		{remove, "/keys/{key}", nil, nil, false, (*Handler).deleteKey},
 		{post, "/keys/{key}/rotate", nil, rotateMembers, false, (*Handler).rotateKey},
-		{post, "/keys/{key}/disable", nil, noMembers, false, changed((*apikey.Service).Disable)},
-		{post, "/keys/{key}/enable", nil, noMembers, false, changed((*apikey.Service).Enable)},
+		{post, "/keys/{key}/disable", nil, noMembers, false, changeByID((*apikey.Service).Disable)},
+		{post, "/keys/{key}/enable", nil, noMembers, false, changeByID((*apikey.Service).Enable)},
 		{remove, "/keys/{key}/secrets/{secret}", nil, nil, false, (*Handler).retireSecret},
-		{get, "/keys/{key}/usage", period, nil, false, (*Handler).keyUsage},
+		{get, "/keys/{key}/usage", periodQuery, nil, false, (*Handler).keyUsage},
 		{post, "/deletions", nil, idMembers, false, (*Handler).deleteKeys},
 
-		{get, "/workspaces", paging, nil, false, (*Handler).listWorkspaces},
+		{get, "/workspaces", pageQuery, nil, false, (*Handler).listWorkspaces},
 		{get, "/workspaces/{workspace}/permissions", nil, nil, false, (*Handler).grantable},
-		{get, "/violations", paging, nil, false, (*Handler).listViolations},
-		{get, "/workspaces/{workspace}/violations", paging, nil, false, (*Handler).listViolations},
-		{get, "/outdated", paging, nil, false, (*Handler).listOutdated},
-		{get, "/events", events, nil, false, (*Handler).listEvents},
-		{get, "/workspaces/{workspace}/events", events, nil, false, (*Handler).listEvents},
+		{get, "/violations", pageQuery, nil, false, (*Handler).listViolations},
+		{get, "/workspaces/{workspace}/violations", pageQuery, nil, false, (*Handler).listViolations},
+		{get, "/outdated", pageQuery, nil, false, (*Handler).listOutdated},
+		{get, "/events", eventQuery, nil, false, (*Handler).listEvents},
+		{get, "/workspaces/{workspace}/events", eventQuery, nil, false, (*Handler).listEvents},
 
 		{get, "/settings", nil, nil, false, (*Handler).readSettings},
 		{put, "/settings", nil, settingsMembers, false, (*Handler).saveSettings},
-		{post, "/settings/preview", paging, settingsMembers, false, (*Handler).previewSettings},
+		{post, "/settings/preview", pageQuery, settingsMembers, false, (*Handler).previewSettings},
 		{post, "/settings/revoke_tokens", nil, noMembers, false, (*Handler).revokeTokens},
 		{get, "/workspaces/{workspace}/settings", nil, nil, false, (*Handler).readWorkspace},
 		{put, "/workspaces/{workspace}/settings", nil, workspaceMembers, false, (*Handler).saveWorkspace},
-		{post, "/workspaces/{workspace}/settings/preview", paging, workspaceMembers, false, (*Handler).previewWorkspace},
-		{post, "/workspaces/{workspace}/suspend", nil, noMembers, false, switched(true)},
-		{post, "/workspaces/{workspace}/resume", nil, noMembers, false, switched(false)},
+		{post, "/workspaces/{workspace}/settings/preview", pageQuery, workspaceMembers, false, (*Handler).previewWorkspace},
+		{post, "/workspaces/{workspace}/suspend", nil, noMembers, false, suspension(true)},
+		{post, "/workspaces/{workspace}/resume", nil, noMembers, false, suspension(false)},
 	}
 }
 
@@ -92,10 +92,10 @@ func (t *route) conditional() bool {
 	return t.method == http.MethodPut || t.method != http.MethodGet && strings.HasPrefix(t.pattern, "/keys/{key}")
 }
 
-// find returns the route of a request and the values of its parameters, or the
-// methods that the path allows. It unescapes each segment, but does not clean the
-// path otherwise, so that no object has two paths. The values are copies, because some
-// servers reuse the memory of a request (fasthttp).
+// find returns the route of a request and the values of its parameters, or the methods
+// that the path allows. It unescapes each segment, but does not clean the path otherwise,
+// so that no object has two paths. The values are copies, because some servers reuse the
+// memory of a request (fasthttp).
 func find(table []route, r *http.Request) (match *route, params map[string]string, allowed []string) {
 	method := r.Method
 	if method == http.MethodHead {

@@ -78,7 +78,8 @@ func (h *Handler) revokeTokens(c *call) error {
 	return h.readSettings(c)
 }
 
-// wantedSettings reads the instance's settings from the body.
+// wantedSettings reads the instance's settings from the body, and the version that they
+// replace.
 func (c *call) wantedSettings() (wanted store.InstanceSettings, err error) {
 	b := &c.body
 	b.require(settingsMembers...)
@@ -87,8 +88,8 @@ func (c *call) wantedSettings() (wanted store.InstanceSettings, err error) {
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
 	}
-	now, err := c.h.keys.Settings(c.r.Context(), c.actor)
-	wanted.Version = c.versionOver(now.Version)
+	current, err := c.h.keys.Settings(c.r.Context(), c.actor)
+	wanted.Version = c.versionToReplace(current.Version)
 	return wanted, err
 }
 
@@ -115,7 +116,7 @@ func (b *body) reminders(name string) (times []time.Duration) {
 
 // readWorkspace serves GET /workspaces/{workspace}/settings.
 func (h *Handler) readWorkspace(c *call) error {
-	return c.answerWorkspace(c.seen())
+	return c.answerWorkspace(c.visibleWorkspace())
 }
 
 func (c *call) answerWorkspace(w store.Workspace, inForce store.Rules, err error) error {
@@ -149,7 +150,8 @@ func (h *Handler) saveWorkspace(c *call) error {
 	return c.answerWorkspace(saved, policy.EffectiveRules(instance.Instance, saved), err)
 }
 
-// wantedWorkspace reads a workspace's settings from the body.
+// wantedWorkspace reads a workspace's settings from the body, and the version that they
+// replace.
 func (c *call) wantedWorkspace() (wanted store.Workspace, err error) {
 	c.body.require(workspaceMembers...)
 	wanted = store.Workspace{ID: c.workspace(), Rules: c.body.rules()}
@@ -162,15 +164,15 @@ func (c *call) wantedWorkspace() (wanted store.Workspace, err error) {
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
 	}
-	now, _, err := c.seen()
-	wanted.Version = c.versionOver(now.Version)
+	current, _, err := c.visibleWorkspace()
+	wanted.Version = c.versionToReplace(current.Version)
 	return wanted, err
 }
 
-// switched serves POST /workspaces/{workspace}/suspend and resume.
-func switched(suspended bool) func(*Handler, *call) error {
+// suspension returns the handler of POST /workspaces/{workspace}/suspend or resume.
+func suspension(suspended bool) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
-		if _, _, err := c.seen(); err != nil {
+		if _, _, err := c.visibleWorkspace(); err != nil {
 			return err
 		}
 		if err := h.keys.SetSuspended(c.r.Context(), c.actor, c.workspace(), suspended); err != nil {
@@ -180,10 +182,10 @@ func switched(suspended bool) func(*Handler, *call) error {
 	}
 }
 
-// seen reads the workspace in the path. It fails with 404 if the actor may not see
-// the workspace, before the service answers that only organization admins may
-// change it. A deleted workspace is not found, although its events are kept.
-func (c *call) seen() (store.Workspace, store.Rules, error) {
+// visibleWorkspace reads the workspace in the path. It fails with 404 if the actor may
+// not see the workspace; otherwise the service would answer that only organization
+// admins may change it. A deleted workspace is not found, although its events are kept.
+func (c *call) visibleWorkspace() (store.Workspace, store.Rules, error) {
 	workspace, inForce, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
 	if err == nil && workspace.Deleted {
 		err = fmt.Errorf("admin: workspace: %w", store.ErrNotFound)

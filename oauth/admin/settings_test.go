@@ -195,7 +195,8 @@ func TestSuspend(t *testing.T) {
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 }
 
-// TestRevokeTokens: every earlier token is revoked, settings are kept, and keys can log in.
+// TestRevokeTokens: every earlier token is revoked, settings are kept, and keys can log
+// in.
 func TestRevokeTokens(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -235,8 +236,8 @@ type effects struct {
 	Next   *string `json:"next"`
 }
 
-// TestPreview previews a change of settings, and then makes it. The change ends exactly the
-// keys of the preview, each at the instant of the preview.
+// TestPreview previews a change of settings, and then makes it. The change ends exactly
+// the keys of the preview, each at the instant of the preview.
 func TestPreview(t *testing.T) {
 	r := newRig(t)
 	all := map[string]made{}

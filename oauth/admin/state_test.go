@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestStateOfAKey: in every answer with keys, the state of a key is the one that its login
-// gets.
+// TestStateOfAKey: in every answer with keys, the state of a key is the one that its
+// login gets.
 func TestStateOfAKey(t *testing.T) {
 	ctx := t.Context()
 	save := func(change func(*store.InstanceSettings)) func(*rig) {

@@ -167,8 +167,8 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestForgedText: names with line breaks, header separators or direction marks are refused,
-// and no name is in a header.
+// TestForgedText: names with line breaks, header separators or direction marks are
+// refused, and no name is in a header.
 func TestForgedText(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")

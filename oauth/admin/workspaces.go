@@ -6,8 +6,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// listWorkspaces serves GET /workspaces: the workspaces of which the store has keys or
-// settings.
+// listWorkspaces serves GET /workspaces: the workspaces that have keys or settings in the
+// store.
 func (h *Handler) listWorkspaces(c *call) error {
 	ctx := c.r.Context()
 	settings, err := h.keys.Settings(ctx, c.actor)
@@ -22,8 +22,8 @@ func (h *Handler) listWorkspaces(c *call) error {
 	return c.answerPage(next, members{"keys_enabled": !settings.KeysOff, "workspaces": each(page.Workspaces, showWorkspace)}, err)
 }
 
-// showWorkspace returns a workspace as a list shows it. Switched-off keys are not a state
-// of each workspace: the list says it once.
+// showWorkspace returns a workspace in a list. Its state does not say whether all keys
+// are switched off: the list has that once, in keys_enabled.
 func showWorkspace(w *store.Workspace) members {
 	state := "active"
 	switch {

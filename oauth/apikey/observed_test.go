@@ -71,7 +71,7 @@ func TestSecretReportsAreObserved(t *testing.T) {
 	require.Error(t, r.RevokeSecret(t.Context(), apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}))
 	require.NoError(t, r.RevokeSecret(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}))
 	require.Equal(t, []observe.Decision{
-		{Time: noon, Use: observe.SecretReport, Reason: "unknown_or_wrong", ClientID: key.ID, Address: addrA},
-		{Time: noon, Use: observe.SecretReport, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
+		{Time: noon, Use: observe.SecretRevocation, Reason: "unknown_or_wrong", ClientID: key.ID, Address: addrA},
+		{Time: noon, Use: observe.SecretRevocation, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
 	}, r.seen)
 }

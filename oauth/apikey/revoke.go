@@ -15,7 +15,7 @@ import (
 // disabled and expired keys and in suspended workspaces too. For wrong credentials
 // its errors are those of Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	proof := s.newProof(c, observe.SecretReport)
+	proof := s.newProof(c, observe.SecretRevocation)
 	if err := s.prove(ctx, c.Secret, proof); err != nil {
 		return s.refuse(ctx, proof, err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-var errNoGuard = errors.New("bearer: the guard was not made by this verifier's Require")
+var errForeignGuard = errors.New("bearer: the guard was not made by this verifier's Require")
 
 // Credential returns the token of a request's Authorization header, for
 // Authorize. A header with another scheme is treated as absent. The error wraps
@@ -36,13 +36,12 @@ func Credential(header http.Header) (string, error) {
 // a request to a guard, whatever the guard decides, and all others to the
 // session. Then a request whose token is refused never passes by its session.
 //
-// Carries reads the Authorization header and verifies nothing. It is true for
-// the scheme Bearer, and for a request with several Authorization headers,
-// which every guard refuses. The exception is a JWT (RFC 7519) whose iss claim
-// is missing or is not Config.Issuer: it may be the session of a host that has
-// JWTs of its own. If the host's sessions are bearer tokens of another form,
-// Carries is true for them: recognize them before. Cookies, and tokens in the
-// query or the body, do not count.
+// Carries reads the Authorization header and verifies nothing. It is true for the
+// scheme Bearer, and for a request with several Authorization headers, which every
+// guard refuses. The exception is a JWT (RFC 7519) whose iss claim is missing or is
+// not Config.Issuer: it may be the session of a host that has JWTs of its own. If the
+// host's sessions are bearer tokens of another form, Carries is true for them: check
+// for them first. Cookies, and tokens in the query or the body, do not count.
 func (v *Verifier) Carries(r *http.Request) bool {
 	token, err := request.Credentials(r.Header, "Bearer")
 	if err != nil {
@@ -70,15 +69,15 @@ func (v *Verifier) Carries(r *http.Request) bool {
 // token; empty means that the request has none. guard must be made by
 // v.Require. Give the principal to the handler by WithPrincipal.
 //
-// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound
-// and ErrUnavailable. For the zero Guard, and for a Guard of another Verifier, it
-// wraps none of them: answer 500 then. It contains no part of the token.
+// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound and
+// ErrUnavailable. If guard was not made by v.Require, it wraps none of them: answer
+// 500 then. The text of the error contains no part of the token.
 func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, func() string { return workspace })
 }
 
 // AuthorizeAny is Authorize for a route that belongs to no workspace, or whose
-// handler looks at Principal.Workspace itself. It never returns ErrNotFound.
+// handler checks Principal.Workspace itself. Its error never wraps ErrNotFound.
 func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Guard) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, nil)
 }
@@ -94,7 +93,7 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 func (v *Verifier) decide(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
 	switch {
 	case guard.verifier != v:
-		return nil, errNoGuard
+		return nil, errForeignGuard
 	case credential == "":
 		return nil, errMissing
 	}
@@ -115,7 +114,7 @@ func (v *Verifier) decide(ctx context.Context, credential string, guard Guard, w
 	id := workspace()
 	if id == "" {
 		guard.logNoWorkspace.Do(func() {
-			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: check that the router sets the path value, and under this name",
+			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because no workspace was found in it: with InPath, check that the router sets a path value of that name; with InFunc, Check or Authorize, check the workspace that it gets",
 				"guard", guard.alternatives, "path_value", guard.pathValue)
 		})
 	}

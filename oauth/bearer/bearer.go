@@ -14,16 +14,16 @@
 //   - if its signing key was removed, at most RemoteKeysConfig.Refresh
 //     (default 5 minutes), or MaxStale while the issuer cannot be reached.
 //
-// While the issuer cannot be reached, known keys are used for MaxStale. A token
-// that needs introspection is refused with 503.
+// While the issuer cannot be reached, known keys are used for MaxStale. With an
+// Introspector, a token without a cached answer is refused with 503.
 //
 // A route's guard names the permissions that it requires and the workspace that
 // it belongs to:
 //
 //	verifier.Require("project.list").InPath("workspace")(projects)
 //
-// Other routers than net/http's call Guard.Check. Servers that do not use
-// http.Handler, such as those of gRPC, connect and ogen, call
+// With a router that sets no path values, call Guard.Check. In a server that does
+// not use http.Handler, such as those of gRPC, connect and ogen, call
 // Verifier.Authorize. All of them decide in the same way.
 //
 // A token is read from the Authorization header only, never from the query or
@@ -100,8 +100,8 @@ type Config struct {
 	// Observer, unless nil, is called after each decision about a token: of a guard,
 	// of Authorize, AuthorizeAny, Verify and VerifyRequest.
 	Observer observe.Observer
-	// Logger logs outages, and requests whose guard found no workspace. It
-	// never logs a token. Nil: slog.Default().
+	// Logger logs outages, and the first request in which a guard found no
+	// workspace. It never logs a token. Nil: slog.Default().
 	Logger *slog.Logger
 }
 

@@ -67,7 +67,8 @@ func TestCarries(t *testing.T) {
 	}
 }
 
-// TestSessionOrKey: on a route that accepts either, a session never helps a refused token.
+// TestSessionOrKey: on a route that accepts either, a session never helps a refused
+// token.
 func TestSessionOrKey(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()

@@ -61,13 +61,13 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		outage.WriteOAuth(w)
 		return
 	}
-	refusal := &refused.answer
-	switch refusal.Kind {
+	response := &refused.answer
+	switch response.Kind {
 	case answer.OtherWorkspace: // no token would help
 	case answer.Unauthorized:
 		w.Header().Set("WWW-Authenticate", v.challenge("", "", ""))
 	default:
-		w.Header().Set("WWW-Authenticate", v.challenge(refusal.Row().OAuth.Code, refusal.Description(), refused.scopes))
+		w.Header().Set("WWW-Authenticate", v.challenge(response.Row().OAuth.Code, response.Description(), refused.scopes))
 	}
-	refusal.WriteOAuth(w)
+	response.WriteOAuth(w)
 }

@@ -19,8 +19,8 @@ import (
 const (
 	// maxAnswer bounds the body of the issuer's answers, in bytes.
 	maxAnswer = jose.MaxKeySet
-	// maxHeader bounds the header of answers in bytes, for the client of this
-	// package.
+	// maxHeader bounds the header of answers in bytes, unless the configuration has
+	// a client of its own.
 	maxHeader = 16 << 10
 	// maxTimeout is the largest Timeout that can be configured.
 	maxTimeout = time.Minute
@@ -115,7 +115,7 @@ func (e *endpoint) call(method, body string, header http.Header) ([]byte, error)
 
 // reason returns an error for the log that says why a call failed. net/http
 // quotes malformed answers, and a broken server may echo a token or a password.
-// So only errors of this side keep their own text.
+// So only the texts of errors that contain nothing of an answer are kept.
 func reason(err error) error {
 	var network net.Error
 	var operation *net.OpError

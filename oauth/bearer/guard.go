@@ -81,7 +81,7 @@ func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) h
 }
 
 // AnyWorkspace protects a route that belongs to no workspace, or whose handler
-// looks at Principal.Workspace itself.
+// checks Principal.Workspace itself.
 func (g Guard) AnyWorkspace() func(http.Handler) http.Handler { return g.middleware(nil) }
 
 // middleware is InFunc, or AnyWorkspace if workspace is nil.
@@ -113,7 +113,7 @@ func (g Guard) Check(w http.ResponseWriter, r *http.Request, workspace string) (
 }
 
 // CheckAny is Check for a route that belongs to no workspace, or whose handler
-// looks at Principal.Workspace itself.
+// checks Principal.Workspace itself.
 func (g Guard) CheckAny(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	return g.check(w, r, nil)
 }

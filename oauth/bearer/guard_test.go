@@ -145,7 +145,7 @@ func TestMisusedGuards(t *testing.T) {
 		_, err = v.AuthorizeAny(t.Context(), w.token(), guard)
 		require.ErrorContains(t, err, "not made by this verifier's Require")
 		_, err = v.Authorize(t.Context(), w.token(), free.Require(), "team-a")
-		require.ErrorContains(t, err, "not made by this verifier's Require", "another's catalog says what reaches every workspace")
+		require.ErrorContains(t, err, "not made by this verifier's Require", "the other verifier's catalog decides what reaches every workspace")
 	})
 }
 

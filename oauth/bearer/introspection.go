@@ -79,8 +79,8 @@ type IntrospectorConfig struct {
 	CacheEntries int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger logs why the issuer's answers cannot be used, again only when the
-	// reason changes, and when they can be used again. Nil: slog.Default().
+	// Logger logs why the issuer's answers cannot be used, if the reason is not the
+	// last one that was logged, and when they can be used again. Nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -98,7 +98,7 @@ type Introspector struct {
 	cache         *cache[verdict]
 
 	mu         sync.Mutex
-	asking     map[string]*question
+	running    map[string]*question
 	lastReason string // the reason logged last
 }
 
@@ -156,7 +156,7 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 		authorization: func() string { return authorization },
 		config:        config,
 		cache:         newCache[verdict](config.CacheEntries, 0),
-		asking:        make(map[string]*question),
+		running:       make(map[string]*question),
 	}, nil
 }
 
@@ -197,12 +197,12 @@ func (i *Introspector) Revoked(ctx context.Context, t Token) (bool, error) {
 func (i *Introspector) question(t Token) (q *question, started bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if q, ok := i.asking[t.Raw]; ok {
+	if q, ok := i.running[t.Raw]; ok {
 		return q, false
 	}
 	t.Raw = strings.Clone(t.Raw) // its memory may be used again before the answer comes
 	q = &question{verdict: verdict{asked: i.config.Now()}, done: make(chan struct{})}
-	i.asking[t.Raw] = q
+	i.running[t.Raw] = q
 	go i.ask(t, q)
 	return q, true
 }
@@ -217,7 +217,7 @@ func (i *Introspector) ask(t Token, q *question) {
 		i.cache.add(t.Raw, verdictCost, q.verdict)
 	}
 	i.mu.Lock()
-	delete(i.asking, t.Raw)
+	delete(i.running, t.Raw)
 	i.mu.Unlock()
 	close(q.done)
 }

@@ -410,5 +410,5 @@ func TestTheIntrospectorsSecretIsNotPrinted(t *testing.T) {
 	}
 	require.Contains(t, texts.String(), "(redacted)")
 	require.Contains(t, texts.String(), "token token-1 of key key-1")
-	require.Empty(t, fmt.Sprint(bearer.Secret("")), "that there is none may be seen")
+	require.Empty(t, fmt.Sprint(bearer.Secret("")), "an empty secret is shown as empty")
 }

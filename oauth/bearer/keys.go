@@ -17,9 +17,9 @@ var ErrUnknownKey = errors.New("bearer: unknown signing key")
 // memory. When a key leaves the set, its tokens are refused at once, even if
 // the Verifier has cached them.
 type KeySet interface {
-	// Key returns the key whose id is kid. For ErrUnknownKey the token is
-	// refused; any other error is an outage, answered with 503. kid comes from
-	// the token: 1 to 255 arbitrary bytes.
+	// Key returns the key whose id is kid. If the error is ErrUnknownKey, the token
+	// is refused; any other error is an outage, answered with 503. kid comes from the
+	// token: 1 to 255 arbitrary bytes.
 	Key(ctx context.Context, kid string) (PublicKey, error)
 }
 
@@ -51,10 +51,10 @@ type KeySetFunc func(ctx context.Context, kid string) (PublicKey, error)
 // Key calls f.
 func (f KeySetFunc) Key(ctx context.Context, kid string) (PublicKey, error) { return f(ctx, kid) }
 
-// StaticKeys parses a JWK Set (RFC 7517) of at most 64 KiB and 100 keys into a
-// KeySet that never changes. Keys of another type or use are skipped. A set
-// with a private or weak key, with two keys of the same kid, or without a usable
-// key is an error.
+// StaticKeys parses a JWK Set (RFC 7517) of at most 64 KiB and 100 keys into a KeySet
+// that never changes. Keys of a type that is not supported, and keys that are not for
+// signatures, are skipped. A set with a private or weak key, with two keys of the
+// same kid, or without a usable key is an error.
 func StaticKeys(jwks []byte) (KeySet, error) {
 	keys, err := parseKeys(jwks)
 	if err != nil {

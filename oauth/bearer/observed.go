@@ -28,8 +28,8 @@ func (v *Verifier) observed(ctx context.Context, r *http.Request, p *Principal, 
 	return p, nil
 }
 
-// reasonOf returns the Decision.Reason of an error. The more special errors come
-// first.
+// reasonOf returns the Decision.Reason of an error. ErrUnavailable comes first, since
+// it takes precedence. errMalformed comes before ErrInvalid, which it wraps.
 func reasonOf(err error) string {
 	reasons := []string{"unavailable", "no_token", "malformed_token", "expired", "revoked", "invalid_token", "scope", "workspace"}
 	for i, known := range []error{ErrUnavailable, errMissing, errMalformed, ErrExpired, ErrRevoked, ErrInvalid, ErrForbidden, ErrNotFound} {

@@ -20,7 +20,7 @@ const (
 	DefaultMaxStale    = 24 * time.Hour
 	DefaultKeysTimeout = 5 * time.Second
 
-	minCooldown = time.Second
+	minCooldown = time.Second // also the least Refresh
 	maxRefresh  = 24 * time.Hour
 	maxMaxStale = 30 * 24 * time.Hour
 	// retryEmpty is the time between two fetches while there is no usable set.
@@ -225,8 +225,8 @@ func (s *RemoteKeys) fetch(state keyState) {
 	}
 	switch {
 	case err != nil:
-		s.config.Logger.Error("the issuer's keys could not be fetched; the last good set is used until MaxStale",
-			"url", s.endpoint.url, "error", err, "set", len(state.keys), "fetched", state.fetched)
+		s.config.Logger.Error("the issuer's keys could not be fetched; the last good set, if there is one, is used until MaxStale",
+			"url", s.endpoint.url, "error", err, "keys", len(state.keys), "fetched", state.fetched)
 	case recovered:
 		s.config.Logger.Info("the issuer's keys are fetched again", "url", s.endpoint.url)
 	}

@@ -287,5 +287,5 @@ func TestWhatAHostChangesLater(t *testing.T) {
 	w.config.Audiences[0] = "https://other.example.com"
 	_, err := v.Verify(t.Context(), w.token())
 	require.NoError(t, err)
-	require.ErrorIs(t, new(bearer.Principal).Claim("tier", new(string)), bearer.ErrNoClaim, "one that a test made")
+	require.ErrorIs(t, new(bearer.Principal).Claim("tier", new(string)), bearer.ErrNoClaim, "a Principal without claims")
 }

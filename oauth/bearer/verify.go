@@ -50,11 +50,11 @@ type refusal struct {
 func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.answer.Description() }
 func (r *refusal) Unwrap() []error { return []error{r.kind, &r.answer} }
 
-func refused(kind error, reason string) error {
+func refusedToken(kind error, reason string) error {
 	return &refusal{kind: kind, answer: answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
 }
 
-func invalid(reason string) error { return refused(ErrInvalid, reason) }
+func invalid(reason string) error { return refusedToken(ErrInvalid, reason) }
 
 // Verify checks a token as RFC 9068, section 4, requires, and returns its
 // principal. It checks neither permissions nor the workspace: Authorize does.
@@ -79,10 +79,9 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Principal, error) {
 // verify does the work of Verify. With an error it returns the principal too, if the
 // signature was right.
 func (v *Verifier) verify(ctx context.Context, token string) (*Principal, error) {
-	// A cached token was decoded and its signature checked before. What may
-	// have changed since then is checked again, here that its signing key is
-	// still in the set, the rest in checkNow. So the cache never changes an
-	// answer.
+	// A cached token was decoded and its signature checked before. What may have
+	// changed since then is checked again, so that the cache never changes an answer:
+	// here, whether its signing key is still in the set; the rest, in checkNow.
 	if hit := v.cache.find(token); hit != nil {
 		known := hit.value
 		key, err := v.key(ctx, known.key.ID)
@@ -180,11 +179,11 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 
 	// RFC 7519, section 4.1.4: "on or after" exp the token is not accepted.
 	if !now.Before(p.Expires.Add(v.config.Leeway)) {
-		return refused(ErrExpired, "The token has expired.")
+		return refusedToken(ErrExpired, "The token has expired.")
 	}
 	// Leeway does not apply to the key's expiry.
 	if p.claims.KeyExpires != 0 && !now.Before(time.Unix(p.claims.KeyExpires, 0)) {
-		return refused(ErrExpired, "The token has expired with its API key.")
+		return refusedToken(ErrExpired, "The token has expired with its API key.")
 	}
 
 	// If the token was issued in the future, the clocks differ too much to
@@ -205,7 +204,7 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 		return fmt.Errorf("%w: read epochs: %w", ErrUnavailable, err)
 	}
 	if revoked {
-		return refused(ErrRevoked, "The token was revoked.")
+		return refusedToken(ErrRevoked, "The token was revoked.")
 	}
 	return nil
 }

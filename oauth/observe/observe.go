@@ -12,19 +12,19 @@ import (
 // Use is what a credential was presented for.
 type Use string
 
-// The uses. All but Guard present a key's id and secret. Guard presents an access
-// token, to a route of the host or to the management API.
+// The uses. For Guard the credential is an access token, presented to a route of the
+// host or to the management API. For all others it is a key's id and secret.
 const (
-	Login         Use = "login"
-	Introspection Use = "introspection"
-	Revocation    Use = "revocation"        // of a token
-	SecretReport  Use = "secret_revocation" // of the secret that was presented
-	Guard         Use = "guard"
+	Login            Use = "login"
+	Introspection    Use = "introspection"
+	Revocation       Use = "revocation"        // of a token
+	SecretRevocation Use = "secret_revocation" // of the secret that is presented
+	Guard            Use = "guard"
 )
 
-// Observer is called after each decision about a credential, and before the
-// response is sent. It is not called for a request that is refused before its
-// credential is checked, such as one in the wrong form.
+// Observer is called after each decision about a credential, and before the response
+// is sent. It is not called for a request that is refused for another reason before
+// its credential is looked at, such as a login whose body cannot be read.
 //
 // It is called in the goroutine of the request, so it must be quick, and by several
 // goroutines at once. ctx is the context of the request. A panic is not recovered:
@@ -38,13 +38,14 @@ type Decision struct {
 	Time time.Time
 	// Use is what the credential was presented for.
 	Use Use
-	// Reason says why the credential was refused. It is empty if it was accepted. A
-	// later step may still fail, such as a login whose token cannot be signed.
+	// Reason says why the credential was refused. It is empty if the credential was
+	// accepted; the request may still fail later, for example if the token cannot be
+	// signed.
 	//
 	// For an id and a secret, the reasons are:
 	//
 	//	unknown_or_wrong  no key has the id, or the secret is wrong
-	//	malformed_secret  the id or the secret cannot be one; nothing was looked up
+	//	malformed_secret  the id or the secret is not in the form of one; nothing was looked up
 	//	throttled         too many failed logins
 	//	disabled          the secret is right, but the key is disabled
 	//	expired           the secret is right, but the key has expired
@@ -52,7 +53,7 @@ type Decision struct {
 	//	keys_off          the secret is right, but all keys are switched off
 	//	policy            a policy refused
 	//	scope             the key lacks a permission, or the scope is malformed
-	//	resource          the key may not have tokens for the resource
+	//	resource          the key may not request tokens for the resource
 	//	unavailable       the store or a hook failed: nothing was decided
 	//
 	// For a token they are:
@@ -65,13 +66,14 @@ type Decision struct {
 	//	scope             it lacks a permission that the route requires
 	//	workspace         it is for another workspace
 	//	unavailable       the store, the key set or the issuer failed
-	//	misconfigured     the guard is of another verifier
+	//	misconfigured     the guard was not made by this verifier
 	Reason string
-	// ClientID is the id that the client sent with a secret. It shows which key the
-	// client named and not which key it has; see KeyID. What cannot be printed is
-	// U+FFFD. It is empty for a token, and if the id may be a secret in the wrong place:
-	// if it contains a prefix of secrets, or if no key has it and it is longer than 36
-	// bytes or Options.Imported is set, since an imported secret can have any form.
+	// ClientID is the id that the client sent with a secret. Anyone can send it: see
+	// KeyID for the key whose secret was right. Characters that cannot be printed are
+	// replaced by U+FFFD. ClientID is empty for a token. It is also empty if the client
+	// may have sent a secret as the id: if it contains a prefix of secrets, or if no
+	// key has it and it is longer than 36 bytes, or apikey.Options.Imported is set,
+	// since an imported secret can have any form.
 	ClientID string
 	// KeyID and Workspace are those of the key. They are set only if its secret was
 	// right, or if the signature of the token was right.
@@ -82,7 +84,7 @@ type Decision struct {
 	Address netip.Addr
 	// Method and Route are those of a guarded request: the HTTP method, and the
 	// pattern that http.ServeMux matched. Route is empty with other routers. Both are
-	// empty if a token was given to a Verifier without its request.
+	// empty if the host passed only the token to a Verifier, as with Authorize.
 	Method string
 	Route  string
 }

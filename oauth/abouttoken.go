@@ -10,20 +10,20 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// aboutToken returns the handler of revocation or introspection, which differ in what the
-// calling key may do and in the answer. answer gets the key and the token in the form; nil
-// if the token is not live.
+// aboutToken returns the handler of revocation or introspection. authenticate returns
+// the calling key, if it may use the endpoint. respond acts on the token in the form and
+// returns the body of the response; its token is nil if the token is not live.
 func (s *Server) aboutToken(
-	may func(context.Context, apikey.Credentials) (apikey.Key, error),
-	answer func(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error),
+	authenticate func(context.Context, apikey.Credentials) (apikey.Key, error),
+	respond func(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error),
 ) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 		defer cancel()
-		caller, token, err := s.clientAndToken(ctx, w, r, may)
+		caller, token, err := s.clientAndToken(ctx, w, r, authenticate)
 		var body []byte
 		if err == nil {
-			body, err = answer(ctx, &caller, token)
+			body, err = respond(ctx, &caller, token)
 		}
 		if err != nil {
 			s.refuse(ctx, w, err)
@@ -33,10 +33,10 @@ func (s *Server) aboutToken(
 	})
 }
 
-// clientAndToken reads the form, authenticates the calling key with may, and verifies the
-// token in the form. The result token is nil if the token is not live.
+// clientAndToken reads the form, authenticates the calling key, and verifies the token
+// in the form. The returned token is nil if it is not live.
 func (s *Server) clientAndToken(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, may func(context.Context, apikey.Credentials) (apikey.Key, error),
+	ctx context.Context, w http.ResponseWriter, r *http.Request, authenticate func(context.Context, apikey.Credentials) (apikey.Key, error),
 ) (caller apikey.Key, token *bearer.Principal, err error) {
 	var request tokenRequest
 	var buffer bytes.Buffer
@@ -46,15 +46,15 @@ func (s *Server) clientAndToken(
 	if request.json {
 		return caller, nil, badRequest("This endpoint accepts application/x-www-form-urlencoded only.")
 	}
-	caller, err = may(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.host.Addr(r)})
+	caller, err = authenticate(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.host.Addr(r)})
 	switch {
 	case err != nil:
 		return caller, nil, err
 	case request.token == "":
 		return caller, nil, badRequest("The parameter token is missing.")
 	}
-	token, err = s.issued.Verify(ctx, request.token)
-	if outcome.IsOutage(err) { // not "not live": the client would believe that the token is revoked
+	token, err = s.anyAudience.Verify(ctx, request.token)
+	if outcome.IsOutage(err) { // whether the token is live is not known
 		return caller, nil, err
 	}
 	return caller, token, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
-// TestShownOnce: a secret is in the body of the answer that created it. That answer is not
-// cached, and no route of the table shows the secret again.
+// TestShownOnce: a secret is in the body of the answer that created it. That answer is
+// not cached, and no route of the table shows the secret again.
 func TestShownOnce(t *testing.T) {
 	r := newRig(t)
 	create := r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
