@@ -237,7 +237,7 @@ func TestDepth(t *testing.T) {
 		_, _, err := r.tryCreate(asKey(key), "team-a", "")
 		var refused *apikey.ForbiddenError
 		require.ErrorAs(t, err, &refused, "B27")
-		require.Contains(t, refused.Reason, "Keys made by keys may be at most")
+		require.Contains(t, refused.Reason, "Keys created by keys may be at most")
 		_, err = r.Import(t.Context(), asKey(key), apikey.ImportSpec{
 			Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12),
 		})
