@@ -106,11 +106,11 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 			continue
 		}
 		w.seen[from.creator] = from.since
-		made, err := w.disableAll(ctx, from)
+		further, err := w.disableAll(ctx, from)
 		if err != nil {
 			return err
 		}
-		sources = append(sources, made...)
+		sources = append(sources, further...)
 		for _, entry := range log[from.creator] {
 			if !entry.at.Before(from.since) {
 				sources = append(sources, entry.source)
@@ -122,7 +122,7 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 
 // disableAll disables the keys of one source and retires the secrets that it gave. It
 // returns these keys as further sources.
-func (w *walk) disableAll(ctx context.Context, from source) (made []source, err error) {
+func (w *walk) disableAll(ctx context.Context, from source) (further []source, err error) {
 	// Newest first: keys created during the walk do not make the list longer.
 	q := store.KeyQuery{CreatorID: from.creator.ID, Descending: true, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
@@ -136,7 +136,7 @@ func (w *walk) disableAll(ctx context.Context, from source) (made []source, err 
 			key := store.ActorRef{Kind: kindKey, ID: k.ID}
 			if !sameCreator(from.creator, k.CreatedBy) || k.Created.Before(from.since) {
 				if given := w.retire(ctx, k, from); !given.IsZero() {
-					made = append(made, source{key, w.earliest(given)})
+					further = append(further, source{key, w.earliest(given)})
 				}
 				continue
 			}
@@ -144,10 +144,10 @@ func (w *walk) disableAll(ctx context.Context, from source) (made []source, err 
 				w.disable(ctx, k.ID)
 			}
 			// A key that was disabled already may have created others before.
-			made = append(made, source{creator: key})
+			further = append(further, source{creator: key})
 		}
 	}
-	return made, nil
+	return further, nil
 }
 
 // earliest returns the time that a replica with the slowest clock that is tolerated
@@ -157,8 +157,8 @@ func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.M
 // log reads from the audit log which keys the creator and all keys created, and to which
 // keys they gave secrets. For a key that was deleted, and for a secret that was
 // replaced, only the log says where they came from.
-func (w *walk) log(ctx context.Context, creator store.ActorRef) (made map[store.ActorRef][]logged, err error) {
-	made = map[store.ActorRef][]logged{}
+func (w *walk) log(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logged, err error) {
+	byCreator = map[store.ActorRef][]logged{}
 	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
@@ -177,14 +177,14 @@ func (w *walk) log(ctx context.Context, creator store.ActorRef) (made map[store.
 					entry.since = w.earliest(event.Time)
 				}
 				if sameCreator(creator, event.Actor) {
-					made[creator] = append(made[creator], entry)
+					byCreator[creator] = append(byCreator[creator], entry)
 				} else if byKey {
-					made[event.Actor] = append(made[event.Actor], entry)
+					byCreator[event.Actor] = append(byCreator[event.Actor], entry)
 				}
 			}
 		}
 	}
-	return made, nil
+	return byCreator, nil
 }
 
 // createsKeys reports whether keys can create keys.
@@ -202,7 +202,7 @@ func (w *walk) disable(ctx context.Context, id string) {
 }
 
 // retire retires the secrets that a source gave to the key k. It returns when the
-// first of those that another key gave was made; zero if there is none.
+// first of those that another key gave was created; zero if there is none.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
 	given := func(secret store.Secret) bool {
 		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)
