@@ -37,14 +37,14 @@ func TestRoutesInAGroup(t *testing.T) {
 				mux.Handle("/v1"+path, route)
 			}
 			return mux
-		}, "/v1", "came=/v1/api/login"},
+		}, "/v1", "got=/v1/api/login"},
 		{"behind StripPrefix", func(routes map[string]http.Handler) http.Handler {
 			mux := http.NewServeMux()
 			for path, route := range routes {
 				mux.Handle(path, route)
 			}
 			return http.StripPrefix("/v1/x", mux)
-		}, "/v1/x", "came=/v1/x/api/login"},
+		}, "/v1/x", "got=/v1/x/api/login"},
 		{"a handler at a path of the host's own", func(routes map[string]http.Handler) http.Handler {
 			mux := http.NewServeMux()
 			mux.Handle("/token", routes["/api/login"])

@@ -6,8 +6,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// State says whether a key is live, and if not, why. Answers, events and
-// An observe.Decision contains its text.
+// State says whether a key is live, and if not, why. Answers of the management API, audit
+// events of refused logins and an observe.Decision contain it.
 type State string
 
 // The states. If several apply, the one that the key's own record causes comes first:
@@ -40,8 +40,8 @@ func (s Standing) Live() bool { return s.State == StateActive }
 
 // StandingOf decides whether a key is live under the settings of its workspace and of
 // the instance. It uses the settings as given: a caller that has defaults for settings
-// that were never saved must fill them in first. It does not ask the host about the workspace
-// (apikey.Config.Workspaces), and calls no policies.
+// that were never saved must fill them in first. It does not ask the host about the
+// workspace (apikey.Config.Workspaces), and calls no policies.
 func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) Standing {
 	var s Standing
 	s.Expires = expiryUnder(k, EffectiveRules(instance, w))

@@ -32,8 +32,8 @@ type Event struct {
 
 // FieldChange is one field that changed, such as "name" or "permissions", and its
 // values before and after as texts. An empty text means that the field was not set.
-// Package apikey cuts each text after 1024 bytes and ends it with "…"; of longer
-// permissions it names those that differ.
+// Package apikey cuts each text after 1024 bytes and ends it with "…". If permissions
+// are longer, it names only those that differ.
 type FieldChange struct {
 	Field string `json:"field"`
 	Old   string `json:"old,omitempty"`

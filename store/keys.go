@@ -21,8 +21,9 @@ type Key struct {
 	Permissions scope.Set `json:"permissions"`
 	// RequestedPermissions is the set as the caller gave it, wildcards included.
 	RequestedPermissions scope.Set `json:"requested,omitzero"`
-	// AdminPermissions is the part of Permissions that an organization admin granted as admin
-	// permissions. A permission that became an admin permission later is not in it.
+	// AdminPermissions is the part of Permissions that an organization admin granted as
+	// admin permissions. A permission that became an admin permission later is not in
+	// it.
 	AdminPermissions scope.Set `json:"admin,omitzero"`
 	// Secrets are the key's secrets, newest last. A key without secrets cannot log
 	// in.
@@ -106,9 +107,9 @@ type Change struct {
 	// DeleteWorkspace ignore it: a new key has no tokens, and a deletion revokes
 	// all of them.
 	RevokeTokens bool
-	// Preconditions lists the records that the decision to write was based on. If one of them
-	// has changed since it was read, the call fails with ErrConflict and nothing is
-	// written. The caller then reads again and decides again.
+	// Preconditions lists the records that the decision to write was based on. If one
+	// of them has changed since it was read, the call fails with ErrConflict and
+	// nothing is written. The caller then reads again and decides again.
 	Preconditions []Precondition
 }
 

@@ -38,8 +38,8 @@ func PageSize(limit int) (int, error) {
 	return limit, nil
 }
 
-// readPage reads the records of one page, and whether there is a next page: read is asked
-// for one record more than the page holds.
+// readPage reads the records of one page, and reports whether there is a next page. It
+// calls read for one record more than the page holds, to find that out.
 func readPage[R any](limit int, read func(most int) ([]R, error)) (records []R, more bool, err error) {
 	limit, err = PageSize(limit)
 	if err != nil {
@@ -121,17 +121,17 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 // Matches reports whether k meets every condition of q. It is for drivers.
 func (q *KeyQuery) Matches(k *Key) bool {
 	creator, text := q.CreatedBy, lower(q.Text)
-	madeSecret := func(s Secret) bool { return s.CreatedBy.ID == q.CreatorID }
+	createdSecret := func(s Secret) bool { return s.CreatedBy.ID == q.CreatorID }
 	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
 		(creator == ActorRef{} || creator.ID == k.CreatedBy.ID && (creator.Kind == "" || creator.Kind == k.CreatedBy.Kind)) &&
-		(q.CreatorID == "" || q.CreatorID == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, madeSecret)) &&
+		(q.CreatorID == "" || q.CreatorID == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, createdSecret)) &&
 		within(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) && within(k.LastUsed, q.LastUsedFrom, q.LastUsedTo) &&
 		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
 		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
 }
 
-// within reports whether from <= t < to. A bound that is zero is none; a time that is
-// zero is within no bound.
+// within reports whether from <= t < to. A zero bound is not checked. If there is a
+// bound, the zero time is not within it.
 func within(t, from, to time.Time) bool {
 	return from.IsZero() && to.IsZero() || !t.IsZero() && !t.Before(from) && (to.IsZero() || t.Before(to))
 }

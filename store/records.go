@@ -143,9 +143,9 @@ type HostLists interface {
 
 // Notification says that a record changed, or, as a heartbeat, that the stream works.
 type Notification struct {
-	// Sequence rises by one with each notification of a stream, so a gap means that a
-	// notification was lost. A heartbeat has the number of the last change, even if the
-	// notification of that change was lost. So the loss of the last notification shows, too.
+	// Sequence rises by one with each notification of a stream but heartbeats, so a gap
+	// means that a notification was lost. A heartbeat has the number of the last change,
+	// so that the loss of the last notification shows, too.
 	Sequence uint64
 	Kind     NotificationKind
 	// Workspace and Key name what changed; either may be empty.
@@ -184,7 +184,7 @@ type Watch interface {
 
 // Follow calls w.Watch until ctx ends. When the stream breaks, it calls broke with the
 // reason and opens the stream again, after pauses of 50 milliseconds to 2 seconds. Until
-// the stream is open again, it does not call broke another time. ready and notify are as
+// the stream is open again, it does not call broke again. ready and notify are as
 // for Watch.
 func Follow(ctx context.Context, w Watch, ready func(), notify func(Notification), broke func(error)) {
 	const shortest, longest = 50 * time.Millisecond, 2 * time.Second

@@ -78,10 +78,10 @@ func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.
 	if text, err := os.ReadFile(file); err == nil && len(text) > 0 && (json.Unmarshal(text, &before) != nil || before.ClientID == "") { //nolint:gosec // named on the command line
 		return "", fmt.Errorf("%s holds other data and is not overwritten: remove it or choose another file", file)
 	}
-	maker := apikey.OrganizationAdmin("meshstack -bootstrap")
+	creator := apikey.OrganizationAdmin("meshstack -bootstrap")
 	draft, result := "", "was deleted within the last seconds; start again to create another"
 	for range 2 { // the existing key, or the one created in the first round
-		page, err := keys.List(ctx, maker, store.KeyQuery{Workspace: adminWorkspace, CreatedBy: maker.Ref(), Limit: 1})
+		page, err := keys.List(ctx, creator, store.KeyQuery{Workspace: adminWorkspace, CreatedBy: creator.Ref(), Limit: 1})
 		if err != nil {
 			return "", err
 		}
@@ -101,7 +101,7 @@ func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.
 		}
 		// If several replicas start at once, one of them creates the key.
 		once := store.OnceID{Space: "meshstack", ID: "bootstrap", Expires: now.Add(10 * time.Second)}
-		if _, _, err = keys.Create(ctx, maker, apikey.Spec{
+		if _, _, err = keys.Create(ctx, creator, apikey.Spec{
 			Workspace: adminWorkspace, Name: "bootstrap", Permissions: keys.Catalog().All(), Once: &once,
 			BeforeStore: func(_ context.Context, key apikey.Key, secret apikey.Secret) error {
 				_ = os.Remove(draft) //nolint:errcheck // an older draft of the same key

@@ -27,23 +27,23 @@ func TestLargeBody(t *testing.T) {
 	require.JSONEq(t, `{"message":"The body is larger than 64 KiB or incomplete."}`, string(got.body))
 }
 
-// TestMakerEnds: a key with an expiry creates keys that expire no later. If the requested
+// TestCreatorEnds: a key with an expiry creates keys that expire no later. If the requested
 // expiry would have to be changed, the request is refused.
-func TestMakerEnds(t *testing.T) {
+func TestCreatorEnds(t *testing.T) {
 	w := newWorld(t)
-	maker := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))
-	got := w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
+	creator := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))
+	got := w.call(t, creator, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusUnprocessableEntity, got.status)
 	require.JSONEq(t, `{"message":"A key expires with the key that created it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
-	got = w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
+	got = w.call(t, creator, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.JSONEq(t, `{"message":"The key would outlive the acting key; give it an earlier expiry."}`, string(got.body))
 	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 1, "what was refused is not there")
 
-	k := w.made(t, maker, "team-a", `,"permissions":[],"expiresAt":"2026-12-31"`)
-	got = w.call(t, maker, http.MethodPut, keysPath+"/"+k.Metadata.UUID, keyBody("team-a", `,"permissions":[]`))
+	k := w.made(t, creator, "team-a", `,"permissions":[],"expiresAt":"2026-12-31"`)
+	got = w.call(t, creator, http.MethodPut, keysPath+"/"+k.Metadata.UUID, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusForbidden, got.status, "nor may it take the end away")
 }
 

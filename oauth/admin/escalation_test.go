@@ -78,7 +78,7 @@ func TestKeysThatManage(t *testing.T) {
 
 	var child made
 	r.do("", "POST", createA, `{"name":"child","permissions":["project.list"]}`, all...).Wants(http.StatusCreated).Into(&child)
-	require.Equal(t, "2026-12-31", *child.Key.ExpiresOn, "B21 a child does not outlive its maker")
+	require.Equal(t, "2026-12-31", *child.Key.ExpiresOn, "B21 a child does not outlive its creator")
 	require.Equal(t, m.Key.ID, child.Key.CreatedBy.ID)
 	for name, c := range map[string]struct{ method, path, body, granted string }{
 		"more than it holds":           {"POST", createA, `{"name":"x","permissions":["project.save"]}`, "keys.save project.list project.save"},

@@ -36,7 +36,7 @@ func OrganizationAdmin(id string) Actor {
 }
 
 // Owner returns an actor for a person who manages the keys of the given workspaces
-// and may grant every permission that is not of the admin level. Use it for every
+// and may grant every permission but admin permissions. Use it for every
 // person with these rights in the host: if a workspace has owners and managers,
 // both are an Owner here. Without workspaces it may do nothing. id is as in
 // OrganizationAdmin.
@@ -47,7 +47,7 @@ func Owner(id string, workspaces ...string) Actor {
 // ByKey returns an actor for a key that manages keys, as far as Config.Management
 // allows. Its rights are read from the key's record at each call, and limited to
 // granted, the scope of the token that the request carried. It may grant the
-// permissions that it holds, except those of the admin level.
+// permissions that it holds, except admin permissions.
 //
 // secret is the id of the secret that the token was issued for. Once the key no
 // longer has that secret, the actor may do nothing: a request that was admitted
@@ -66,8 +66,8 @@ func (a Actor) Granting(s scope.Set) Actor {
 }
 
 // WithName returns a copy of the actor with a name for people, which audit events
-// show beside its id. They replace characters that cannot be printed, and cut a name
-// after 1024 bytes. An acting key has the name in its record instead.
+// show beside its id. In the event, characters that cannot be printed are replaced,
+// and a name is cut after 1024 bytes. An acting key has the name in its record instead.
 func (a Actor) WithName(name string) Actor {
 	a.name = name
 	return a

@@ -36,20 +36,21 @@ func retryErr(attempt func() error) error {
 	return err
 }
 
-// failed adds to an error of the store what was to be done; nil stays nil.
-func failed(what string, err error) error {
+// fail adds to an error of the store what was to be done; nil stays nil.
+func fail(what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("apikey: %s: %w", what, err)
 }
 
-// writeError is failed for a write, whose error retry must know.
+// writeError is like fail, for a write: it returns store.ErrConflict as a staleError,
+// so that retry makes another attempt.
 func writeError(what string, err error) error {
 	if errors.Is(err, store.ErrConflict) {
-		return &staleError{failed(what, err)}
+		return &staleError{fail(what, err)}
 	}
-	return failed(what, err)
+	return fail(what, err)
 }
 
 // preconditions returns the preconditions of a change that only takes something

@@ -179,15 +179,15 @@ func validID(id string) bool {
 func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool, err error) {
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range p.found.Key.Secrets {
-		kept := &p.found.Key.Secrets[i]
-		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || expired(kept.NotAfter, p.now) {
+		stored := &p.found.Key.Secrets[i]
+		if stored.ID != b.SecretID || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
 			continue
 		}
-		if proved, outdated, err = s.hasher.Verify(kept.Digest, b); err != nil {
-			return false, false, cannotCompare(p, err)
+		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
+			return false, false, cannotVerify(p, err)
 		}
 		if proved {
-			p.secret = *kept
+			p.secret = *stored
 		}
 		return proved, outdated, nil
 	}
@@ -206,25 +206,25 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 			s.guesses.fail(ctx, p.address, p.id, p.now)
 		}
 	}()
-	for _, kept := range p.found.Key.Secrets {
-		if expired(kept.NotAfter, p.now) || kept.ID == secrets.ID(plain) {
+	for _, stored := range p.found.Key.Secrets {
+		if expired(stored.NotAfter, p.now) || stored.ID == secrets.ID(plain) {
 			continue
 		}
-		if secrets.IsSlow(kept.Digest) {
+		if secrets.IsSlow(stored.Digest) {
 			if wait, over := s.guesses.over(ctx, p.address, p.id, p.now); over {
 				return false, false, &ThrottledError{RetryAfter: wait}
 			}
 			guessed = true
-			proved, err = s.slow.verify(ctx, p.found.Key.ID, kept.Digest, plain)
-			outdated = kept.Generated && len(plain) >= minGenerated // a shorter one cannot hold 128 random bits
+			proved, err = s.slow.verify(ctx, p.found.Key.ID, stored.Digest, plain)
+			outdated = stored.Generated && len(plain) >= minGenerated // a shorter one cannot hold 128 random bits
 		} else {
-			proved, outdated, err = s.hasher.Verify(kept.Digest, p.binding(&kept, plain))
+			proved, outdated, err = s.hasher.Verify(stored.Digest, p.binding(&stored, plain))
 		}
 		if err != nil {
-			return false, false, cannotCompare(p, err)
+			return false, false, cannotVerify(p, err)
 		}
 		if proved {
-			p.secret = kept
+			p.secret = stored
 			return true, outdated, nil
 		}
 	}
@@ -232,13 +232,13 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 }
 
 // binding returns the values that the digest of a secret of the key covers.
-func (p *Proof) binding(kept *store.Secret, plain string) secrets.Binding {
-	return secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
+func (p *Proof) binding(stored *store.Secret, plain string) secrets.Binding {
+	return secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: stored.ID, Secret: plain}
 }
 
-// cannotCompare wraps err, which kept a digest from being verified, with
+// cannotVerify wraps err, which kept a digest from being verified, with
 // store.ErrUnavailable: whether the secret is right is not known.
-func cannotCompare(p *Proof, err error) error {
+func cannotVerify(p *Proof, err error) error {
 	return fmt.Errorf("apikey: key %s: %w: %w", p.found.Key.ID, store.ErrUnavailable, err)
 }
 
@@ -332,8 +332,8 @@ func outage(err error) error {
 // expired reports whether the instant notAfter has come. Zero is never.
 func expired(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// forPolicies returns k as policies get it: without digests, and without its epoch, which
-// the store sets on a write.
+// forPolicies returns k as policies get it: without digests, and without its epoch,
+// which the store sets on a write.
 func forPolicies(k store.Key) store.Key {
 	k = k.Clone()
 	k.Epoch = 0

@@ -17,7 +17,7 @@ import (
 // This file decides what an actor may do. Each management call reads the actor's
 // powers with powersOf, and calls one of these:
 //
-//	mayAdminister  settings, workspaces, all keys that one person made, export and restore;
+//	mayAdminister  settings, workspaces, all keys that one creator created, export and restore;
 //	               of these, keys may read and save settings and suspend workspaces
 //	maySee         keys and events of one workspace that exists, or of all
 //	mayAdd         a new key in a workspace
@@ -50,7 +50,8 @@ type powers struct {
 type rights uint8
 
 // The rights, in the order of names. saveSettings and suspendWorkspaces include
-// readSettings. The wildcards of an actor with administer include admin permissions.
+// readSettings. If an actor with administer grants a wildcard, it also matches admin
+// permissions.
 const (
 	listKeys rights = 1 << iota
 	saveKeys
@@ -126,7 +127,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	p.key, p.found, p.end = &found.Key, &found, standing.Expires
 	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
-	// No permission has an empty name.
+	// An empty name in Management allows nothing, since no permission has it.
 	right := func(permission string, r rights) rights {
 		if held.Has(permission) {
 			return r
@@ -155,7 +156,7 @@ func (p powers) in(workspace string) rights {
 // Rights are what an actor may do at one moment, in these words:
 //
 //	list_keys           see keys, their usage and audit events
-//	save_keys           make, change, rotate, disable and enable keys
+//	save_keys           create, change, rotate, disable and enable keys
 //	delete_keys         delete keys
 //	rotate_own          rotate its own secret; for a key
 //	read_settings       read the settings of the instance and of every workspace
@@ -204,8 +205,8 @@ func (p powers) admin() bool { return p.everywhere.has(administer) }
 // self reports whether the acting key is the given one.
 func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 
-// mayAdminister refuses every actor but an organization admin, and a key with a
-// permission for the action.
+// mayAdminister lets only an organization admin, or a key with the right for the
+// action, pass.
 func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) (powers, error) {
 	needed := administer
 	switch action {
@@ -218,7 +219,7 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string)
 	}
 	p, err := s.powersOf(ctx, actor)
 	if err == nil && !p.everywhere.has(needed) {
-		err = &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
+		err = &ForbiddenError{Action: action, Reason: "You may not do this; ask an organization admin."}
 	}
 	return p, err
 }
@@ -252,12 +253,12 @@ func (p powers) maySee(workspace string) error {
 
 var errNoRight = fmt.Errorf("apikey: no such key or workspace, or the actor has no right in it: %w", store.ErrNotFound)
 
-// maxDepth bounds the chain of keys that make keys, so that a walk over all the
-// keys that one key made is short.
+// maxDepth bounds the chain of keys that create keys, so that a walk over all the
+// keys that one key created is short.
 const maxDepth = 3
 
-// mayAdd refuses an actor that may not make a key in the workspace. deepest bounds
-// the depth of a key that a key makes.
+// mayAdd refuses an actor that may not create a key in the workspace. deepest bounds
+// the depth of a key that a key creates.
 func (p powers) mayAdd(action, workspace string, deepest int) error {
 	switch {
 	case strings.TrimSpace(workspace) == "":
@@ -265,9 +266,9 @@ func (p powers) mayAdd(action, workspace string, deepest int) error {
 	case !p.in(workspace).has(manageKeys):
 		return errNoRight
 	case !p.in(workspace).has(saveKeys):
-		return &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
+		return &ForbiddenError{Action: action, Reason: "You may not create keys in this workspace."}
 	case p.key != nil && p.key.Depth >= deepest:
-		reason := fmt.Sprintf("Keys made by keys may be at most %d deep, and the acting key is as deep already.", deepest)
+		reason := fmt.Sprintf("Keys created by keys may be at most %d deep, and the acting key is as deep already.", deepest)
 		return &ForbiddenError{Action: action, Reason: reason}
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestBefore tests that Spec.BeforeStore gets the secret before the key is stored.
-func TestBefore(t *testing.T) {
+// TestBeforeStore tests that Spec.BeforeStore gets the secret before the key is stored.
+func TestBeforeStore(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Imported, c.Policy = true, policy.MaxKeys(2) })
 	var shown apikey.Key
 	var secret apikey.Secret

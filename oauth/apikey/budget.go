@@ -67,7 +67,7 @@ func failureCost(limit, otherwise int) time.Duration {
 // until it would not. It counts nothing.
 func (b *budget) over(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
 	address, addressAndKey := budgetIDs(addr, keyID)
-	retryAfter = max(b.wait(ctx, address, b.address, 0, now), b.wait(ctx, addressAndKey, b.key, 0, now))
+	retryAfter = max(b.spend(ctx, address, b.address, 0, now), b.spend(ctx, addressAndKey, b.key, 0, now))
 	return retryAfter, retryAfter > 0
 }
 
@@ -78,26 +78,26 @@ func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now ti
 	address, addressAndKey := budgetIDs(addr, keyID)
 	// The address comes first: once it is over its budget it must not fill the table
 	// with invented ids.
-	wait := b.wait(ctx, address, b.address, b.address, now)
+	wait := b.spend(ctx, address, b.address, b.address, now)
 	if wait == 0 {
-		wait = b.wait(ctx, addressAndKey, b.key, b.key, now)
+		wait = b.spend(ctx, addressAndKey, b.key, b.key, now)
 	}
 	return wait, wait > 0
 }
 
-// wait spends the given amount, if the budget allows it, and returns how long to
+// spend spends the amount, if the budget allows it, and returns how long to
 // wait until one more failure of that cost does not exceed the budget. It ignores
 // the end of the request: a client that closes the connection early must not fail
 // for free.
-func (b *budget) wait(ctx context.Context, id string, cost, spend time.Duration, now time.Time) time.Duration {
+func (b *budget) spend(ctx context.Context, id string, cost, amount time.Duration, now time.Time) time.Duration {
 	if cost == 0 {
 		return 0
 	}
-	ahead, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, spend, budgetWindow)
+	ahead, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, amount, budgetWindow)
 	switch {
 	case err != nil:
 		return cost // fail closed: without a count nothing is allowed
-	case spend == 0:
+	case amount == 0:
 		return max(0, ahead+cost-budgetWindow)
 	case moved:
 		return 0

@@ -31,11 +31,11 @@ type Rotation struct {
 	Grace time.Duration
 	// Changes are made to the key in the same write.
 	Changes Changes
-	// Replaces, unless empty, is the id of a secret that was made and then lost, before
-	// anybody used it. It ends at once, the others end when they would have, and Grace
-	// has no effect. If the key does not have it, or a program has logged in with it,
-	// the error is an *InvalidError. A login through another replica counts once Flush
-	// has written it there.
+	// Replaces, unless empty, is the id of a secret that was created and then lost,
+	// before anybody used it. It ends at once. The other secrets end when they would
+	// end without this rotation, and Grace has no effect. If the key does not have it,
+	// or a program has logged in with it, the error is an *InvalidError. A login
+	// through another replica counts once Flush has written it there.
 	Replaces string
 	// Once is as in Spec.
 	Once *store.OnceID
@@ -124,8 +124,8 @@ type alteration struct {
 	// gives says that the action gives a secret or enables the key, whatever else it
 	// changes.
 	gives bool
-	// narrows says that the action only takes away, so a later attempt accepts any other
-	// change made to the key since the first one.
+	// narrows says that the action only takes away. If another call changes the key
+	// meanwhile, the action is attempted again on the changed key.
 	narrows bool
 	apply   func(p powers, k *store.Key, now time.Time) error
 }
@@ -177,7 +177,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if err != nil {
 		return Key{}, err
 	}
-	change.Once, change.Preconditions, change.RevokeTokens = spend(a.once, id), conditions, revokesTokens(&before, &after)
+	change.Once, change.Preconditions, change.RevokeTokens = onceOf(a.once, id), conditions, revokesTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
 		return Key{}, writeError(a.action, err)
 	}

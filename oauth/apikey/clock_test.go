@@ -96,7 +96,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 	})
 }
 
-func TestBounds(t *testing.T) {
+func TestConfigBounds(t *testing.T) {
 	for _, tc := range []struct {
 		change func(*apikey.Config)
 		says   string // empty: it is allowed

@@ -66,16 +66,21 @@ type Options struct {
 	// nothing.
 	Management Management
 	// Workspaces reports whether a workspace may use keys: active is false if the
-	// host has suspended it or does not know it. Set it before you make the first
-	// key: if it is nil, an administrator who mistypes an id makes keys in a
-	// workspace that does not exist, and New logs a warning. A workspace that is not
-	// active, and of which the store has neither keys nor a saved record, does not
-	// exist: calls that name it return store.ErrNotFound.
+	// host has suspended it or does not know it. Set it before you create the first
+	// key: if it is nil, an administrator who mistypes an id creates keys in a
+	// workspace that does not exist, and New logs a warning.
 	//
-	// On any error the call fails with an error that wraps store.ErrUnavailable. It
-	// is called when an actor names a workspace or makes, rotates or enables a key,
-	// when a key acts as an Actor, and at each login, revocation and introspection
-	// after the secret was verified.
+	// A workspace that is not active, and of which the store has neither keys nor a
+	// saved record, does not exist: calls that name it return store.ErrNotFound.
+	// SetSuspended, SaveWorkspace, DeleteWorkspace and a restore do not check that,
+	// so that the host can prepare a workspace, or delete its id, before the
+	// workspace has keys.
+	//
+	// Workspaces is called when any other call names a workspace, when an actor
+	// creates, rotates or enables a key, when a key acts as an Actor, and at each
+	// login, revocation and introspection after the secret was verified. If it
+	// returns an error, the call fails with an error that wraps
+	// store.ErrUnavailable; only WorkspaceStanding ignores it.
 	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
 
 	// SecretPrefixes are the texts that secrets begin with, so that scanners find
@@ -154,7 +159,7 @@ type Options struct {
 // them.
 type Management struct {
 	List   string // see keys
-	Save   string // make, change, rotate, retire, disable, enable
+	Save   string // create, change, rotate, retire, disable, enable
 	Delete string // delete
 	// RotateOwn lets a key rotate its own secret, and nothing else.
 	RotateOwn string
@@ -172,16 +177,16 @@ type Management struct {
 	// SuspendWorkspaces lets a key suspend and resume every workspace but its own.
 	SuspendWorkspaces string
 
-	// MaxDepth bounds the chain of keys that make keys. A key made by a person has
-	// depth 0, and one made by a key has the depth of that key plus 1. With 1, a
-	// key that a key made can make none. Default 3; 1 to 3.
+	// MaxDepth bounds the chain of keys that create keys. A key that a person created
+	// has depth 0, and one that a key created has the depth of that key plus 1. With
+	// 1, a key that a key created can create none. Default 3; 1 to 3.
 	MaxDepth int
 }
 
 // maxSecrets is how many secrets a key can hold at once.
 const maxSecrets = 8
 
-// Service makes, authenticates and changes keys. It is safe for concurrent use. It
+// Service creates, authenticates and changes keys. It is safe for concurrent use. It
 // starts no goroutine: call Flush every few seconds and once at the end.
 type Service struct {
 	store store.Store
@@ -236,7 +241,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set apikey.Options.Peppers to key them")
 	}
 	if cfg.Workspaces == nil {
-		cfg.Logger.Warn("apikey.Options.Workspaces is not set: an administrator can make keys in a workspace that does not exist; set it to a function that knows your workspaces")
+		cfg.Logger.Warn("apikey.Options.Workspaces is not set: an administrator can create keys in a workspace that does not exist; set it to a function that knows your workspaces")
 	}
 	// A Config printed by accident must not show them.
 	cfg.Peppers = nil
@@ -329,7 +334,7 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		known, ok := catalog.Lookup(p.name)
 		switch {
 		case !ok:
-			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions", p.field, p.name))
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions: add it, or leave the field empty", p.field, p.name))
 		case p.admin != (known.Level == scope.Admin):
 			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: the Admin fields and those for settings need the admin level, and the others must not have it", p.field, p.name, known.Level))
 		}

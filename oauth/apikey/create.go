@@ -24,7 +24,7 @@ const (
 	maxYear = 9999
 )
 
-// Spec describes a key to be made.
+// Spec describes a key to be created.
 type Spec struct {
 	// Workspace owns the key: 1 to 255 printable characters.
 	Workspace string
@@ -56,7 +56,7 @@ type Spec struct {
 	BeforeStore func(ctx context.Context, key Key, secret Secret) error `json:"-"`
 }
 
-// Create makes a key with a new secret. The secret is returned here and can never
+// Create creates a key with a new secret. The secret is returned here and can never
 // be read again.
 //
 // Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a
@@ -93,7 +93,7 @@ type creation struct {
 
 	now    time.Time
 	made   []store.Secret // the result of secret, once it was called
-	before *store.Key     // the last argument of Spec.BeforeStore
+	before *store.Key     // the key that Spec.BeforeStore was last called with
 }
 
 // add is the common part of Create and Import. It reads the actor's powers,
@@ -162,7 +162,7 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 	if err != nil {
 		return err
 	}
-	change.Once, change.Preconditions = spend(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
+	change.Once, change.Preconditions = onceOf(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
 	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
-// newKey makes and checks the record of the new key. If a key makes it without an
+// newKey makes and checks the record of the new key. If a key creates it without an
 // expiry, it expires with that key.
 func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	spec := &c.spec
@@ -213,7 +213,7 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	return key, bad.orNil()
 }
 
-// callBeforeStore calls Spec.BeforeStore, unless that was called with the same key.
+// callBeforeStore calls Spec.BeforeStore, unless it was called with the same key before.
 func (c *creation) callBeforeStore(ctx context.Context, s *Service, found *store.Found) error {
 	key := &found.Key
 	if c.spec.BeforeStore == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {

@@ -24,7 +24,7 @@ func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret stri
 // removeSecret removes one secret. A token that names a secret which the key does not
 // have is revoked.
 func removeSecret(k *store.Key, id string) error {
-	i := slices.IndexFunc(k.Secrets, func(kept store.Secret) bool { return kept.ID == id })
+	i := slices.IndexFunc(k.Secrets, func(secret store.Secret) bool { return secret.ID == id })
 	if i < 0 {
 		return fmt.Errorf("apikey: secret: %w", store.ErrNotFound)
 	}
@@ -39,7 +39,7 @@ func (s *Service) removeUnused(k *store.Key, id string) error {
 			return removeSecret(k, id)
 		}
 	}
-	return invalid("replaces", "The secret was removed, or a program has logged in with it.")
+	return invalid("replaces", "The secret was removed, or a program has logged in with it; rotate without naming it.")
 }
 
 // Disable stops logins with a key and revokes its tokens. It is no error if the key

@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Callers can distinguish this error, the types below, and the errors of packages
-// store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
+// Callers can distinguish ErrInvalidCredentials, the types below, and the errors of
+// packages store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
 // (*policy.Denied). Use errors.Is and errors.As.
 
 // ErrInvalidCredentials says that the id is unknown or the secret is wrong. It does

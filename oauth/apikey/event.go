@@ -57,12 +57,12 @@ func addressText(a netip.Addr) string {
 
 // changedFields returns the fields that differ.
 func changedFields(before, after *store.Key) []store.FieldChange {
-	return changes("name permissions expires_at resources disabled secrets", keyTexts(before, after), keyTexts(after, before))
+	return fieldChanges("name permissions expires_at resources disabled secrets", keyTexts(before, after), keyTexts(after, before))
 }
 
-// changes pairs the texts of fields before and after. names are those of the
-// management API.
-func changes(names string, before, after []string) (changed []store.FieldChange) {
+// fieldChanges returns the fields whose texts before and after differ. names are those
+// of the management API.
+func fieldChanges(names string, before, after []string) (changed []store.FieldChange) {
 	for i, name := range strings.Fields(names) {
 		if before[i] != after[i] {
 			changed = append(changed, store.FieldChange{Field: name, Old: printable(before[i]), New: printable(after[i])})
@@ -74,13 +74,13 @@ func changes(names string, before, after []string) (changed []store.FieldChange)
 // keyTexts returns the fields of a key as texts. Keys that differ have different
 // texts.
 func keyTexts(k, other *store.Key) []string {
-	held, as := k.Permissions, k.RequestedPermissions
+	held, requested := k.Permissions, k.RequestedPermissions
 	if len(held.String()) > maxEventText { // what differs must not be cut off
 		held = held.Minus(other.Permissions)
 	}
 	permissions := held.String()
-	if !as.Equal(k.Permissions) {
-		permissions += " (requested: " + as.String() + ")"
+	if !requested.Equal(k.Permissions) {
+		permissions += " (requested: " + requested.String() + ")"
 	}
 	if k.AdminPermissions.Len() > 0 {
 		permissions += " (granted by an administrator: " + k.AdminPermissions.String() + ")"

@@ -108,9 +108,9 @@ func TestEventsTellNamesAndValues(t *testing.T) {
 // the host says.
 func TestEventsOfActingKeys(t *testing.T) {
 	r := newRig(t)
-	maker, secret := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Name = "terraform" })
-	grant := r.mustLogin(maker.ID, secret)
-	acting := apikey.ByKey(maker.ID, grant.Permissions, grant.SecretID).WithName("somebody else").WithAddress(addrA)
+	creator, secret := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Name = "terraform" })
+	grant := r.mustLogin(creator.ID, secret)
+	acting := apikey.ByKey(creator.ID, grant.Permissions, grant.SecretID).WithName("somebody else").WithAddress(addrA)
 	made, _ := r.create(acting, "team-a", "project.list")
 	events := r.events(store.EventQuery{Key: made.ID})
 	require.Equal(t, []string{"terraform", addrA.String()}, []string{events[0].ActorName, events[0].Address})

@@ -19,7 +19,7 @@ const listsTimeout = 10 * time.Second
 
 // inUse holds the host's lists of peppers and prefixes, and which entries the store
 // records as in use because a stored secret names them. The keys of the maps have
-// no fingerprint, see named.
+// no fingerprint, see nameOnly.
 type inUse struct {
 	listed hostlist.List      // both lists
 	first  [2]store.ListEntry // of each list
@@ -29,9 +29,9 @@ type inUse struct {
 	mu       sync.Mutex
 	recorded map[store.ListEntry]bool
 
-	// since are the entries of secrets that were about to be written since the
+	// sinceCount are the entries of secrets that were about to be written since the
 	// count began. The count may not have seen those secrets.
-	since map[store.ListEntry]bool
+	sinceCount map[store.ListEntry]bool
 
 	counting sync.Mutex
 	// count is how many secrets of the keys up to the cursor after name each entry.
@@ -40,19 +40,19 @@ type inUse struct {
 	after *store.KeyCursor
 }
 
-// named returns an entry with its list and name only.
-func named(e store.ListEntry) store.ListEntry {
+// nameOnly returns an entry with its list and name only.
+func nameOnly(e store.ListEntry) store.ListEntry {
 	return store.ListEntry{List: e.List, Name: e.Name}
 }
 
 // older reports whether e is not the first of its list.
-func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[:], named(e)) }
+func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[:], nameOnly(e)) }
 
 // entriesOf returns the entries that stored secrets name. A slow digest names no
 // pepper, and an imported secret names no prefix.
-func entriesOf(kept ...store.Secret) []store.ListEntry {
+func entriesOf(stored ...store.Secret) []store.ListEntry {
 	var all []store.ListEntry
-	for _, secret := range kept {
+	for _, secret := range stored {
 		if version, ok := secrets.PepperOf(secret.Digest); ok {
 			all = append(all, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})
 		}
@@ -103,7 +103,7 @@ func (s *Service) startLists() error {
 	ctx, cancel := context.WithTimeout(context.Background(), listsTimeout)
 	defer cancel()
 	s.inUse.listed = listed(s.cfg, s.hasher)
-	s.inUse.first = [2]store.ListEntry{named(s.inUse.listed[0]), {List: store.SecretPrefixes, Name: s.cfg.SecretPrefixes[0]}}
+	s.inUse.first = [2]store.ListEntry{nameOnly(s.inUse.listed[0]), {List: store.SecretPrefixes, Name: s.cfg.SecretPrefixes[0]}}
 	used, lacking, err := s.readLists(ctx)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lackin
 	defer s.inUse.mu.Unlock()
 	s.inUse.recorded = map[store.ListEntry]bool{}
 	for _, e := range used {
-		s.inUse.recorded[named(e)] = true
+		s.inUse.recorded[nameOnly(e)] = true
 	}
 	return used, s.inUse.listed.Check(used, s.now(), s.cfg.Withdrawn), nil
 }
@@ -141,10 +141,10 @@ func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error 
 	var fresh []store.ListEntry
 	s.inUse.mu.Lock()
 	for _, e := range entries {
-		if s.inUse.since != nil {
-			s.inUse.since[e] = true
+		if s.inUse.sinceCount != nil {
+			s.inUse.sinceCount[e] = true
 		}
-		if own, ok := s.inUse.listed.Find(e); ok && !s.inUse.recorded[named(e)] {
+		if own, ok := s.inUse.listed.Find(e); ok && !s.inUse.recorded[nameOnly(e)] {
 			fresh = append(fresh, own)
 		}
 	}
@@ -162,7 +162,7 @@ func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error 
 	s.inUse.mu.Lock()
 	defer s.inUse.mu.Unlock()
 	for _, e := range fresh {
-		s.inUse.recorded[named(e)] = true
+		s.inUse.recorded[nameOnly(e)] = true
 	}
 	return nil
 }

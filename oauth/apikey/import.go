@@ -12,7 +12,7 @@ import (
 
 const (
 	maxImportedSecret = 1024
-	minGenerated      = 22 // of base64, for 128 bits
+	minGenerated      = 22 // characters of base64, for 128 bits
 )
 
 // ImportSpec describes a key from another system, whose clients keep the id and
@@ -35,7 +35,7 @@ type ImportSpec struct {
 	Generated bool
 }
 
-// Import makes a key with a given id and secret. Config.Imported must be true. If a
+// Import creates a key with a given id and secret. Config.Imported must be true. If a
 // key has or had the id, the error is store.ErrExists. The other errors are those
 // of Create.
 func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {

@@ -93,7 +93,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	return grant, nil
 }
 
-// held is issuable, and logs the permissions that it leaves out.
+// held returns what issuable does, and logs the permissions that are left out.
 func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 	held := s.issuable(k)
 	if held.Len() < k.Permissions.Len() {

@@ -14,8 +14,8 @@ type Key struct {
 	ID        string
 	Workspace string
 	Name      string
-	// Permissions is the set that the key holds, without wildcards. RequestedPermissions is the
-	// set as it was given, with wildcards.
+	// Permissions is the set that the key holds, without wildcards.
+	// RequestedPermissions is the set as it was given, with wildcards.
 	Permissions, RequestedPermissions scope.Set
 	// Withheld are those of Permissions that no token of the key carries: they were
 	// removed from the catalog, or became admin permissions and were not granted as
@@ -24,8 +24,8 @@ type Key struct {
 	Withheld scope.Set
 	// Secrets are the key's secrets, newest last.
 	Secrets []KeySecret
-	// SecretCreated is when the newest secret was made, or when the key was made if it
-	// has no secret. The rule MaxLifetime counts from it.
+	// SecretCreated is when the newest secret was created, or when the key was created
+	// if it has no secret. The rule MaxLifetime counts from it.
 	SecretCreated time.Time
 	// NotAfter is the key's own expiry; zero is never. NotAfterText is the date
 	// that it was given as, or empty if it was given as an instant. Rules may end
@@ -37,8 +37,8 @@ type Key struct {
 	Resources []string
 	Disabled  bool
 	CreatedBy store.ActorRef
-	// Depth is 0 for a key made by a person, and one more than its creator's for a
-	// key made by a key.
+	// Depth is 0 for a key that a person created, and one more than its creator's for
+	// a key that a key created.
 	Depth   int
 	Created time.Time
 	Updated time.Time
@@ -50,7 +50,7 @@ type Key struct {
 	// Config.Workspaces and Config.Policy are not asked for it.
 	Standing policy.Standing
 	// RulesBroken names the expiry rules in force that would refuse this key if it were
-	// made now: "require_expiry", "max_lifetime".
+	// created now: "require_expiry", "max_lifetime".
 	RulesBroken []string
 	// Outdated names the peppers and prefixes of the key's secrets that are not the
 	// first of their list: "pepper 1", "secret prefix lk_".

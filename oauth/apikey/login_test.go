@@ -391,7 +391,7 @@ func TestRandomFails(t *testing.T) {
 	}
 }
 
-func TestHost(t *testing.T) {
+func TestHostSuspendsAWorkspace(t *testing.T) {
 	active, says := true, error(nil)
 	r := newRig(t, func(c *apikey.Config) {
 		c.Workspaces = func(context.Context, string) (bool, error) { return active, says }

@@ -10,7 +10,7 @@ import (
 )
 
 // FindOnce finds a one-time id of Spec.Once or Rotation.Once by its Space and ID. It
-// returns the id of the key that was made or rotated, and the Value that the caller
+// returns the id of the key that was created or rotated, and the Value that the caller
 // gave. If the id was never spent or has expired, or the store has no OnceIDs, the
 // error is store.ErrNotFound. An id is not bound to an actor: use a Space per actor
 // to separate them.
@@ -26,9 +26,9 @@ func (s *Service) FindOnce(ctx context.Context, once store.OnceID) (key, value s
 	return key, value, nil
 }
 
-// spend makes the one-time id of a change. The key's id contains no space, so FindOnce
+// onceOf makes the one-time id of a change. The key's id contains no space, so FindOnce
 // can separate it from the Value.
-func spend(once *store.OnceID, id string) *store.OnceID {
+func onceOf(once *store.OnceID, id string) *store.OnceID {
 	if once == nil {
 		return nil
 	}

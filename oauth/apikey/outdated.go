@@ -63,7 +63,7 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	if u.after == nil {
 		u.count = map[store.ListEntry]int{}
 		u.mu.Lock()
-		u.since = map[store.ListEntry]bool{}
+		u.sinceCount = map[store.ListEntry]bool{}
 		u.mu.Unlock()
 	}
 	for more := true; more; more = u.after != nil {
@@ -82,7 +82,7 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 		u.after = page.Next
 	}
 	for _, e := range used {
-		u.count[named(e)] += 0 // add the entries that no secret names
+		u.count[nameOnly(e)] += 0 // add the entries that no secret names
 	}
 	problems := []error{lacking}
 	for e, secrets := range u.count {
@@ -119,10 +119,11 @@ func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets
 }
 
 // written reports whether a secret that names e may have been written since the
-// count began. The next such secret records e again.
+// count began. It also forgets that e is recorded, so that the next such secret
+// records it again.
 func (u *inUse) written(e store.ListEntry) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.recorded, e)
-	return u.since[e]
+	return u.sinceCount[e]
 }

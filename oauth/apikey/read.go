@@ -20,9 +20,10 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) 
 	return s.shown(&found, s.now()), nil
 }
 
-// WorkspaceStanding says whether keys of a workspace can be live: no while the
-// workspace is suspended, here or by Config.Workspaces, or keys are switched off. If
-// Config.Workspaces fails, the answer goes by what is stored here.
+// WorkspaceStanding says whether keys of a workspace can be live. They cannot if the
+// workspace was deleted, while it is suspended, here or by Config.Workspaces, and
+// while keys are switched off. If Config.Workspaces fails, the answer goes by what is
+// stored here.
 func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (policy.Standing, error) {
 	w, instance, err := s.settingsOf(ctx, workspace)
 	if err != nil {
@@ -59,7 +60,8 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page
 	return page, nil
 }
 
-// list is List, and returns stored keys with the settings that apply to them.
+// list does the work of List, and returns stored keys with the settings that apply to
+// them.
 func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
 	if err := s.maySee(ctx, actor, q.Workspace); err != nil {
 		return store.KeyPage{}, err
@@ -78,7 +80,8 @@ func foundOf(page *store.KeyPage, i int) *store.Found {
 }
 
 // Grantable returns the permissions that the actor may now grant to a key of the
-// workspace. It is empty if the actor may not make keys there.
+// workspace. It is empty if the actor may not create keys there. If the workspace does
+// not exist, the error is store.ErrNotFound.
 func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -97,12 +100,12 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 		return store.EventPage{}, err
 	}
 	page, err := s.store.Events.List(ctx, q)
-	return page, failed("list events", err)
+	return page, fail("list events", err)
 }
 
-// Exists reports whether a key has the id. It reads like a login, from the cache if
-// the store has one. It is for a server that has other clients besides keys and
-// must know which kind a client id is. If the store is unavailable, the error wraps
+// Exists reports whether a key has the id. It reads like a login, from the cache if the
+// store has one. It is for a server that has other clients besides keys and must know
+// whether a client id is that of a key. If the store is unavailable, the error wraps
 // store.ErrUnavailable.
 func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 	switch _, err := lookup(ctx, s.reads, id); {

@@ -88,13 +88,13 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 		return err
 	}
 	if workspace.Deleted {
-		return fmt.Errorf("workspace: %w", store.ErrNotFound)
+		return fmt.Errorf("apikey: restore key: its workspace was deleted: %w", store.ErrNotFound)
 	}
-	// First of all, so that a key that exists already does not suspend its workspace.
+	// This comes first, so that a key that exists already does not suspend its workspace.
 	if _, err := lookup(ctx, s.store.Keys, key.ID); err == nil {
 		return store.ErrExists
 	} else if !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("find key: %w", err)
+		return fmt.Errorf("apikey: find key: %w", err)
 	}
 	if suspended && !workspace.Suspended {
 		if err := s.SetSuspended(ctx, p.actor, key.Workspace, true); err != nil {

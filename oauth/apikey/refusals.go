@@ -55,8 +55,8 @@ func (s *Service) observe(ctx context.Context, p *Proof, reason string) {
 // maxUnknown is the length of a UUID, which generated key ids are.
 const maxUnknown = 36
 
-// presented returns the Decision.ClientID. A client may have sent its secret, or its
-// Basic credentials, as the id.
+// presented returns the Decision.ClientID. It is empty if the id may contain a secret:
+// a client may have sent its secret, or its Basic credentials, as the id.
 func (s *Service) presented(p *Proof) string {
 	within := func(prefix string) bool { return strings.Contains(p.id, prefix) }
 	switch {
@@ -70,17 +70,18 @@ func (s *Service) presented(p *Proof) string {
 	return printable(p.id)
 }
 
-// maxYields bounds the loop in delayRefusal. So many yields take longer than a millisecond.
-// Without the bound, the loop would not end in a testing/synctest bubble, where the
-// time stands still.
+// maxYields bounds the loop in delayRefusal. So many yields take longer than a
+// millisecond. Without the bound, the loop would not end in a testing/synctest bubble,
+// where the time stands still.
 const maxYields = 10_000
 
-// delayRefusal waits until Config.RefuseAfter has passed since start, or ctx ends. On Linux
-// the timer of an idle process is late by up to a millisecond (epoll_wait counts
-// whole milliseconds), so the response time would show by which fraction of a
-// millisecond the store took longer. So delayRefusal first yields until a whole number of
-// milliseconds has passed since start. Only one refusal at a time does so: if
-// several wait, the fraction does not show.
+// delayRefusal waits until Config.RefuseAfter has passed since start, or ctx ends.
+//
+// On Linux the timer of an idle process is late by up to a millisecond (epoll_wait
+// counts whole milliseconds). With the timer alone, the response time would show the
+// fraction of a millisecond that the store took. So delayRefusal first yields until a
+// whole number of milliseconds has passed since start. Only one refusal at a time does
+// so: if several wait, the fraction does not show.
 func (s *Service) delayRefusal(ctx context.Context, start time.Time) {
 	passed := realTime().Sub(start)
 	if passed >= s.cfg.RefuseAfter {

@@ -34,8 +34,8 @@ func TestReplaces(t *testing.T) {
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 }
 
-// TestLaterExpiryIsOfTheNewSecret: a rotation that gives the key a later expiry extends no
-// other secret.
+// TestLaterExpiryIsOfTheNewSecret: a rotation that gives the key a later expiry extends
+// no other secret.
 func TestLaterExpiryIsOfTheNewSecret(t *testing.T) {
 	r := newRig(t)
 	soon, later := apikey.Expiry{At: noon.Add(time.Hour)}, apikey.Expiry{At: noon.AddDate(1, 0, 0)}

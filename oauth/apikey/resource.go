@@ -58,7 +58,7 @@ func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
 	return problems
 }
 
-// checkIndicator reports whether text is a resource indicator: an absolute URI
+// checkIndicator returns an error unless text is a resource indicator: an absolute URI
 // of printable ASCII without fragment (RFC 8707, section 2).
 func checkIndicator(text string) error {
 	for i := range len(text) {

@@ -77,7 +77,7 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 	return standing.Expires
 }
 
-// breaks returns the names of the rules that would refuse the key if it were made
+// breaks returns the names of the rules that would refuse the key if it were created
 // now.
 func breaks(k *store.Key, rules store.Rules) []string {
 	var broken []string

@@ -53,7 +53,7 @@ func TestChangesOfAVersion(t *testing.T) {
 	}
 }
 
-func TestSpent(t *testing.T) {
+func TestFindOnce(t *testing.T) {
 	r := newRig(t)
 	once := store.OnceID{Space: "s", ID: "one", Value: "of two parts", Expires: noon.Add(time.Hour)}
 	_, _, err := r.FindOnce(t.Context(), once)

@@ -26,17 +26,17 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 // that changes nothing writes nothing, unless settings were never saved. For an
 // organization admin, and a key with Management.SaveSettings.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
-	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (revoke bool, err error) {
+	return s.alterInstance(ctx, actor, audit.Settings, func(in *store.InstanceSettings) (revoke bool, err error) {
 		if err := checkRules(wanted.Rules, false, wanted.Reminders.Before...); err != nil {
 			return false, err
 		}
-		if w.Version != wanted.Version {
+		if in.Version != wanted.Version {
 			return false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
 		}
-		before := *w
-		w.KeysOff, w.Rules = wanted.KeysOff, storedRules(wanted.Rules)
-		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
-		return w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
+		before := *in
+		in.KeysOff, in.Rules = wanted.KeysOff, storedRules(wanted.Rules)
+		in.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
+		return in.KeysOff && !before.KeysOff || tightens(before.Rules, in.Rules), nil
 	})
 }
 
@@ -59,30 +59,30 @@ func (s *Service) alterInstance(
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		w, err := s.instance(ctx)
+		in, err := s.instance(ctx)
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		before := settingsTexts(w.Rules, false, w)
-		revoke, err := apply(&w)
+		before := settingsTexts(in.Rules, false, in)
+		revoke, err := apply(&in)
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		changed := changes(settingsNames, before, settingsTexts(w.Rules, false, w))
-		if len(changed) == 0 && !revoke && w.Version > 0 {
-			return w, nil
+		changed := fieldChanges(settingsNames, before, settingsTexts(in.Rules, false, in))
+		if len(changed) == 0 && !revoke && in.Version > 0 {
+			return in, nil
 		}
-		w.Updated = s.now()
-		change, err := s.change(w.Updated, p.actor, store.Event{Action: action, Changes: changed})
+		in.Updated = s.now()
+		change, err := s.change(in.Updated, p.actor, store.Event{Action: action, Changes: changed})
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
 		change.RevokeTokens, change.Preconditions = revoke, p.preconditionsOfActor()
-		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
+		if err := s.store.Settings.SetInstance(ctx, in, change); err != nil {
 			return store.InstanceSettings{}, writeError(action, err)
 		}
-		w.Version++
-		return w, nil
+		in.Version++
+		return in, nil
 	})
 }
 
@@ -110,8 +110,8 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 	return w, instance.Instance, err
 }
 
-// checkRules checks the rules of the instance or of a workspace, and the instance's times
-// of reminders.
+// checkRules checks the rules of the instance or of a workspace, and the instance's
+// times of reminders.
 func checkRules(r store.Rules, ofWorkspace bool, remindBefore ...time.Duration) error {
 	var bad InvalidError
 	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It may not be negative.")

@@ -23,15 +23,15 @@ func (s *Service) Prune(ctx context.Context) error {
 	var problems []error
 	if s.cfg.EventRetention > 0 {
 		_, err := s.store.Events.Prune(ctx, now.Add(-s.cfg.EventRetention))
-		problems = append(problems, failed("prune events", err))
+		problems = append(problems, fail("prune events", err))
 	}
 	if s.cfg.UsageRetention > 0 && s.store.Usage != nil {
 		_, err := s.store.Usage.Prune(ctx, now.Add(-s.cfg.UsageRetention))
-		problems = append(problems, failed("prune usage", err))
+		problems = append(problems, fail("prune usage", err))
 	}
 	// Twice the longest lifetime that any configuration can give a token.
 	_, err = s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken))
-	problems = append(problems, failed("purge tombstones", err))
+	problems = append(problems, fail("purge tombstones", err))
 	if err := s.countLists(ctx, now); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: %w", err))
 	}

@@ -22,8 +22,8 @@ const (
 	// Further keys are left out.
 	maxUnwritten = 262_144
 	// maxRefusals bounds the events kept between two flushes and the names that
-	// hourly remembers. If an event is made again after hourly forgot it, it has
-	// the same id and the store skips it.
+	// hourly remembers. An event that is recorded again after hourly forgot its name
+	// has the same id, and the store skips it.
 	maxRefusals = 10_000
 )
 
@@ -46,7 +46,7 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
 	}
 	days, err := s.store.Usage.ByDay(ctx, key.Workspace, id, from, to)
-	return days, failed("read usage", err)
+	return days, fail("read usage", err)
 }
 
 // unwritten collects the uses, counts and events of logins and refusals until Flush
@@ -182,14 +182,14 @@ func (s *Service) Flush(ctx context.Context) error {
 	if len(b.uses) > 0 {
 		if err := s.store.Upkeep.RecordUses(ctx, b.uses); err != nil {
 			s.unwritten.putBack(batch{uses: b.uses})
-			problems = append(problems, failed("write last uses", err))
+			problems = append(problems, fail("write last uses", err))
 		}
 	}
 	for len(b.counts) > 0 {
 		n := min(len(b.counts), maxCounts)
 		if err := s.store.Usage.Add(ctx, b.counts[:n]); err != nil {
 			s.unwritten.putBack(batch{counts: b.counts})
-			problems = append(problems, failed("write usage", err))
+			problems = append(problems, fail("write usage", err))
 			break
 		}
 		b.counts = b.counts[n:]
@@ -197,7 +197,7 @@ func (s *Service) Flush(ctx context.Context) error {
 	if len(b.events) > 0 {
 		if err := s.store.Events.Append(ctx, b.events...); err != nil {
 			s.unwritten.putBack(batch{events: b.events})
-			problems = append(problems, failed("write events of refused logins", err))
+			problems = append(problems, fail("write events of refused logins", err))
 		}
 	}
 	return errors.Join(problems...)

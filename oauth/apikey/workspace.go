@@ -35,22 +35,23 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 }
 
 // Workspaces returns one page of the workspaces of which the store has keys or a saved
-// record, with both, in byte order of their ids: those after the id after, or the first
-// ones if it is empty. See store.Workspaces. For an organization admin, and a key with
-// Management.ReadSettings.
+// record, in byte order of their ids: those after the id after, or the first ones if it
+// is empty. Each has its number of keys. See store.Workspaces. For an organization
+// admin, and a key with Management.ReadSettings.
 func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, limit int) (store.WorkspacePage, error) {
 	if _, err := s.mayAdminister(ctx, actor, actReadSettings); err != nil {
 		return store.WorkspacePage{}, err
 	}
 	page, err := s.store.Workspaces.List(ctx, after, limit)
-	return page, failed("list workspaces", err)
+	return page, fail("list workspaces", err)
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.
 // Version must be the one that Workspace returned; otherwise the error is
 // store.ErrConflict. It revokes the workspace's tokens if it makes an expiry rule
-// stricter. A call that changes nothing writes nothing. For an organization admin,
-// and a key with Management.SaveSettings.
+// stricter. A call that changes nothing writes nothing. The workspace need not exist,
+// so that the host can set the rules before the first key is created. For an
+// organization admin, and a key with Management.SaveSettings.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
 	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (revoke bool, err error) {
 		if w.Version != wanted.Version {
@@ -65,11 +66,11 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 	})
 }
 
-// SetSuspended suspends or resumes a workspace. If suspended is true, its keys can
-// no longer log in and their tokens are revoked. If it is false, its keys can log
-// in again; old tokens stay revoked. A call that changes nothing writes nothing.
-// For an organization admin, and a key with Management.SuspendWorkspaces, except
-// for the key's own workspace.
+// SetSuspended suspends or resumes a workspace. If suspended is true, its keys can no
+// longer log in and their tokens are revoked. If it is false, its keys can log in
+// again; old tokens stay revoked. A call that changes nothing writes nothing. The
+// workspace need not exist. For an organization admin, and a key with
+// Management.SuspendWorkspaces, except for the key's own workspace.
 func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace string, suspended bool) error {
 	action := audit.Resume
 	if suspended {
@@ -83,8 +84,8 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 }
 
 // DeleteWorkspace deletes all keys of a workspace and revokes their tokens. Its
-// audit events stay, and its id cannot be used again. If it is deleted already, the
-// error is store.ErrNotFound. For an organization admin.
+// audit events stay, and its id cannot be used again. The workspace need not exist. If
+// it is deleted already, the error is store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
 	if _, err := s.mayAlterWorkspace(ctx, actor, workspace, audit.DeleteWorkspace); err != nil {
 		return err
@@ -97,8 +98,8 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 	return writeError("delete workspace", s.store.Settings.DeleteWorkspace(ctx, workspace, now, change))
 }
 
-// alterWorkspace changes a workspace's record. apply returns whether
-// the workspace's tokens are revoked.
+// alterWorkspace changes a workspace's record. apply returns whether the workspace's
+// tokens are revoked.
 func (s *Service) alterWorkspace(
 	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (revoke bool, err error),
 ) (store.Workspace, error) {
@@ -116,7 +117,7 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, err
 		}
-		changed := changes(settingsNames, before, settingsTexts(w.Rules, w.Suspended, store.InstanceSettings{}))
+		changed := fieldChanges(settingsNames, before, settingsTexts(w.Rules, w.Suspended, store.InstanceSettings{}))
 		if len(changed) == 0 {
 			return w, nil
 		}

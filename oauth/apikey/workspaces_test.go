@@ -15,7 +15,7 @@ import (
 
 // Without Config.Workspaces a line of the log says at start what that means.
 func TestTheStartTellsOfMissingWorkspaces(t *testing.T) {
-	const line = "apikey.Options.Workspaces is not set: an administrator can make keys in a workspace that does not exist"
+	const line = "apikey.Options.Workspaces is not set: an administrator can create keys in a workspace that does not exist"
 	require.Contains(t, newRig(t).logs.String(), line)
 	known := func(context.Context, string) (bool, error) { return true, nil }
 	require.NotContains(t, newRig(t, func(cfg *apikey.Config) { cfg.Workspaces = known }).logs.String(), line)
@@ -40,8 +40,8 @@ func TestWorkspacesAreForAdministrators(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A workspace that the host does not know, and of which there is nothing in the store, does
-// not exist for any call that names it.
+// A workspace that the host does not know, and of which there is nothing in the store,
+// does not exist for any call that names it.
 func TestUnknownWorkspace(t *testing.T) {
 	active := map[string]bool{"team-a": true}
 	down := error(nil)

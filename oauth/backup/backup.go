@@ -105,11 +105,11 @@ type exporter struct {
 	lines *json.Encoder
 }
 
-// settingsAndKeys writes the settings first, so that a restored key cannot log in
-// before they are there.
+// settingsAndKeys writes the settings before the keys, so that a restored key cannot
+// log in before they are there.
 func (e *exporter) settingsAndKeys() error {
 	settings := sync.OnceValue(e.settings)
-	for record, err := range e.keys.Records(e.ctx, e.actor) { // writes the event of the export first
+	for record, err := range e.keys.Records(e.ctx, e.actor) { // Records writes the event of the export before it yields
 		if err == nil {
 			err = settings()
 		}

@@ -26,8 +26,8 @@ type line struct {
 }
 
 // decode reads the JSON of a line strictly. An error contains no part of the line
-// except names of members. The part of the line that could be read is returned with
-// the error.
+// except names of members. If there is an error, the result holds what could be read. It
+// is empty if the format is another one.
 func decode(text []byte) (line, error) {
 	var l line
 	if err := strictjson.UnmarshalOnly(text, &l); err != nil {

@@ -41,10 +41,11 @@ type Problem struct {
 	Line int
 	// ID is the id of the key, workspace or event. It is empty if it could not be read.
 	ID string
-	// Err says why: store.ErrExists for an id that a key has, or a deleted key
-	// had, and for settings where some were saved before; store.ErrNotFound for a workspace that was deleted;
-	// *apikey.ForbiddenError for permissions that the actor may not grant;
-	// *apikey.InvalidError for a malformed line. It contains no digest.
+	// Err says why: store.ErrExists for an id that a key has, or a deleted key had, for
+	// settings where some were saved before, and for a deleted workspace that has keys
+	// here; store.ErrNotFound for a workspace that was deleted; *apikey.ForbiddenError
+	// for permissions that the actor may not grant; *apikey.InvalidError for a
+	// malformed line. It contains no digest.
 	Err error
 }
 
@@ -60,11 +61,10 @@ type Problem struct {
 // added. Settings are restored where none were ever saved. A workspace that was
 // deleted is deleted here, too, if it has no keys.
 //
-// An existing id is reported and never overwritten, and an event that is there is
-// left as it is, so that an interrupted restore
-// can be run again. Each key is one write with its event. Tokens from before the
-// restore are not valid for a restored key. What was retired, disabled or deleted
-// after the export is restored, too.
+// A key whose id exists is reported and never overwritten, and an event that exists is
+// left as it is, so that an interrupted restore can be run again. Each key is one write
+// with its event. Tokens from before the restore are not valid for a restored key. What
+// was retired, disabled or deleted after the export is restored, too.
 //
 // For an organization admin. A refused line does not stop the restore. An outage
 // does: it is returned as the error, with the result so far. Blank lines are
@@ -158,30 +158,32 @@ func (r *restorer) instance(l line) error {
 // write deletes or suspends the workspace, so that an interrupted restore, which
 // cannot be completed later, leaves no key usable.
 func (r *restorer) workspace(w store.Workspace) error {
-	// This writes nothing. It fails if settings were saved.
+	// This changes nothing, so it writes nothing. It fails if settings were saved, since
+	// its version is 0.
 	here, err := r.keys.SaveWorkspace(r.ctx, r.actor, store.Workspace{ID: w.ID})
 	switch {
 	case err != nil:
 		return existing(err)
 	case w.Deleted && here.Keys > 0:
-		return fmt.Errorf("keys: %w", store.ErrExists)
+		return fmt.Errorf("backup: the workspace was deleted in the backup, but has keys here: %w", store.ErrExists)
 	case w.Deleted:
 		return r.keys.DeleteWorkspace(r.ctx, r.actor, w.ID)
 	case w.Suspended:
 		if err := r.keys.SetSuspended(r.ctx, r.actor, w.ID, true); err != nil {
 			return err
 		}
-		here.Version = 1
+		here.Version = 1 // of the record that SetSuspended has saved
 	}
 	here.Rules = w.Rules
 	_, err = r.keys.SaveWorkspace(r.ctx, r.actor, here)
 	return existing(err)
 }
 
-// existing returns the error for settings that were saved before as store.ErrExists.
+// existing replaces store.ErrConflict, the error of a save if settings were saved before,
+// by store.ErrExists.
 func existing(err error) error {
 	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("settings: %w", store.ErrExists)
+		return fmt.Errorf("backup: settings were saved here before: %w", store.ErrExists)
 	}
 	return err
 }
@@ -195,7 +197,7 @@ func refusesLine(err error) bool {
 }
 
 // nextLine reads up to the next line feed. It drops the text of a line that is too
-// long. It returns io.EOF only without a line.
+// long. At the end of in it returns the last line first, and io.EOF after that.
 func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')

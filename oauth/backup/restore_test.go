@@ -121,8 +121,8 @@ func TestRestoreMalformed(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
-			// Between two valid lines, so that the test shows that a refused line does not affect
-			// others.
+			// Between two valid lines, so that the test shows that a refused line does
+			// not affect others.
 			done, err := r.read("\n" + aLine("before") + "\n" + tc.line + "\n \n" + aLine("after"))
 			require.NoError(t, err)
 			if tc.says == "" {
@@ -250,8 +250,8 @@ func TestRestoreAuthority(t *testing.T) {
 	require.Equal(t, 1, done.Keys)
 }
 
-// A token from before the restore is not valid for a restored key, whether it was revoked or
-// not.
+// A token from before the restore is not valid for a restored key, whether it was
+// revoked or not.
 func TestRestoreRevokesTokens(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -371,8 +371,8 @@ func TestRestoreCutOff(t *testing.T) {
 	})
 }
 
-// FuzzRestore: each line that is not blank becomes either a key or a problem. Exporting the
-// keys and restoring them again yields the same keys.
+// FuzzRestore: each line that is not blank becomes either a key or a problem. Exporting
+// the keys and restoring them again yields the same keys.
 func FuzzRestore(f *testing.F) {
 	f.Add(aLine("k"))
 	f.Add(aLine("a") + "\r\n\n" + aLine("b") + "\n" + aLine("a"))

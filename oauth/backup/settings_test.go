@@ -65,8 +65,8 @@ func (r *rig) allEvents() map[string]string {
 	return all
 }
 
-// Settings and events come back. Export and Restore run at the same time through a pipe, which
-// holds no line: neither needs the whole.
+// Settings and events come back. Export and Restore run at the same time through a
+// pipe, which holds no line: neither needs the whole.
 func TestRoundTripOfSettingsAndEvents(t *testing.T) {
 	from, to := settled(t), newRig(t)
 	to.clock.Set(from.clock.Now())
@@ -189,8 +189,9 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 	})
 }
 
-// TestInterruptedSettings interrupts the restore of a workspace's settings before each of its
-// writes, and runs it again: the workspace must not be left less restricted than it was.
+// TestInterruptedSettings interrupts the restore of a workspace's settings before each
+// of its writes, and runs it again: the workspace must not be left less restricted than
+// it was.
 func TestInterruptedSettings(t *testing.T) {
 	for name, line := range map[string]string{
 		"deleted":   `{"format":1,"workspace":{"id":"team-b","rules":{"max_keys":3},"deleted":true}}`,

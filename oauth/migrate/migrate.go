@@ -34,8 +34,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// MaxValue is the maximum size of one JSON value of an export, in bytes: a client of
-// an array or of a file of JSON lines, a Keycloak realm, an object with items. An
+// MaxValue is the maximum size of one JSON value of an export, in bytes. A value is one
+// client, a Keycloak realm or an object with items, but not an array of these. An
 // export may have any number of values. They are read one after the other, and
 // memory grows only by what Result holds. If a Keycloak realm has very many users,
 // export them to other files.
@@ -143,7 +143,7 @@ func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) 
 
 func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) error) error {
 	if r.mapping == nil {
-		return errors.New("migrate: the Mapping is nil")
+		return errors.New("migrate: the Mapping must not be nil")
 	}
 	limited := &io.LimitedReader{R: from}
 	decoder := json.NewDecoder(limited)

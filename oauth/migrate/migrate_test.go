@@ -350,8 +350,8 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fuzzRead: each returned key has a unique id and either a secret or a digest, and was passed
-// to the mapping.
+// fuzzRead: each returned key has a unique id and either a secret or a digest, and was
+// passed to the mapping.
 func fuzzRead(f *testing.F, read reader, seeds ...string) {
 	for _, name := range seeds {
 		text, err := os.ReadFile("testdata/" + name)

@@ -54,7 +54,7 @@ type Sender struct {
 // interval one replica reads all keys.
 //
 // If several times of a key have passed, only the reminder of the shortest one is
-// sent: this happens if the key was made late, or if a time was added or reminders
+// sent: this happens if the key was created late, or if a time was added or reminders
 // were switched on after the time had passed. After a reminder, none with a longer
 // time is sent for the same key and end. So a change of settings sends at most one
 // reminder per key, and repeats none.

@@ -10,25 +10,25 @@
 //
 // # Consistency
 //
-// A cached record is used only while the stream of notifications (store.Watch) is complete:
-// the stream was open before the record was read, no notification was lost since, and the
-// last notification or heartbeat came less than half of Config.Bound ago. A gap in the
-// numbers, a stream that broke or was opened again, or silence invalidates the whole
-// cache at once. Until the stream is complete again, reads go to the store, and its
-// errors are returned.
+// A cached record is used only while the stream of notifications (store.Watch) is
+// complete: the stream was open before the record was read, no notification was lost
+// since, and the last notification or heartbeat came less than half of Config.Bound
+// ago. A gap in the numbers, a stream that broke or was opened again, or silence
+// invalidates the whole cache at once. Until the stream is complete again, reads go to
+// the store, and its errors are returned.
 //
-// So every read that begins after a change by this process returned sees the change, even
-// if the call returned an error. A change by another process is seen when its notification
-// comes, and at most Bound after the change if the notification is lost. A token that was
-// issued from an outdated record has the outdated epoch. It is refused once the verifier
-// has the new one.
+// So every read that begins after a change by this process returned sees the change,
+// even if the call returned an error. A change by another process is seen when its
+// notification comes, and at most Bound after the change if the notification is lost. A
+// token that was issued from an outdated record has the outdated epoch. It is refused
+// once the verifier has the new one.
 //
 // If a token's epoch is higher than the cached one, the store is read again before the
 // token is refused. There is one such read at a time for each key.
 //
 // A key is cached together with its settings, and read again when one of them changes.
-// Last uses send no notifications. Every record is read again after a minute, and so is the
-// absence of a key.
+// Last uses send no notifications. Every record is read again after a minute, and so is
+// the absence of a key.
 //
 // # Following the stream
 //
@@ -69,8 +69,8 @@ type Config struct {
 const DefaultBound = time.Second
 
 const (
-	// maxAge is the age at which a record is read again, even without a notification. Last
-	// uses, and changes made without the driver, send no notification.
+	// maxAge is the age at which a record is read again, even without a notification.
+	// Last uses, and changes made without the driver, send no notification.
 	maxAge = time.Minute
 	// maxName is the longest id, in bytes, for which epochs and unknown ids are
 	// cached. The id of a key is never longer. The id of a workspace can be, if it is
@@ -166,14 +166,15 @@ func (c *Cache) Store() store.Store {
 	return st
 }
 
-// Usable reports whether the cache can be used now: the stream of notifications is complete.
+// Usable reports whether the cache can be used now: the stream of notifications is
+// complete.
 func (c *Cache) Usable() bool {
 	_, usable := c.feed.generation(c.now())
 	return usable
 }
 
-// Run follows the stream of notifications until ctx ends, and opens it again when it breaks.
-// It is for a host without an oauth.Server, whose Run does the same.
+// Run follows the stream of notifications until ctx ends, and opens it again when it
+// breaks. It is for a host without an oauth.Server, whose Run does the same.
 func (c *Cache) Run(ctx context.Context) {
 	store.Follow(ctx, &watch{c}, func() {}, func(store.Notification) {}, func(err error) {
 		c.cfg.Logger.WarnContext(ctx, "the store's stream of changes broke; records are read from the store until it is open again", "error", err)

@@ -60,8 +60,9 @@ func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) 
 	return events, err
 }
 
-// startAfter returns the position after which a query begins: its cursor or q.To, whichever
-// is earlier, or nil. Events at q.To itself are excluded, since their ids are greater than "".
+// startAfter returns the position after which a query begins: its cursor or q.To,
+// whichever is earlier, or nil. Events at q.To itself are excluded, since their ids are
+// greater than "".
 func startAfter(q *store.EventQuery) *store.Event {
 	switch {
 	case q.After != nil && (q.To.IsZero() || q.After.Time.Before(q.To)):

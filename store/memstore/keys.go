@@ -120,8 +120,8 @@ func (db *database) remove(k *store.Key, at time.Time) {
 	db.tombstones[k.ID] = toMicro(at)
 }
 
-// copyKey copies a key to store it. It copies the strings, too: they may be substrings of a
-// request, which would otherwise stay in memory.
+// copyKey copies a key to store it. It copies the strings, too: they may be substrings
+// of a request, which would otherwise stay in memory.
 func copyKey(k store.Key) store.Key {
 	k = k.Clone()
 	k.NotAfter, k.Created, k.Updated, k.LastUsed = toMicro(k.NotAfter), toMicro(k.Created), toMicro(k.Updated), toMicro(k.LastUsed)

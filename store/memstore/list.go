@@ -109,9 +109,9 @@ type workspaceTable struct{ db *database }
 
 // List implements store.Workspaces.
 func (t *workspaceTable) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {
-	place := &workspace{Workspace: store.Workspace{ID: after}}
+	cursor := &workspace{Workspace: store.Workspace{ID: after}}
 	page, err := store.PageOfWorkspaces(limit, func(most int) (all []store.Workspace, err error) {
-		err = scan(ctx, t.db, func() index[workspace] { return t.db.listed }, place, false, func(ws *workspace) bool {
+		err = scan(ctx, t.db, func() index[workspace] { return t.db.listed }, cursor, false, func(ws *workspace) bool {
 			all = append(all, ws.Workspace)
 			return len(all) < most
 		})

@@ -1,9 +1,11 @@
 // Package memstore stores everything in the memory of one process. It is the reference
-// driver of package store: it offers every interface of the contract and follows every rule
-// exactly. Its records are lost when the process ends, and replicas do not share them.
+// driver of package store: it offers every interface of the contract and follows every
+// rule exactly. Its records are lost when the process ends, and replicas do not share
+// them.
 //
-// One read-write lock protects everything. Reads share it; a change holds it exclusively
-// from its first check to its last write. Long lists release it every few hundred records.
+// One read-write lock protects everything. Reads share it; a change holds it
+// exclusively from its first check to its last write. Long lists release it every few
+// hundred records.
 package memstore
 
 import (

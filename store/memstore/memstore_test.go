@@ -94,8 +94,8 @@ func TestSortedListsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Lookup and Read return records as of one moment. The test always changes the workspace's
-// record before the key's, so its version may be ahead by one at most.
+// Lookup and Read return records as of one moment. The test always changes the
+// workspace's record before the key's, so its version may be ahead by one at most.
 func TestLookupIsOneMoment(t *testing.T) {
 	s, ctx := memstore.New(), context.Background()
 	k := realisticKey(1)

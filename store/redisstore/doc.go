@@ -86,10 +86,10 @@
 //
 // # Managed services
 //
-// This table is from the services' manuals; none was tested. If a service refuses CONFIG,
-// Check cannot report how the server writes to disk. If it refuses WAIT, set WaitNever. If
-// it refuses ROLE, its replicas are not visible: a change then waits for the number in
-// Config.WaitReplicas, and by default for none.
+// This table is from the services' manuals; none was tested. If a service refuses
+// CONFIG, Check cannot report how the server writes to disk. If it refuses WAIT, set
+// WaitNever. If it refuses ROLE, its replicas are not visible: a change then waits for
+// the number in Config.WaitReplicas, and by default for none.
 //
 //	Amazon ElastiCache   evicts (volatile-lru) unless set to noeviction; no CONFIG
 //	Amazon MemoryDB      no CONFIG; a key of Redis beyond 256 MB stays in its shard;

@@ -38,8 +38,8 @@ func (l layout) channel() string {
 	return l.record("notices:" + strconv.Itoa(l.database))
 }
 
-// order returns the name of a sorted set of keys ("created", "names", "ends") or events ("log")
-// of a workspace or, if that is empty, of all workspaces.
+// order returns the name of a sorted set of keys ("created", "names", "ends") or events
+// ("log") of a workspace or, if that is empty, of all workspaces.
 func (l layout) order(workspace, what string) string {
 	if workspace == "" {
 		return l.record(what)

@@ -178,7 +178,7 @@ func encode(fields ...any) string {
 	return strings.Join(words, " ")
 }
 
-var errRecord = errors.New("a record cannot be read: another program may have written it")
+var errRecord = errors.New("a record cannot be read: another program may have written it; give each program a Config.Prefix of its own")
 
 // decodeSaved is like decode, but an empty line, which means that nothing was saved,
 // leaves the fields as they are.

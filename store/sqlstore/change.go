@@ -57,10 +57,10 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notificat
 	return nil
 }
 
-// addNotification adds a notification to the batch. Its number comes from the row of {p}feed,
-// which stays locked until the commit. So the numbers have no gaps and follow the order
-// of the commits. A change locks this row last. On PostgreSQL the notification is
-// written together with the COMMIT.
+// addNotification adds a notification to the batch. Its number comes from the row of
+// {p}feed, which stays locked until the commit. So the numbers have no gaps and follow
+// the order of the commits. A change locks this row last. On PostgreSQL the
+// notification is written together with the COMMIT.
 func (b *batch) addNotification(r *runner, n store.Notification) {
 	if b.d.dialect == PostgreSQL {
 		r.notification = &n

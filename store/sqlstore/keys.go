@@ -55,8 +55,8 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 	}
 	b.add(part{
 		text: `INSERT INTO {p}keys
-			(id, workspace, name, name_folded, id_folded, permissions, asked, admin, secrets, resources, not_after, not_after_text,
-			disabled, maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
+			(id, workspace, name, name_folded, id_folded, permissions, requested, admin, secrets, resources, not_after, not_after_text,
+			disabled, creator_kind, creator_id, depth, created, updated, last_used, version, epoch)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock}) ON CONFLICT DO NOTHING`,
 		args: []any{
 			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources), expiry(k.NotAfter), k.NotAfterText,
@@ -80,12 +80,12 @@ func creators(creator string, secrets []store.Secret) []string {
 func (b *batch) changeCreators(k *store.Key, created time.Time, before, after []string) {
 	for _, creator := range before {
 		if !slices.Contains(after, creator) {
-			b.exec(`DELETE FROM {p}makers WHERE key_id = ? AND maker = ?`, k.ID, creator)
+			b.exec(`DELETE FROM {p}creators WHERE key_id = ? AND creator = ?`, k.ID, creator)
 		}
 	}
 	for _, creator := range after {
 		if !slices.Contains(before, creator) {
-			b.exec(`INSERT INTO {p}makers (maker, made, key_id) VALUES (?, ?, ?)`, creator, created, k.ID)
+			b.exec(`INSERT INTO {p}creators (creator, created, key_id) VALUES (?, ?, ?)`, creator, created, k.ID)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 	if err != nil {
 		return err
 	}
-	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, asked = ?, admin = ?, secrets = ?, resources = ?,
+	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, requested = ?, admin = ?, secrets = ?, resources = ?,
 		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources),
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, revokeTokens, k.ID)
@@ -164,7 +164,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 				return store.ErrConflict
 			}
 			b.exec(`DELETE FROM {p}keys WHERE id = ?`, id)
-			b.exec(`DELETE FROM {p}makers WHERE key_id = ?`, id)
+			b.exec(`DELETE FROM {p}creators WHERE key_id = ?`, id)
 			b.exec(`INSERT INTO {p}tombstones (id, at) VALUES (?, ?)`, id, at)
 			return nil
 		})

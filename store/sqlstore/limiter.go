@@ -43,7 +43,8 @@ func (l *limiter) advance(ctx context.Context, id []byte, step, window time.Dura
 			return err
 		})
 		if !moved {
-			// A PostgreSQL statement does not see rows that were committed after it began.
+			// A PostgreSQL statement does not see rows that were committed after it
+			// began.
 			ahead = max(ahead, window-step+1)
 		}
 	}

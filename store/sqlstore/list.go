@@ -76,12 +76,12 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, []any) {
 	b := &listing{dialect: t.d.dialect}
 	from, id := "{p}keys k", "k.id"
-	// The makers table finds the keys of a creator without reading all keys.
+	// The creators table finds the keys of a creator without reading all keys.
 	if creator := cmp.Or(q.CreatorID, q.CreatedBy.ID); creator != "" {
-		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
-		b.equal("m.maker", creator)
+		from = "{p}creators c JOIN {p}keys k ON k.id = c.key_id"
+		b.equal("c.creator", creator)
 		if column == "k.created" {
-			column, id = "m.made", "m.key_id" // the index of the makers table has this order
+			column, id = "c.created", "c.key_id" // the index of the creators table has this order
 		}
 	}
 	b.equal("k.workspace", q.Workspace)
@@ -92,8 +92,8 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 		b.where("k.disabled = ?", *q.Disabled)
 	}
 	if q.CreatedBy != (store.ActorRef{}) {
-		b.where("k.maker_id = ?", q.CreatedBy.ID)
-		b.equal("k.maker_kind", q.CreatedBy.Kind)
+		b.where("k.creator_id = ?", q.CreatedBy.ID)
+		b.equal("k.creator_kind", q.CreatedBy.Kind)
 	}
 	if !q.NotAfterFrom.IsZero() {
 		b.where("k.not_after >= ?", q.NotAfterFrom)

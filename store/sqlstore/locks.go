@@ -168,9 +168,9 @@ func (b *batch) lockKey(id string) *lockedKey {
 		return k // there is no such key
 	}
 	b.add(part{
-		text:    `SELECT version, workspace, secrets, maker_id, created FROM {p}keys WHERE id = ?{lock}`,
+		text:    `SELECT version, workspace, secrets, creator_id, created FROM {p}keys WHERE id = ?{lock}`,
 		args:    []any{id},
-		columns: []string{"version", "workspace", "secrets", "maker_id", "created"},
+		columns: []string{"version", "workspace", "secrets", "creator_id", "created"},
 		to: []any{
 			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Secret]{&k.secrets}, orZero[string]{&k.creator}, at{&k.created},
 		},

@@ -99,8 +99,8 @@ func secretOf(secrets []store.Secret, id string) *store.Secret {
 }
 
 // keyColumns are the columns of a key. keyRow returns their scan destinations.
-const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
-	k.disabled, k.maker_kind, k.maker_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
+const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.requested, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
+	k.disabled, k.creator_kind, k.creator_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
 
 func keyRow(k *store.Key) []any {
 	return []any{

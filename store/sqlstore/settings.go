@@ -80,9 +80,9 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 			`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint FROM {p}keys WHERE workspace = ?`,
 			`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ? FOR UPDATE`,
 			`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ?`), at, id)
-		// With a subquery MariaDB would read and lock the whole makers table.
-		creators := `DELETE FROM {p}makers WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`
-		b.exec(pick(creators, `DELETE s FROM {p}keys k STRAIGHT_JOIN {p}makers s ON s.key_id = k.id WHERE k.workspace = ?`, creators), id)
+		// With a subquery MariaDB would read and lock the whole creators table.
+		deleteCreators := `DELETE FROM {p}creators WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`
+		b.exec(pick(deleteCreators, `DELETE c FROM {p}keys k STRAIGHT_JOIN {p}creators c ON c.key_id = k.id WHERE k.workspace = ?`, deleteCreators), id)
 		b.exec(`DELETE FROM {p}keys WHERE workspace = ?`, id)
 		b.exec(`UPDATE {p}workspaces SET deleted = 1, epoch = {max}(epoch + 1, {clock}), version = version + 1,
 			updated = ?, held = 0 WHERE id = ?`, at, id)

@@ -126,8 +126,8 @@
 // # Sessions
 //
 // Some settings of a session change the meaning of statements. On each connection this
-// package sets them, or refuses a connection with the wrong value. Others do not matter, or
-// are yours to configure:
+// package sets them, or refuses a connection with the wrong value. Others do not
+// matter, or are yours to configure:
 //
 //	PostgreSQL
 //	  set       the isolation of each transaction, READ COMMITTED

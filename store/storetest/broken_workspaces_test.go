@@ -26,7 +26,7 @@ func workspaceBreakages() []breakage {
 	without := func(drop func(w store.Workspace) bool) func(store.Store) store.Store {
 		return withWorkspaces(func(_ store.Store, all []store.Workspace) []store.Workspace { return slices.DeleteFunc(all, drop) })
 	}
-	const record, pages = "WorkspaceList/those with keys or a record", "WorkspaceList/pages of every size, in byte order"
+	const record, pages = "WorkspaceList/workspaces with keys or a record", "WorkspaceList/pages of every size, in byte order"
 	return []breakage{
 		{"lists no workspace without keys", without(func(w store.Workspace) bool { return w.Keys == 0 }), []string{record}},
 		{"lists no workspace without a record", without(func(w store.Workspace) bool { return w.Version == 0 }), []string{record, pages}},

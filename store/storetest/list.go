@@ -214,8 +214,8 @@ func list(t tester, s store.Store, q store.KeyQuery) []string {
 	return nil
 }
 
-// createMany creates keys in two workspaces, unordered, some with the same creation time, name,
-// expiry or last use, and returns them.
+// createMany creates keys in two workspaces, unordered, some with the same creation
+// time, name, expiry or last use, and returns them.
 func createMany(t tester, s store.Store) []store.Key {
 	t.Helper()
 	var keys []store.Key

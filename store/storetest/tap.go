@@ -9,9 +9,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Tap intercepts the calls of a store, for tests of a program whose calls are slow, fail, or
-// race with others. The name of a call is its field and method, such as "Keys.Lookup". The
-// zero value is ready to use. A Tap is safe for concurrent use.
+// Tap intercepts the calls of a store, for tests of a program whose calls are slow,
+// fail, or race with others. The name of a call is its field and method, such as
+// "Keys.Lookup". The zero value is ready to use. A Tap is safe for concurrent use.
 type Tap struct {
 	mu     sync.Mutex
 	counts map[string]int
@@ -65,8 +65,9 @@ func (t *Tap) Before(do func(ctx context.Context, call string) error) {
 	t.before = do
 }
 
-// After sets a function that is called after each call of the store from now on, with the
-// error of the store. The caller gets the error that do returns. nil removes the function.
+// After sets a function that is called after each call of the store from now on, with
+// the error of the store. The caller gets the error that do returns. nil removes the
+// function.
 func (t *Tap) After(do func(call string, err error) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

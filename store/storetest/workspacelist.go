@@ -20,7 +20,7 @@ func workspaceListRules() []rule {
 			},
 		},
 		{
-			name: "those with keys or a record",
+			name: "workspaces with keys or a record",
 			why:  "A workspace is listed while it has keys or a saved record, with the record that Settings.Workspace returns.",
 			run:  keysOrRecord,
 		},
@@ -117,7 +117,7 @@ func raceCounts(t tester, s store.Store) {
 		})
 		equal(t, "creates that succeeded", wins(t, "Create", errs, store.ErrLimit), most)
 		equal(t, "keys counted", listed(t, s, id).Keys, most)
-		gone := race(n, func(i int) error {
+		deletions := race(n, func(i int) error {
 			if round == 3 && i == 5 {
 				return s.Settings.DeleteWorkspace(background, id, noon, store.Change{Now: noon})
 			}
@@ -126,7 +126,7 @@ func raceCounts(t tester, s store.Store) {
 			}
 			return s.Keys.Delete(background, id, fmt.Sprintf("key-%d-%d", round, i), 0, noon, store.Change{Now: noon})
 		})
-		deleted := wins(t, "Delete", gone, store.ErrNotFound)
+		deleted := wins(t, "Delete", deletions, store.ErrNotFound)
 		switch round {
 		case 1:
 			if left := most - deleted; left > 0 {

@@ -132,10 +132,10 @@ func TestFilterByCreator(t *testing.T) {
 		require.NoError(t, err)
 		r.log.Keep(secret.Reveal())
 	}
-	k := store.Key{ID: "made", Workspace: "team-a", Name: "of a key", Created: noon, Updated: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "maker"}}
+	k := store.Key{ID: "made", Workspace: "team-a", Name: "of a key", Created: noon, Updated: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "creator"}}
 	require.NoError(t, r.store.Keys.Create(t.Context(), k, store.NoLimit, store.Change{Now: noon}))
 	for typed, want := range map[string]string{
-		"olga": "of olga", " max ": "of max", "maker": "of a key", "key maker": "of a key", "nobody": "", "<b>": "",
+		"olga": "of olga", " max ": "of max", "creator": "of a key", "key creator": "of a key", "nobody": "", "<b>": "",
 	} {
 		for _, list := range []string{"/workspaces/team-a/keys", "/settings/keys"} {
 			got := r.get("ada", list+"?creator="+url.QueryEscape(typed))

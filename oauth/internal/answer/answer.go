@@ -15,7 +15,8 @@ import (
 // Refusal is an error as a client sees it: its kind, and the details of this case.
 type Refusal struct {
 	Kind
-	// Detail says in one sentence what is wrong. Empty: the text of the row.
+	// Detail says in one sentence what is wrong. Empty: the Problem and
+	// Remedy of the row.
 	Detail string
 	// RetryAfter is how long to wait before the next try. Zero: the time of the
 	// row.
@@ -23,7 +24,7 @@ type Refusal struct {
 	Fields     []Field
 	Missing    []string // permissions
 	Rule       string   // the policy that refused
-	Key        string   // the key that an earlier request made or rotated
+	Key        string   // the key that an earlier request created or rotated
 }
 
 // Field says what is wrong with one field of a request.

@@ -1,7 +1,7 @@
-// Package request has the common code of the HTTP packages to read a request: the
-// client's address, the Authorization header, the Content-Type, a bounded body, and
-// signed cursors. Deadline is the context of a request with a timeout. Host logs how
-// the host should mount a handler.
+// Package request reads requests for the HTTP packages: the client's address, the
+// Authorization header, the Content-Type, a body of bounded size and time, and signed
+// cursors. Deadline is the context of a request with a timeout. Host logs what is wrong
+// with the way in which the host mounts a handler.
 package request
 
 import (
@@ -60,12 +60,13 @@ func IsLoopback(host string) bool {
 }
 
 // Host is what a handler knows of the program that mounts it. It logs what the
-// program must change, each at the first request that shows it. It is safe for
-// concurrent use.
+// program must change, each thing once, at the first request that shows it. It is safe
+// for concurrent use.
 type Host struct {
-	addr                            func(*http.Request) netip.Addr
-	log                             *slog.Logger
-	address, deadline, prefix, read sync.Once
+	addr func(*http.Request) netip.Addr
+	log  *slog.Logger
+	// Each logs one thing.
+	onceAddress, onceDeadline, onceMisplaced, onceRead sync.Once
 }
 
 // NewHost returns a Host that calls addr, the host's Config.ClientAddr. nil means
@@ -82,7 +83,7 @@ func NewHost(addr func(*http.Request) netip.Addr, log *slog.Logger) *Host {
 func (h *Host) Addr(r *http.Request) netip.Addr {
 	addr := h.addr(r)
 	if !addr.IsValid() {
-		h.address.Do(func() {
+		h.onceAddress.Do(func() {
 			h.log.WarnContext(r.Context(), "the address of a request's client is unknown: rules by address refuse such requests, and limits by address count all of them as one client; "+
 				"make sure that RemoteAddr has an address, or set Config.ClientAddr")
 		})
@@ -92,9 +93,9 @@ func (h *Host) Addr(r *http.Request) netip.Addr {
 
 // Misplaced logs a request whose path shows that the handler is mounted wrongly, with
 // what to do about it.
-func (h *Host) Misplaced(r *http.Request, expected, came, remedy string) {
-	h.prefix.Do(func() {
-		h.log.WarnContext(r.Context(), remedy, "expected", expected, "came", came[:min(len(came), 100)])
+func (h *Host) Misplaced(r *http.Request, expected, got, remedy string) {
+	h.onceMisplaced.Do(func() {
+		h.log.WarnContext(r.Context(), remedy, "expected", expected, "got", got[:min(len(got), 100)])
 	})
 }
 
@@ -190,8 +191,8 @@ type Body struct{ connection http.ResponseWriter }
 // It uses the real time, not the host's clock, since a connection waits. If the
 // host's server has a shorter ReadTimeout, that stays. If a middleware's
 // ResponseWriter hides the connection from http.ResponseController, only the
-// server's bound applies, and that is logged. Nothing else would help: net/http
-// does not end a connection while a Read of its body waits.
+// server's bound applies, and that is logged. There is no other way to end a waiting
+// Read: net/http does not close a connection while one waits.
 func (h *Host) BoundBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bound || r.Body == nil || r.Body == http.NoBody {
@@ -199,7 +200,7 @@ func (h *Host) BoundBody(w http.ResponseWriter, r *http.Request, bound time.Dura
 	}
 	err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bound)) //nolint:forbidigo // see above
 	if ok && errors.Is(err, http.ErrNotSupported) {
-		h.deadline.Do(func() {
+		h.onceDeadline.Do(func() {
 			h.log.WarnContext(r.Context(), "the time for a request's body is not bounded, because a middleware hides the connection: "+
 				"http.TimeoutHandler, or one whose ResponseWriter has no Unwrap method; "+
 				"set ReadTimeout of the http.Server to at most this bound, or mount the handler outside of the middleware", "bound", bound, "read_timeout", server.ReadTimeout)
@@ -248,7 +249,7 @@ func (h *Host) ReadBody(w http.ResponseWriter, r *http.Request, limit int, into 
 
 // readBefore returns the refusal of a request whose body was read by other code.
 func (h *Host) readBefore(r *http.Request) *answer.Refusal {
-	h.read.Do(func() {
+	h.onceRead.Do(func() {
 		h.log.ErrorContext(r.Context(), "a request failed because the host's code read its body first, such as a middleware that calls ParseForm, FormValue or io.ReadAll: "+
 			"mount this handler in front of that code, or let it set Request.Body to what it has read",
 			"route", r.Pattern, "form_parsed", r.PostForm != nil)
@@ -269,6 +270,7 @@ func Unreadable(w http.ResponseWriter, err error) *answer.Refusal {
 	return &answer.Refusal{Kind: answer.Malformed, Detail: "The body could not be read."}
 }
 
+// tooLarge returns the refusal for a body over the limit.
 func tooLarge(w http.ResponseWriter) *answer.Refusal {
 	stopReading(w)
 	return &answer.Refusal{Kind: answer.TooLarge}
@@ -280,8 +282,8 @@ func tooLarge(w http.ResponseWriter) *answer.Refusal {
 // the response: to close at once with unread bytes would reset the connection.
 func stopReading(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
-	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
-	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // the error is expected
+	exceeded := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
+	_, _ = exceeded.Read(make([]byte, 1))                              //nolint:errcheck // the error is expected
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see Host.BoundBody
 }
 
@@ -318,8 +320,8 @@ func (d *Deadline) Stop() {
 	}
 }
 
-// current returns the context to use: the request's before the first wait, unless
-// waits is true or Stop was called, and from then on the one with the timer.
+// current returns the context to use. If waits is true or Stop was called, and in every
+// later call, that is the one with the timer. Otherwise it is the request's.
 func (d *Deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()

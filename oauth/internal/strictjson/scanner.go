@@ -16,8 +16,8 @@ import (
 type scanner struct {
 	data []byte
 	pos  int
-	// refuseUnknown says whether an unknown name is refused, in objects whose names are
-	// known, and the lack of a required one.
+	// refuseUnknown says whether an object whose names are known is refused if it has an
+	// unknown name or lacks a required one.
 	refuseUnknown bool
 }
 
@@ -196,7 +196,8 @@ func item(t reflect.Type) reflect.Type {
 	return t
 }
 
-// unnamed is the tag of a field that is not in the JSON. No member is called so.
+// unnamed is the tag of a field that is not in the JSON. A member with this name is
+// unknown.
 const unnamed = "-"
 
 // namesOf returns the names in the tags of a struct's fields.

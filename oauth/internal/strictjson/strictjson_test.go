@@ -326,7 +326,8 @@ func FuzzMembers(f *testing.F) {
 				}
 			}
 		}
-		// encoding/json must also read the same into a struct with the known names as tags.
+		// encoding/json must also read the same into a struct with the known names as
+		// tags.
 		var tagged struct {
 			ID     json.RawMessage `json:"clientId"`
 			Secret json.RawMessage `json:"clientSecret"`

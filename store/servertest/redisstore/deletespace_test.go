@@ -133,10 +133,10 @@ func newBig(t *testing.T) big {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
 	b := big{t, client, prefix, newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()}
-	var makers sync.WaitGroup
-	for maker := range 10 {
-		makers.Go(func() {
-			for i := maker; i < bigKeys; i += 10 {
+	var creators sync.WaitGroup
+	for creator := range 10 {
+		creators.Go(func() {
+			for i := creator; i < bigKeys; i += 10 {
 				k := newKey(doomed, bigKey(i))
 				k.Name = fmt.Sprint("name-", (i*7)%bigKeys)
 				k.Created = noon.Add(time.Duration(i) * time.Second)
@@ -146,7 +146,7 @@ func newBig(t *testing.T) big {
 			}
 		})
 	}
-	makers.Wait()
+	creators.Wait()
 	for i := range 3 {
 		create(t, b.s, "team-a", fmt.Sprint("key-", i))
 	}

@@ -28,7 +28,7 @@ func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 		require.NoError(t, err)
 		defer other.Rollback()
 		rows := 0
-		require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_makers WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
+		require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_creators WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
 		require.Equal(t, 1, rows)
 		// By default MariaDB waits 50 s for a lock.
 		soon, cancel := context.WithTimeout(ctx, 5*time.Second)

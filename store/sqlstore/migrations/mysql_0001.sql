@@ -51,15 +51,15 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     name_folded    VARBINARY(1024), -- in lower case, where that differs
     id_folded      VARBINARY(255),
     permissions    MEDIUMBLOB NOT NULL, -- a space before and after each
-    asked          MEDIUMBLOB NOT NULL,
+    requested      MEDIUMBLOB NOT NULL,
     admin          MEDIUMBLOB NOT NULL, -- of the permissions, those granted as admin permissions
     secrets        MEDIUMBLOB NOT NULL, -- JSON
     resources      MEDIUMBLOB NOT NULL, -- JSON
     not_after      BIGINT NOT NULL, -- 9223372036854775807 is never
     not_after_text VARBINARY(255) NOT NULL,
     disabled       SMALLINT NOT NULL,
-    maker_kind     VARBINARY(255) NOT NULL,
-    maker_id       VARBINARY(1024) NOT NULL,
+    creator_kind   VARBINARY(255) NOT NULL,
+    creator_id     VARBINARY(1024) NOT NULL,
     depth          BIGINT NOT NULL,
     created        BIGINT NOT NULL,
     updated        BIGINT NOT NULL,
@@ -76,12 +76,12 @@ CREATE TABLE IF NOT EXISTS {p}keys (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- The creators of each key and of its secrets.
-CREATE TABLE IF NOT EXISTS {p}makers (
-    maker  VARBINARY(1024) NOT NULL,
-    made   BIGINT NOT NULL, -- when the key was created
+CREATE TABLE IF NOT EXISTS {p}creators (
+    creator VARBINARY(1024) NOT NULL,
+    created BIGINT NOT NULL, -- when the key was created
     key_id VARBINARY(255) NOT NULL,
-    PRIMARY KEY (maker, made, key_id),
-    INDEX {p}makers_key (key_id)
+    PRIMARY KEY (creator, created, key_id),
+    INDEX {p}creators_key (key_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 CREATE TABLE IF NOT EXISTS {p}tombstones (
@@ -178,8 +178,8 @@ CREATE OR REPLACE VIEW {p}keys_view AS SELECT
     TRIM(CONVERT(permissions USING utf8mb4)) AS permissions,
     CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, not_after, '1970-01-01 00:00:00') END AS not_after,
     disabled <> 0 AS disabled,
-    CONVERT(maker_kind USING utf8mb4) AS maker_kind,
-    CONVERT(maker_id USING utf8mb4) AS maker_id,
+    CONVERT(creator_kind USING utf8mb4) AS creator_kind,
+    CONVERT(creator_id USING utf8mb4) AS creator_id,
     depth,
     CASE WHEN created BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, created, '1970-01-01 00:00:00') END AS created,
     CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, updated, '1970-01-01 00:00:00') END AS updated,

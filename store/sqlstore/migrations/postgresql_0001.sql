@@ -47,15 +47,15 @@ CREATE TABLE {p}keys (
     name_folded    text COLLATE "C", -- in lower case, where that differs
     id_folded      text COLLATE "C",
     permissions    text COLLATE "C" NOT NULL, -- a space before and after each
-    asked          text COLLATE "C" NOT NULL,
+    requested      text COLLATE "C" NOT NULL,
     admin          text COLLATE "C" NOT NULL, -- of the permissions, those granted as admin permissions
     secrets        text COLLATE "C" NOT NULL, -- JSON
     resources      text COLLATE "C" NOT NULL, -- JSON
     not_after      bigint NOT NULL, -- 9223372036854775807 is never
     not_after_text text COLLATE "C" NOT NULL,
     disabled       smallint NOT NULL,
-    maker_kind     text COLLATE "C" NOT NULL,
-    maker_id       text COLLATE "C" NOT NULL,
+    creator_kind   text COLLATE "C" NOT NULL,
+    creator_id     text COLLATE "C" NOT NULL,
     depth          bigint NOT NULL,
     created        bigint NOT NULL,
     updated        bigint NOT NULL,
@@ -72,14 +72,14 @@ CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
 -- The creators of each key and of its secrets.
-CREATE TABLE {p}makers (
-    maker  text COLLATE "C" NOT NULL,
-    made   bigint NOT NULL, -- when the key was created
+CREATE TABLE {p}creators (
+    creator text COLLATE "C" NOT NULL,
+    created bigint NOT NULL, -- when the key was created
     key_id text COLLATE "C" NOT NULL,
-    PRIMARY KEY (maker, made, key_id)
+    PRIMARY KEY (creator, created, key_id)
 );
 
-CREATE INDEX {p}makers_key ON {p}makers (key_id);
+CREATE INDEX {p}creators_key ON {p}creators (key_id);
 
 CREATE TABLE {p}tombstones (
     id text COLLATE "C" PRIMARY KEY,
@@ -181,8 +181,8 @@ CREATE VIEW {p}keys_view AS SELECT
     trim(permissions) AS permissions,
     CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + not_after * interval '1 microsecond' END AS not_after,
     disabled <> 0 AS disabled,
-    maker_kind,
-    maker_id,
+    creator_kind,
+    creator_id,
     depth,
     CASE WHEN created BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + created * interval '1 microsecond' END AS created,
     CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + updated * interval '1 microsecond' END AS updated,

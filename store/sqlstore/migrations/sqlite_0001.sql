@@ -47,15 +47,15 @@ CREATE TABLE {p}keys (
     name_folded    BLOB, -- in lower case, where that differs
     id_folded      BLOB,
     permissions    BLOB NOT NULL, -- a space before and after each
-    asked          BLOB NOT NULL,
+    requested      BLOB NOT NULL,
     admin          BLOB NOT NULL, -- of the permissions, those granted as admin permissions
     secrets        BLOB NOT NULL, -- JSON
     resources      BLOB NOT NULL, -- JSON
     not_after      INTEGER NOT NULL, -- 9223372036854775807 is never
     not_after_text BLOB NOT NULL,
     disabled       INTEGER NOT NULL,
-    maker_kind     BLOB NOT NULL,
-    maker_id       BLOB NOT NULL,
+    creator_kind   BLOB NOT NULL,
+    creator_id     BLOB NOT NULL,
     depth          INTEGER NOT NULL,
     created        INTEGER NOT NULL,
     updated        INTEGER NOT NULL,
@@ -72,14 +72,14 @@ CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
 -- The creators of each key and of its secrets.
-CREATE TABLE {p}makers (
-    maker  BLOB NOT NULL,
-    made   INTEGER NOT NULL, -- when the key was created
+CREATE TABLE {p}creators (
+    creator BLOB NOT NULL,
+    created INTEGER NOT NULL, -- when the key was created
     key_id BLOB NOT NULL,
-    PRIMARY KEY (maker, made, key_id)
+    PRIMARY KEY (creator, created, key_id)
 );
 
-CREATE INDEX {p}makers_key ON {p}makers (key_id);
+CREATE INDEX {p}creators_key ON {p}creators (key_id);
 
 CREATE TABLE {p}tombstones (
     id BLOB PRIMARY KEY,
@@ -181,8 +181,8 @@ CREATE VIEW {p}keys_view AS SELECT
     trim(CAST(permissions AS TEXT)) AS permissions,
     CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', not_after / 1000000.0, 'unixepoch') END AS not_after,
     disabled,
-    CAST(maker_kind AS TEXT) AS maker_kind,
-    CAST(maker_id AS TEXT) AS maker_id,
+    CAST(creator_kind AS TEXT) AS creator_kind,
+    CAST(creator_id AS TEXT) AS creator_id,
     depth,
     CASE WHEN created BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', created / 1000000.0, 'unixepoch') END AS created,
     CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', updated / 1000000.0, 'unixepoch') END AS updated,

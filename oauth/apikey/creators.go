@@ -11,14 +11,14 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// DisableAllBy disables every key that one person or key made, in all workspaces,
-// and every key that those keys made in turn. If such a key was deleted, the keys
-// that it made are still found as long as its audit events are kept. DisableAllBy
+// DisableAllBy disables every key that one person or key created, in all workspaces,
+// and every key that those keys created in turn. If such a key was deleted, the keys
+// that it created are still found as long as its audit events are kept. DisableAllBy
 // also retires the secrets that any of these creators gave to other keys by rotating
 // them, since a creator that has such a secret can act as the other key. If a key
-// gave the secret, what the other key made since then is disabled as well. If a
+// gave the secret, what the other key created since then is disabled as well. If a
 // person gave it, only the secret is retired; the caller should check what that key
-// made since then.
+// created since then.
 //
 // Call it when an owner leaves or a key leaked. creator is a key, which is disabled
 // first, or a person, who may have acted as an owner or as an organization admin.
@@ -26,10 +26,10 @@ import (
 // DisableAllBy returns the number of keys that it disabled plus the number of
 // secrets that it retired.
 //
-// If creator is a key and the error is nil, no key that it made is live any more,
-// even if it was making keys during the call. If creator is a person, take the
+// If creator is a key and the error is nil, no key that it created is live any more,
+// even if it was creating keys during the call. If creator is a person, take the
 // person's rights away in the host first. The error wraps store.ErrConflict if
-// after 10 rounds keys were still being made, or were enabled faster than they were
+// after 10 rounds keys were still being created, or were enabled faster than they were
 // disabled: suspend the workspaces or switch keys off, and call it again. After
 // other failures it goes on, and it joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.ActorRef) (int, error) {
@@ -37,14 +37,14 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.A
 		return 0, err
 	}
 	if creator.ID == "" {
-		return 0, invalid("maker", "It may not be empty.")
+		return 0, invalid("creator", "It may not be empty.")
 	}
 	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]time.Time{}}
-	// A disabled key makes no more keys, so one round finds all that it made.
-	// Further rounds are for a person, who may be making keys during the call, and
+	// A disabled key creates no more keys, so one round finds all that it created.
+	// Further rounds are for a person, who may be creating keys during the call, and
 	// for a key that could not be disabled because it kept changing.
 	for n := 1; ; n++ {
-		before := w.disabled
+		before := w.ended
 		w.unfinished = false
 		if creator.Kind == kindKey || creator.Kind == "" {
 			// In each round: one of its keys may have enabled it again.
@@ -53,11 +53,11 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.A
 		err := w.round(ctx, creator)
 		switch {
 		case err != nil:
-			return w.disabled, errors.Join(append(w.problems, err)...)
-		case w.disabled == before && !w.unfinished || len(w.problems) > 0:
-			return w.disabled, errors.Join(w.problems...)
+			return w.ended, errors.Join(append(w.problems, err)...)
+		case w.ended == before && !w.unfinished || len(w.problems) > 0:
+			return w.ended, errors.Join(w.problems...)
 		case n == maxRounds:
-			return w.disabled, fmt.Errorf("apikey: disable all: keys are still being made or enabled; suspend their workspaces or switch keys off, then try again: %w", store.ErrConflict)
+			return w.ended, fmt.Errorf("apikey: disable all: keys are still being created or enabled; suspend their workspaces or switch keys off, then try again: %w", store.ErrConflict)
 		}
 	}
 }
@@ -65,19 +65,19 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.A
 // maxRounds bounds the rounds of DisableAllBy.
 const maxRounds = 10
 
-// walk goes from a creator to the keys that it made, and on to the keys that those
-// made.
+// walk goes from a creator to the keys that it created, and on to the keys that those
+// created.
 type walk struct {
 	service    *Service
 	actor      Actor
 	seen       map[store.ActorRef]time.Time // creators handled in this round, and from which time on
-	disabled   int                          // keys disabled plus secrets retired
+	ended      int                          // keys disabled plus secrets retired
 	unfinished bool                         // in this round a key kept changing and was not disabled
 	problems   []error
 }
 
 // source is a creator whose keys are to be disabled: all of them if since is zero, or
-// only those made from since on, when another creator could act as this one.
+// only those created from since on, when another creator could act as this one.
 type source struct {
 	creator store.ActorRef
 	since   time.Time
@@ -89,9 +89,9 @@ type logged struct {
 	at time.Time
 }
 
-// round handles all keys that the creator made, and the keys that those made.
+// round handles all keys that the creator created, and the keys that those created.
 func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
-	if !w.service.cfg.Management.makesKeys() {
+	if !w.service.cfg.Management.createsKeys() {
 		_, err := w.disableAll(ctx, source{creator: creator})
 		return err
 	}
@@ -106,11 +106,11 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 			continue
 		}
 		w.seen[from.creator] = from.since
-		made, err := w.disableAll(ctx, from)
+		further, err := w.disableAll(ctx, from)
 		if err != nil {
 			return err
 		}
-		sources = append(sources, made...)
+		sources = append(sources, further...)
 		for _, entry := range log[from.creator] {
 			if !entry.at.Before(from.since) {
 				sources = append(sources, entry.source)
@@ -122,8 +122,8 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 
 // disableAll disables the keys of one source and retires the secrets that it gave. It
 // returns these keys as further sources.
-func (w *walk) disableAll(ctx context.Context, from source) (made []source, err error) {
-	// Newest first: keys made during the walk do not make the list longer.
+func (w *walk) disableAll(ctx context.Context, from source) (further []source, err error) {
+	// Newest first: keys created during the walk do not make the list longer.
 	q := store.KeyQuery{CreatorID: from.creator.ID, Descending: true, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := w.service.store.Keys.List(ctx, q)
@@ -136,29 +136,29 @@ func (w *walk) disableAll(ctx context.Context, from source) (made []source, err 
 			key := store.ActorRef{Kind: kindKey, ID: k.ID}
 			if !sameCreator(from.creator, k.CreatedBy) || k.Created.Before(from.since) {
 				if given := w.retire(ctx, k, from); !given.IsZero() {
-					made = append(made, source{key, w.earliest(given)})
+					further = append(further, source{key, w.earliest(given)})
 				}
 				continue
 			}
 			if !k.Disabled {
 				w.disable(ctx, k.ID)
 			}
-			// A key that was disabled already may have made others before.
-			made = append(made, source{creator: key})
+			// A key that was disabled already may have created others before.
+			further = append(further, source{creator: key})
 		}
 	}
-	return made, nil
+	return further, nil
 }
 
-// earliest returns the earliest time that a replica with a slow clock may have
-// recorded for an event at the time at.
+// earliest returns the time that a replica with the slowest clock that is tolerated
+// may have recorded for an event at the time at.
 func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
 
-// log reads from the audit log which keys the creator and all keys made, and to which
+// log reads from the audit log which keys the creator and all keys created, and to which
 // keys they gave secrets. For a key that was deleted, and for a secret that was
 // replaced, only the log says where they came from.
-func (w *walk) log(ctx context.Context, creator store.ActorRef) (made map[store.ActorRef][]logged, err error) {
-	made = map[store.ActorRef][]logged{}
+func (w *walk) log(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logged, err error) {
+	byCreator = map[store.ActorRef][]logged{}
 	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
@@ -177,18 +177,18 @@ func (w *walk) log(ctx context.Context, creator store.ActorRef) (made map[store.
 					entry.since = w.earliest(event.Time)
 				}
 				if sameCreator(creator, event.Actor) {
-					made[creator] = append(made[creator], entry)
+					byCreator[creator] = append(byCreator[creator], entry)
 				} else if byKey {
-					made[event.Actor] = append(made[event.Actor], entry)
+					byCreator[event.Actor] = append(byCreator[event.Actor], entry)
 				}
 			}
 		}
 	}
-	return made, nil
+	return byCreator, nil
 }
 
-// makesKeys reports whether keys can make keys.
-func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" }
+// createsKeys reports whether keys can create keys.
+func (m Management) createsKeys() bool { return m.Save != "" || m.AdminSave != "" }
 
 // disable disables a key. It is no error if the key was deleted.
 func (w *walk) disable(ctx context.Context, id string) {
@@ -202,7 +202,7 @@ func (w *walk) disable(ctx context.Context, id string) {
 }
 
 // retire retires the secrets that a source gave to the key k. It returns when the
-// first of those that another key gave was made; zero if there is none.
+// first of those that another key gave was created; zero if there is none.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
 	given := func(secret store.Secret) bool {
 		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)
@@ -237,7 +237,7 @@ func (w *walk) alter(ctx context.Context, id, action string, apply func(*store.K
 	})
 	switch {
 	case err == nil:
-		w.disabled += count
+		w.ended += count
 	case errors.Is(err, store.ErrConflict):
 		w.unfinished = true
 	case !errors.Is(err, store.ErrNotFound): // deleted meanwhile

@@ -53,7 +53,7 @@ func TestDisableAllBy(t *testing.T) {
 	r.mustLogin(byOther.ID, otherSecret)
 	n, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "admin", ID: "olga"})
 	require.NoError(t, err)
-	require.Zero(t, n, "twice is no error")
+	require.Zero(t, n, "a second call is no error")
 	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
 	require.ErrorAs(t, err, new(*apikey.InvalidError), "an empty id is refused")
 
@@ -110,11 +110,11 @@ func TestDisableAllByAKey(t *testing.T) {
 		leaked.ID: true, child.ID: true, grandchild.ID: true, last.ID: true, hidden.ID: true, victim.ID: false, other.ID: false,
 	})
 	require.True(t, r.revoked(token), "B27 a secret that it gave to another key is retired")
-	require.False(t, r.revoked(good), "and no other of that key")
+	require.False(t, r.revoked(good), "and no other secret of that key")
 	_, err = r.login(victim.ID, minted.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 	_, err = r.login(other.ID, byChild.Reveal())
-	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B27 nor one of a key that it made")
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B27 nor a secret of a key that it created works")
 	r.mustLogin(victim.ID, own)
 	require.Len(t, r.events(store.EventQuery{Action: audit.Retire}), 2)
 
@@ -220,7 +220,7 @@ func TestDisableAllByGoesOn(t *testing.T) {
 	})
 }
 
-// TestDepth tests the bound on the chain of keys that make keys.
+// TestDepth tests the bound on the chain of keys that create keys.
 func TestDepth(t *testing.T) {
 	for most, configure := range map[int]func(*apikey.Config){
 		1: func(c *apikey.Config) { c.Management.MaxDepth = 1 },
@@ -237,7 +237,7 @@ func TestDepth(t *testing.T) {
 		_, _, err := r.tryCreate(asKey(key), "team-a", "")
 		var refused *apikey.ForbiddenError
 		require.ErrorAs(t, err, &refused, "B27")
-		require.Contains(t, refused.Reason, "Keys made by keys may be at most")
+		require.Contains(t, refused.Reason, "Keys created by keys may be at most")
 		_, err = r.Import(t.Context(), asKey(key), apikey.ImportSpec{
 			Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12),
 		})

@@ -20,7 +20,7 @@ var series = map[sqlstore.Dialect]string{
 	sqlstore.SQLite: `(WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 50000) SELECT n FROM r) s`,
 }
 
-// MariaDB and SQLite also find the keys of a creator by the index of the makers table,
+// MariaDB and SQLite also find the keys of a creator by the index of the creators table,
 // whether it is one key of 50,000 or half of them. TestPlans checks PostgreSQL.
 func TestPlansForKeysOfACreator(t *testing.T) {
 	ctx := context.Background()
@@ -39,12 +39,12 @@ func TestPlansForKeysOfACreator(t *testing.T) {
 				}
 				return "CONCAT('p', " + number + ")"
 			}
-			run(t, db, `INSERT INTO latchkey_keys (id, workspace, name, permissions, asked, admin, secrets, resources, not_after, not_after_text, disabled,
-				maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
+			run(t, db, `INSERT INTO latchkey_keys (id, workspace, name, permissions, requested, admin, secrets, resources, not_after, not_after_text, disabled,
+				creator_kind, creator_id, depth, created, updated, last_used, version, epoch)
 				SELECT `+bytes("n")+`, `+bytes("n % 100")+`, `+bytes("n")+`, '', '', '', '[]', '[]', 0, '', 0, 'owner', `+bytes("n * (n % 2)")+`, 0, n, n, 0, 1, 1 FROM `+series[e.dialect])
-			run(t, db, "INSERT INTO latchkey_makers (maker, made, key_id) SELECT maker_id, created, id FROM latchkey_keys")
+			run(t, db, "INSERT INTO latchkey_creators (creator, created, key_id) SELECT creator_id, created, id FROM latchkey_keys")
 			run(t, db, "INSERT INTO latchkey_workspaces (id, held) SELECT "+bytes("n")+", 500 FROM "+series[e.dialect])
-			run(t, db, map[sqlstore.Dialect]string{sqlstore.MySQL: "ANALYZE TABLE latchkey_keys, latchkey_makers, latchkey_workspaces", sqlstore.SQLite: "ANALYZE"}[e.dialect])
+			run(t, db, map[sqlstore.Dialect]string{sqlstore.MySQL: "ANALYZE TABLE latchkey_keys, latchkey_creators, latchkey_workspaces", sqlstore.SQLite: "ANALYZE"}[e.dialect])
 			for _, q := range []store.KeyQuery{
 				{CreatorID: "p7"}, {CreatorID: "p0"}, {CreatorID: "p0", Descending: true}, {CreatorID: "p0", After: &store.KeyCursor{ID: "p4"}}, {CreatorID: "p7", Sort: store.ByName},
 			} {
@@ -52,7 +52,7 @@ func TestPlansForKeysOfACreator(t *testing.T) {
 				page, err := s.Keys.List(ctx, q)
 				require.NoError(t, err)
 				require.NotEmpty(t, page.Keys)
-				list, found := find(p.recorded(), func(text string) bool { return strings.Contains(text, "latchkey_makers m") })
+				list, found := find(p.recorded(), func(text string) bool { return strings.Contains(text, "latchkey_creators c") })
 				require.True(t, found)
 				plan := planOf(t, db, e, list)
 				// The instance's settings are a table of one row, so it may be scanned.
