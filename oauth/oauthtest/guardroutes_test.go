@@ -228,7 +228,7 @@ func TestCheckGuardOfTheTokensWorkspace(t *testing.T) {
 	named := func(_ *bearer.Principal, r *http.Request) string {
 		return strings.Split(r.URL.Path, "/")[2]
 	}
-	const answered = "sameBody a token of another workspace with 200 and the body that a good token gets"
+	const sameBody = "answered a token of another workspace with 200 and the body that a good token gets"
 	empty := route
 	empty.Request = httptest.NewRequest(http.MethodGet, "/workspaces/team-a/projects", nil)
 	empty.Request.Header.Set("X-Unknown", "empty")
