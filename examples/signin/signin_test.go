@@ -225,8 +225,8 @@ func TestSessionsEnd(t *testing.T) {
 	require.True(t, signedIn(second))
 }
 
-// TestForLoopback: every request that was not sent from this machine, to a loopback address and
-// as a loopback name is refused.
+// TestForLoopback: a request is refused unless it was sent from this machine, to a loopback
+// address and with a loopback name.
 func TestForLoopback(t *testing.T) {
 	r := newRig(t)
 	token := r.signedIn("", "ada").Value

@@ -96,7 +96,7 @@ func TestOtherSpellings(t *testing.T) {
 }
 
 // TestMisplaced: a Console that gets another prefix than it should answers 404, and the log says
-// onceID what it expected.
+// once what it expected.
 func TestMisplaced(t *testing.T) {
 	const told = "there is no page at the path of a request"
 	for _, c := range []struct {

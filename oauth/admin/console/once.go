@@ -98,8 +98,8 @@ func (s *call) answerRepeated(form string) error {
 		again.Key.Standing.Live() && again.Key.Secrets[last].LastUsed.IsZero() {
 		again.Lost = again.Key.Secrets[last].ID
 	}
-	err = s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: cmp.Or(again.Key.Workspace, s.workspace()), Data: again})
-	return cmp.Or(err, errAnswered)
+	showErr := s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: cmp.Or(again.Key.Workspace, s.workspace()), Data: again})
+	return cmp.Or(showErr, errAnswered)
 }
 
 // onceID returns the one-time id of the form. Its Value is the version that the key will
