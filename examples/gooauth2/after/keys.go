@@ -38,9 +38,9 @@ func NewKeys(issuer string) (*oauth.Server, error) {
 	})
 }
 
-// clientOf reads a client's id and secret from HTTP Basic or from the form. OAuth
+// clientCredentials reads a client's id and secret from HTTP Basic or from the form. OAuth
 // 2.0 clients send either, and most try Basic first (RFC 6749, section 2.3.1).
-func clientOf(r *http.Request) (id, secret string, err error) {
+func clientCredentials(r *http.Request) (id, secret string, err error) {
 	id, secret, basic := r.BasicAuth()
 	if !basic {
 		return server.ClientFormHandler(r)
