@@ -92,8 +92,8 @@ func newWindow(t *testing.T, h *host, person string) *window {
 	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.record))
 	t.Cleanup(end)
 	w.ctx = ctx
-	// The context of a window's first step closes the window when it ends, so that step has
-	// no timeout.
+	// The first step opens the window. Its context has no timeout, because the end of that
+	// context would close the window.
 	require.NoError(t, chromedp.Do(ctx, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, network.Enable, network.EnableParams{})
 		return chromedp.Void{}, err

@@ -113,8 +113,8 @@ func probes(other string) []probe {
 	}
 }
 
-// TestContentSecurityPolicy checks that the browser reports each probe with its directive. Without
-// that directive each probe succeeds, which shows that this directive stops it.
+// TestContentSecurityPolicy checks that the browser stops each probe and reports the directive
+// that forbids it. Without that directive the probe succeeds, so nothing else stops it.
 func TestContentSecurityPolicy(t *testing.T) {
 	s, other := &tamperingProxy{}, newOtherOrigin(t)
 	h := behindTampering(t, newHost(t), s)

@@ -1,6 +1,6 @@
 // Command gooauth2 shows how a service on go-oauth2 gets API keys. Folder before has the
 // service without keys. Folder after has the service with keys, and with the same users and
-// clients. change.diff is the difference between both server.go; after/keys.go is new.
+// clients. change.diff is what changes in server.go; after/keys.go is new.
 //
 //	go run ./examples/gooauth2            serve, and print curl commands to try
 //	go run ./examples/gooauth2 -once      run all steps, then exit with 0 or 1

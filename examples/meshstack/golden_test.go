@@ -15,7 +15,7 @@ import (
 // TestGolden runs the dialogues of testdata, each with its own backend. A dialogue consists of
 // requests (>) and answers (<). An answer is the status, the relevant headers, and the body as
 // JSON. $name in a request is replaced by its value. The first $name in an answer sets the
-// value; at its next use the answer must hold that value. At the start four tokens are known:
+// value; where $name comes again, the answer must hold the same value. At the start four tokens are known:
 // $admin of workspace admin with every permission; $team of team-a with the permissions for
 // its keys and workspaces; $reader of team-a with APIKEY_LIST; $other of team-b like $team.
 func TestGolden(t *testing.T) {

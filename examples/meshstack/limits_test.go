@@ -27,8 +27,8 @@ func TestLargeBody(t *testing.T) {
 	require.JSONEq(t, `{"message":"The body is larger than 64 KiB or incomplete."}`, string(got.body))
 }
 
-// TestExpiryOfTheCreator: a key with an expiry creates keys that expire no later. If the requested
-// expiry would have to be changed, the request is refused.
+// TestExpiryOfTheCreator: a key with an expiry creates keys that expire no later. If the
+// requested expiry would have to be changed, the request is refused.
 func TestExpiryOfTheCreator(t *testing.T) {
 	w := newTestBackend(t)
 	maker := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))

@@ -111,8 +111,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if store.IsOutage(err) {
 		return errors.Join(fmt.Errorf("-store: %w", err), listener.Close())
 	} else if err != nil {
-		// If the store was used with another file of secrets, the error says so: it would refuse
-		// all keys.
+		// The likely cause is a store that was used with another file of secrets. With this
+		// file, no key in it would work.
 		return errors.Join(fmt.Errorf("with the secrets in %s: %w", file, err), listener.Close())
 	}
 	first := "not created; -bootstrap FILE creates one"

@@ -161,8 +161,8 @@ func TestTerminate(t *testing.T) {
 	require.NoError(t, program.Wait())
 }
 
-// TestFailedStartPrintsOneLine: if a start fails, the program prints one line; the clients of the databases
-// print nothing.
+// TestFailedStartPrintsOneLine: if a start fails, the program prints one line, and the clients
+// of the databases print nothing.
 func TestFailedStartPrintsOneLine(t *testing.T) {
 	t.Chdir(t.TempDir())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

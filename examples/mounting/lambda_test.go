@@ -55,7 +55,7 @@ func gateway(lambda *httpadapter.HandlerAdapterV2) http.Handler {
 		event.RequestContext.DomainName = r.Host
 		event.RequestContext.HTTP = events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path, SourceIP: address}
 		answer, err := lambda.ProxyWithContext(context.Background(), event) //nolint:contextcheck // Lambda has no http.Server
-		if err != nil {                                                     // such as for a handler that sets no status
+		if err != nil {                                                     // for example because the handler has set no status
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}

@@ -48,8 +48,8 @@ type app struct {
 // whose handlers answer what answerOf returns.
 type mount func(a app) http.Handler
 
-// answerOf is the answer of every handler: the principal, and the workspace that the router found.
-// ctx is the request's context.
+// answerOf returns the answer of every handler: the principal, and the workspace that the
+// router found. ctx is the request's context.
 func answerOf(ctx context.Context, workspace string) map[string]string {
 	said := map[string]string{"router": workspace}
 	if p, ok := bearer.PrincipalFrom(ctx); ok {

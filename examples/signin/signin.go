@@ -138,7 +138,7 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, p.consoleAddress(r.URL.Query().Get("return")), http.StatusSeeOther) //nolint:gosec // back allows pages of the console only
 }
 
-// consoleAddress returns the address to lead to after the sign-in: to, if that is a page of
+// consoleAddress returns where the sign-in leads: the given address if it is a page of
 // the console, and otherwise the console's first page. Anybody can make a link to the
 // sign-in with another address (an open redirect). An address that leaves the console by
 // ".." is refused as well: browsers resolve "..", also if it is escaped.

@@ -73,7 +73,8 @@ func sessionDecides(where func(r *http.Request, refused *httptest.ResponseRecord
 	}
 }
 
-// redirectingHandler is a mutant of a mixed route: without a token it runs the handler, which redirects.
+// redirectingHandler is a mutant of a mixed route: without a token it runs the handler,
+// which redirects.
 func redirectingHandler(to func(n int) string) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		n := 0
@@ -148,7 +149,7 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 		}},
 		{"open, and every answer leads to the same page", redirectingHandler(func(n int) string { return fmt.Sprintf("/projects?new=%d", n) }), []string{
 			"refused a good token, with 303", "refused a session, with 303"}},
-		{"a session beats every bad token", sessionDecides(func(*http.Request, *httptest.ResponseRecorder) bool { return true }), []string{
+		{"a session lets every bad token pass", sessionDecides(func(*http.Request, *httptest.ResponseRecorder) bool { return true }), []string{
 			"accepted a text that is no token beside a session: 200 instead of 401",
 			"accepted an unsigned token beside a session: 200 instead of 401",
 			"accepted a token signed with another key beside a session: 200 instead of 401",
@@ -158,14 +159,14 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 			"accepted a token of another workspace beside a session: 200 instead of 404",
 			"accepted a token whose key was disabled beside a session: 200 instead of 401",
 		}},
-		{"a session beats no JWT", sessionDecides(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
+		{"a session lets a text that is no JWT pass", sessionDecides(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return strings.Count(r.Header.Get("Authorization"), ".") != 2
 		}), []string{"accepted a text that is no token beside a session"}},
-		{"a session beats an expired token", sessionDecides(saying("has expired")), []string{"accepted an expired token beside a session"}},
-		{"a session beats a revoked token", sessionDecides(saying("was revoked")), []string{"accepted a token whose key was disabled beside a session"}},
-		{"a session beats a missing permission", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 403 }),
+		{"a session lets an expired token pass", sessionDecides(saying("has expired")), []string{"accepted an expired token beside a session"}},
+		{"a session lets a revoked token pass", sessionDecides(saying("was revoked")), []string{"accepted a token whose key was disabled beside a session"}},
+		{"a session replaces a missing permission", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 403 }),
 			[]string{"accepted a token without project.list (it holds admin.project.list, billing.read, project.read) beside a session"}},
-		{"a session beats another workspace", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 404 }),
+		{"a session lets a token of another workspace pass", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 404 }),
 			[]string{"accepted a token of another workspace beside a session"}},
 		{"no challenge for a bad token", withFault(saying("has expired"), status(http.StatusUnauthorized).ServeHTTP), []string{
 			"refused an expired token beside a session without a Bearer challenge", "refused a session, with 401"}},

@@ -106,7 +106,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	t.Helper()
 	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
 	if cfg.Now != nil {
-		t.Fatalf("oauthtest: NewWith: leave Config.Now empty; the server's clock is Server.Clock")
+		t.Fatalf("oauthtest: NewWith: leave Config.Now nil; the server's clock is Server.Clock")
 	}
 	if cfg.Permissions == nil {
 		t.Fatalf("oauthtest: NewWith: Config.Permissions is missing: set it to the catalog of permissions")

@@ -18,7 +18,7 @@ import (
 // go.mod, if it has one.
 type peer string
 
-// shows runs f as a subtest. If it passes, what is added to the peer's row.
+// shows runs f as a subtest. If f passes, the text what is added to the peer's row.
 func (p peer) shows(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "shown", what, f) }
 
 // refuses is the same for what the peer must refuse.

@@ -37,7 +37,8 @@ type proxy struct {
 	log    string // file
 }
 
-// startProxy starts the program that the variable names, and waits until it listens.
+// startProxy starts the program that an environment variable names, and waits until it
+// listens.
 func startProxy(t *testing.T, variable string, args func(socket string) []string) *proxy {
 	t.Helper()
 	program := os.Getenv(variable)
@@ -96,8 +97,8 @@ func (p *proxy) logged(t *testing.T, from int) string {
 	return string(text[from:])
 }
 
-// TestOAuth2Proxy: oauth2-proxy verifies the tokens of requests with go-oidc's defaults
-// (--skip-jwt-bearer-tokens).
+// TestOAuth2Proxy: with --skip-jwt-bearer-tokens, oauth2-proxy accepts requests with a token
+// and verifies it with go-oidc's defaults.
 func TestOAuth2Proxy(t *testing.T) {
 	servers := map[string]testserver.Facts{}
 	var issuers []string

@@ -101,7 +101,7 @@ func (p pager) Filtered() bool { return len(without(p.Filter, "sort")) > 0 }
 // after returns the cursor after which the page begins, or nil for the first page.
 // An invalid cursor leads to the first page.
 func (s *call) after() (place *store.KeyCursor) {
-	text, ok := request.Open(s.c.cfg.Key, s.r.URL.Query().Get("cursor"), s.cursorSeal()...)
+	text, ok := request.Open(s.c.cfg.Key, s.r.URL.Query().Get("cursor"), s.cursorContext()...)
 	if !ok || json.Unmarshal(text, &place) != nil {
 		return nil
 	}
@@ -119,15 +119,15 @@ func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	}
 	if next != nil {
 		text, _ := json.Marshal(next) //nolint:errcheck // strings and times always marshal
-		values.Set("cursor", request.Seal(s.c.cfg.Key, text, s.cursorSeal()...))
+		values.Set("cursor", request.Seal(s.c.cfg.Key, text, s.cursorContext()...))
 		p.Next = "?" + values.Encode()
 	}
 	return p
 }
 
-// cursorSeal returns the context that a cursor is sealed in: it is valid only for the
+// cursorContext returns the context that a cursor is sealed in: it is valid only for the
 // same person, list and workspace.
-func (s *call) cursorSeal() []string { return s.sealContext("cursor", s.r.Pattern, s.workspace()) }
+func (s *call) cursorContext() []string { return s.sealContext("cursor", s.r.Pattern, s.workspace()) }
 
 // without returns the parameters of a query that are not empty, except those named.
 func without(values url.Values, names ...string) url.Values {

@@ -33,7 +33,7 @@
 //
 //   - It works without JavaScript. JavaScript adds buttons that copy, a search for
 //     permissions and a list of those selected. It keeps what was typed for when the
-//     person goes back to a form, and prevents that a form is sent twice.
+//     person goes back to a form, and keeps a form from being sent twice.
 //   - Nothing is loaded from another origin, and nothing is inline: the
 //     Content-Security-Policy allows only the console's own stylesheet, script
 //     and icon, and Trusted Types prevent scripts from turning text into markup.

@@ -59,7 +59,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	f := &keyForm{call: s, Page: page, now: now, since: now}
 	var err error
 	if page != "change" {
-		if f.id, err = s.newOnceFormID(); err != nil {
+		if f.id, err = s.onceFormID(); err != nil {
 			return nil, err
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestFormsWhileKeysDoNotWork: while keys do not work, the forms to create and to rotate one
-// say so and cannot be sent. A form that was opened before keeps what was typed.
+// TestFormsWhileKeysDoNotWork: while keys do not work, the forms to create and to rotate a
+// key say so and cannot be sent. A form that was opened before keeps what was typed.
 func TestFormsWhileKeysDoNotWork(t *testing.T) {
 	active := true
 	for name, tc := range map[string]struct {
@@ -67,7 +67,8 @@ func TestFormsWhileKeysDoNotWork(t *testing.T) {
 	}
 }
 
-// TestSwitchingOffStopsAllAtOnce: the preview says so with a clock that goes on, too.
+// TestSwitchingOffStopsAllAtOnce: the preview says that all keys end at once, also if the
+// clock advances while it checks them.
 func TestSwitchingOffStopsAllAtOnce(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 		clock := harness.ClockAt(noon)
@@ -96,7 +97,8 @@ func TestSwitchingOffStopsAllAtOnce(t *testing.T) {
 	require.NotContains(t, empty.post("ada", "/settings", form).Body, "stop all keys", "keys are off already")
 }
 
-// TestLastUseAndCountsAgree: what Flush has not written yet is not denied.
+// TestLastUseAndCountsAgree: a page does not say that a key was never used if Flush has
+// written only the last use or only the count.
 func TestLastUseAndCountsAgree(t *testing.T) {
 	for name, tc := range map[string]struct {
 		failing   string
@@ -129,7 +131,7 @@ func TestLastUseAndCountsAgree(t *testing.T) {
 	}
 }
 
-// TestSpansAreRounded: distances are rounded as people do.
+// TestSpansAreRounded: distances in time are rounded to whole units.
 func TestSpansAreRounded(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tc := range []struct {

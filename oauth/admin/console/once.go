@@ -54,10 +54,10 @@ func (s *call) onceID(form string) *store.OnceID {
 // errAnswered means that the answer was already written.
 var errAnswered = errors.New("console: answered")
 
-// newOnceFormID returns the id of a form that creates a secret. If the form was sent
+// onceFormID returns the id of a form that creates a secret. If the form was sent
 // before, it answers the request and returns errAnswered. The id is in the page's
 // address, so that the back button leads to the same form.
-func (s *call) newOnceFormID() (id string, err error) {
+func (s *call) onceFormID() (id string, err error) {
 	id = cmp.Or(s.r.PostForm.Get("form"), s.r.URL.Query().Get("form")) // FormValue would also read the body of a GET
 	if !s.validFormID(id) {
 		query := s.r.URL.Query()

@@ -96,7 +96,7 @@ type call struct {
 }
 
 // maxForm bounds a form in bytes; a form with every permission of a large catalog
-// fits. maxUnread bounds the form of a person who is not signed in.
+// fits. maxSignedOutForm bounds the form of a person who is not signed in.
 const (
 	maxForm          = 1 << 20
 	maxSignedOutForm = 64 << 10

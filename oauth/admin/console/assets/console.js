@@ -1,5 +1,5 @@
 // The pages work without this script. It adds buttons that copy, a search for permissions
-// and a list of those selected. It prevents that a form is sent twice, keeps what was
+// and a list of those selected. It keeps a form from being sent twice, keeps what was
 // typed, and removes the secret when the page is left.
 "use strict";
 
