@@ -145,7 +145,7 @@ func TestMisuse(t *testing.T) {
 		{"NewWith without permissions", func(t testing.TB) { oauthtest.NewWith(t, oauth.Config{}) }, "Config.Permissions is missing"},
 		{"NewWith a clock", func(t testing.TB) {
 			oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Now: time.Now})
-		}, "leave Config.Now empty"},
+		}, "leave Config.Now nil"},
 		{"NewWith faults", func(t testing.TB) {
 			oauthtest.NewWith(t, oauth.Config{Permissions: catalog, TokenPath: "login"})
 		}, "Config.TokenPath"},
