@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// axeRun checks the page and returns the serious problems as text.
+// axeRun is a script that checks the page and returns its serious problems as text.
 const axeRun = `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations
 	.filter((v) => v.impact === "serious" || v.impact === "critical")
 	.map((v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ")).join(", ")))`
@@ -19,12 +19,12 @@ const axeRun = `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.v
 func TestAccessibility(t *testing.T) {
 	file := os.Getenv("LATCHKEY_AXE")
 	if file == "" {
-		t.Skip("LATCHKEY_AXE names no axe.min.js; the script run does")
+		t.Skip("LATCHKEY_AXE is not set to the path of axe.min.js; examples/console/run sets it")
 	}
-	axe, err := os.ReadFile(file) //nolint:gosec // named by who runs the tests
+	axe, err := os.ReadFile(file) //nolint:gosec // the person who runs the tests names it
 	require.NoError(t, err)
 	h := newHost(t)
-	all := sights(h)
+	all := pageStates(h)
 	windows := map[string]*window{}
 	for _, s := range all {
 		w := windows[s.person]
@@ -32,18 +32,18 @@ func TestAccessibility(t *testing.T) {
 			w = newWindow(t, h, s.person)
 			windows[s.person] = w
 		}
-		w.look("light", 1280)
+		w.setView("light", 1280)
 		w.open(h.page("%s", s.path))
 		if s.act != nil {
 			s.act(w)
 		}
 		ask(w, chromedp.Evaluate[chromedp.Void](string(axe)))
-		for _, view := range views {
-			w.look(view.scheme, view.width)
+		for _, screen := range screens {
+			w.setView(screen.scheme, screen.width)
 			found, err := json.MarshalIndent(eval[[]string](w, axeRun), "", "  ")
 			require.NoError(t, err)
-			require.JSONEq(t, "[]", string(found), "%s, %s", s.name, view.name)
-			require.LessOrEqual(t, eval[int64](w, "document.documentElement.scrollWidth"), view.width, "%s, %s is wider than its window", s.name, view.name)
+			require.JSONEq(t, "[]", string(found), "%s, %s", s.name, screen.name)
+			require.LessOrEqual(t, eval[int64](w, "document.documentElement.scrollWidth"), screen.width, "%s, %s is wider than its window", s.name, screen.name)
 		}
 	}
 	t.Run("axe-core finds a problem", func(t *testing.T) {

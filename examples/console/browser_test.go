@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is the maximum time of one step on a busy machine.
-const patience = time.Minute
+// stepTimeout bounds one step. It is long, because the machine may be busy.
+const stepTimeout = time.Minute
 
 // chromium is started once. Every test has its own window and cookies.
 var chromium struct {
@@ -84,15 +84,16 @@ func newWindow(t *testing.T, h *host, person string) *window {
 	chromium.once.Do(start)
 	if chromium.err != nil {
 		if os.Getenv("LATCHKEY_REQUIRE_BROWSER") != "" {
-			t.Fatalf("no browser: %v", chromium.err)
+			t.Fatalf("install Chromium or Chrome: %v", chromium.err)
 		}
-		t.Skipf("no browser: %v", chromium.err)
+		t.Skipf("there is no Chromium or Chrome: %v", chromium.err)
 	}
 	w := &window{t: t, host: h, own: strings.TrimPrefix(h.url, "http://")}
-	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.hear))
+	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.record))
 	t.Cleanup(end)
 	w.ctx = ctx
-	// A window is closed with the context of its first step.
+	// The first step opens the window. Its context has no timeout, because the end of that
+	// context would close the window.
 	require.NoError(t, chromedp.Do(ctx, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, network.Enable, network.EnableParams{})
 		return chromedp.Void{}, err
@@ -104,10 +105,10 @@ func newWindow(t *testing.T, h *host, person string) *window {
 		})
 		require.NoError(t, err)
 	}
-	w.look("light", 1280)
+	w.setView("light", 1280)
 	w.open(h.page("/"))
 	w.click(`button[value="` + person + `"]`)
-	t.Cleanup(w.wasQuiet)
+	t.Cleanup(w.checkRecorded)
 	return w
 }
 
@@ -115,17 +116,17 @@ func newWindow(t *testing.T, h *host, person string) *window {
 func newWindowIn(t *testing.T, w *window) *window {
 	t.Helper()
 	tab := &window{t: t, host: w.host, own: w.own}
-	ctx, end := chromedp.NewContext(w.ctx, chromedp.WithListener(tab.hear))
+	ctx, end := chromedp.NewContext(w.ctx, chromedp.WithListener(tab.record))
 	t.Cleanup(end)
 	tab.ctx = ctx
 	require.NoError(t, chromedp.Do(ctx))
-	tab.look("light", 1280)
-	t.Cleanup(tab.wasQuiet)
+	tab.setView("light", 1280)
+	t.Cleanup(tab.checkRecorded)
 	return tab
 }
 
-// hear records what the browser reports about the pages.
-func (w *window) hear(event any) {
+// record records what the browser reports about the pages.
+func (w *window) record(event any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := event.(type) {
@@ -150,17 +151,19 @@ func (w *window) hear(event any) {
 	}
 }
 
-func (w *window) wasQuiet() {
+// checkRecorded fails the test if the browser has reported an error, or if a page has sent a
+// request to another origin.
+func (w *window) checkRecorded() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	require.Empty(w.t, w.complaints, "the browser complained")
-	require.Empty(w.t, w.foreign, "a page asked another origin")
+	require.Empty(w.t, w.complaints, "the browser reported errors")
+	require.Empty(w.t, w.foreign, "a page sent requests to another origin")
 }
 
 // steps runs actions one after the other.
 func (w *window) steps(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
-	ctx, end := context.WithTimeout(w.ctx, patience)
+	ctx, end := context.WithTimeout(w.ctx, stepTimeout)
 	defer end()
 	require.NoError(w.t, chromedp.Do(ctx, actions...))
 }
@@ -168,20 +171,21 @@ func (w *window) steps(actions ...chromedp.Action[chromedp.Void]) {
 // ask returns the result of an action.
 func ask[T any](w *window, action chromedp.Action[T]) T {
 	w.t.Helper()
-	ctx, end := context.WithTimeout(w.ctx, patience)
+	ctx, end := context.WithTimeout(w.ctx, stepTimeout)
 	defer end()
 	found, err := chromedp.Run(ctx, action)
 	require.NoError(w.t, err)
 	return found
 }
 
-// leads runs actions that lead to another page, and waits for that page. chromedp's own
-// wait takes the page's changes of its entry in the history for another page.
-func (w *window) leads(actions ...chromedp.Action[chromedp.Void]) {
+// navigate runs actions that lead to another page, and waits for that page. chromedp's own
+// wait does not work here: the pages' script changes their entries in the history, and
+// chromedp takes that for another page.
+func (w *window) navigate(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
 	eval[bool](w, "window.left = true")
 	w.steps(actions...)
-	require.Eventually(w.t, func() bool { return w.is(`window.left !== true && document.readyState === "complete"`) }, patience, patience/2000)
+	require.Eventually(w.t, func() bool { return w.holds(`window.left !== true && document.readyState === "complete"`) }, stepTimeout, stepTimeout/2000)
 }
 
 func (w *window) open(address string) { w.t.Helper(); w.steps(chromedp.Navigate(address)) }
@@ -189,7 +193,7 @@ func (w *window) open(address string) { w.t.Helper(); w.steps(chromedp.Navigate(
 // click follows a link or sends a form.
 func (w *window) click(selector string) {
 	w.t.Helper()
-	w.leads(chromedp.Click(selector))
+	w.navigate(chromedp.Click(selector))
 }
 
 // choose clicks an element that does not lead to another page.
@@ -223,8 +227,8 @@ func eval[T any](w *window, script string) T {
 	return ask(w, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }))
 }
 
-// look sets the color scheme and the width of the window.
-func (w *window) look(scheme string, width int64) {
+// setView sets the color scheme and the width of the window.
+func (w *window) setView(scheme string, width int64) {
 	w.t.Helper()
 	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

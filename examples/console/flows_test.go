@@ -43,7 +43,7 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 	require.Equal(t, "project.save tenant.list", key.Permissions.String())
 
 	t.Run("B23 reload creates no second key", func(t *testing.T) {
-		w.leads(chromedp.Reload())
+		w.navigate(chromedp.Reload())
 		require.EqualValues(t, http.StatusConflict, w.lastStatus())
 		require.Contains(t, w.text(), "Already created")
 		require.Contains(t, w.text(), id)
@@ -72,7 +72,7 @@ func lifeOfAKey(t *testing.T, script bool) {
 	h := newHost(t)
 	key, old := h.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
 	w := newWindow(t, h, "olga")
-	w.script(script)
+	w.setScript(script)
 	w.click("tbody .name")
 	w.click(`a[href$="/rotate"]`)
 	w.choose(`input[name="grace"][value="0"]`)
@@ -89,7 +89,7 @@ func lifeOfAKey(t *testing.T, script bool) {
 	w.click(`form[action$="/enable"] button`)
 	require.Equal(t, http.StatusOK, h.logIn(key.ID, fresh))
 
-	// The earlier secret was retired; the last one works.
+	// Rotation without grace retired the earlier secret; this one is the last.
 	w.click(`tbody tr:last-child a[href*="/retire/"]`)
 	w.click("main form button")
 	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, fresh))
@@ -137,13 +137,13 @@ func TestSettingsAndQuota(t *testing.T) {
 	require.Contains(t, owner.textOf("#problems"), "at most 1 key")
 }
 
-func TestWhoMayNot(t *testing.T) {
+func TestWithoutTheRight(t *testing.T) {
 	h := newHost(t)
 	key, _ := h.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
-	stranger := newWindow(t, h, "bert")
+	other := newWindow(t, h, "bert")
 	for _, path := range []string{"/workspaces/shop/keys", "/keys/" + key.ID, "/keys/" + key.ID + "/rotate"} {
-		stranger.open(h.page("%s", path))
-		require.EqualValues(t, http.StatusNotFound, stranger.lastStatus(), path)
+		other.open(h.page("%s", path))
+		require.EqualValues(t, http.StatusNotFound, other.lastStatus(), path)
 	}
 	manager := newWindow(t, h, "max")
 	manager.open(h.page("/settings"))

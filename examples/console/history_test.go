@@ -16,12 +16,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// step goes back (-1) or forward (1). A page from the browser's cache does not load again,
-// so there may be no load to wait for.
-func (w *window) step(by int64) {
+// goHistory goes back (-1) or forward (1) in the history. A page from the browser's cache does
+// not load again, so there may be no load to wait for.
+func (w *window) goHistory(by int64) {
 	w.t.Helper()
 	history := func() (page.GetNavigationHistoryResult, error) {
-		ctx, end := context.WithTimeout(w.ctx, patience)
+		ctx, end := context.WithTimeout(w.ctx, stepTimeout)
 		defer end()
 		return chromedp.Run(ctx, chromedp.NavigationEntries())
 	}
@@ -37,15 +37,15 @@ func (w *window) step(by int64) {
 		if err != nil || now.CurrentIndex != want {
 			return false
 		}
-		ctx, end := context.WithTimeout(w.ctx, patience)
+		ctx, end := context.WithTimeout(w.ctx, stepTimeout)
 		defer end()
 		state, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.readyState"))
 		return err == nil && state == "complete"
-	}, patience, patience/600)
+	}, stepTimeout, stepTimeout/600)
 }
 
-// script switches the page's own JavaScript on or off.
-func (w *window) script(on bool) {
+// setScript switches the page's own JavaScript on or off.
+func (w *window) setScript(on bool) {
 	w.t.Helper()
 	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
@@ -59,19 +59,20 @@ func (w *window) source() string {
 	return eval[string](w, "document.documentElement.outerHTML")
 }
 
-// After signing out, the back button leads to the sign-in page and not to an earlier page.
+// TestBackAfterSignOut: after signing out, the back button leads to the sign-in page and not
+// to an earlier page.
 func TestBackAfterSignOut(t *testing.T) {
 	h := newHost(t)
 	key, _ := h.made("olga", "shop", "the shop's own", "project.list", apikey.Expiry{})
 	w := newWindow(t, h, "olga")
 	for _, script := range []bool{true, false} {
-		w.script(script)
+		w.setScript(script)
 		w.open(h.page("/workspaces/shop/keys"))
 		w.open(h.page("/keys/%s", key.ID))
 		require.Contains(t, w.source(), "the shop's own", "a page with keys was seen")
 		w.click(".who button")
 		for range 2 {
-			w.step(-1)
+			w.goHistory(-1)
 			require.NotContains(t, w.source(), key.ID)
 			require.Contains(t, w.textOf("h1"), "Sign in")
 		}
@@ -80,9 +81,9 @@ func TestBackAfterSignOut(t *testing.T) {
 }
 
 func TestBackAndForward(t *testing.T) {
-	s := &stage{}
+	s := &tamperingProxy{}
 	inner := newHost(t)
-	h := onStage(t, inner, s)
+	h := behindTampering(t, inner, s)
 	key, _ := inner.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
 	w := newWindow(t, h, "olga")
 
@@ -90,7 +91,7 @@ func TestBackAndForward(t *testing.T) {
 		w.open(h.url + "/plain")
 		eval[bool](w, "window.kept = true")
 		w.open(h.page("/workspaces/shop/keys"))
-		w.step(-1)
+		w.goHistory(-1)
 		require.True(t, eval[bool](w, "window.kept === true"))
 	})
 
@@ -118,32 +119,32 @@ func TestBackAndForward(t *testing.T) {
 		{"B23 rotated, without", "/keys/" + key.ID + "/rotate", "Already rotated", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w.script(test.script)
+			w.setScript(test.script)
 			secret := made(test.path)
-			w.step(-1) // to the page of the secret
+			w.goHistory(-1) // to the page of the secret
 			require.False(t, eval[bool](w, "window.kept === true"), "the page of a secret is not kept")
 			require.NotContains(t, w.source(), secret)
-			w.step(-1) // to the form
+			w.goHistory(-1) // to the form
 			require.Contains(t, w.text(), test.done)
 			require.NotContains(t, w.source(), secret)
-			w.step(1)
+			w.goHistory(1)
 			require.NotContains(t, w.source(), secret)
-			// The browser asks whether to send the form again. Yes.
-			w.leads(chromedp.Reload())
+			// A person who reloads is asked whether to send the form again. Here it is sent.
+			w.navigate(chromedp.Reload())
 			require.EqualValues(t, http.StatusConflict, w.lastStatus())
 			require.Contains(t, w.text(), test.done)
 			require.NotContains(t, w.source(), secret)
-			w.step(1)
+			w.goHistory(1)
 			require.NotContains(t, w.source(), secret)
 		})
 	}
 	t.Run("without the header the browser shows the secret", func(t *testing.T) {
-		w.script(true)
-		s.play(scene{without: []string{"Cache-Control"}})
+		w.setScript(true)
+		s.set(tampering{without: []string{"Cache-Control"}})
 		secret := made("/workspaces/shop/keys/new")
-		w.step(-1)
+		w.goHistory(-1)
 		require.Contains(t, w.source(), secret)
-		s.play(scene{})
+		s.set(tampering{})
 	})
 	page, err := h.srv.APIKeys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
 	require.NoError(t, err)

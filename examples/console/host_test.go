@@ -65,7 +65,7 @@ type host struct {
 	slow  atomic.Int64 // how long each call of the store takes, in nanoseconds
 	mu    sync.Mutex
 	now   time.Time
-	// reminders are the names of the keys for which a reminder was sent.
+	// reminders has the key's name and the time before its expiry for each reminder sent.
 	reminders []string
 }
 
@@ -95,7 +95,7 @@ func newHost(t *testing.T, changes ...func(*oauth.Config, *console.Config)) *hos
 	}
 	cfg := console.Config{
 		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
-		Timeout: time.Minute, // other work shares the machine
+		Timeout: time.Minute, // the machine may be busy
 	}
 	for _, change := range changes {
 		change(&settings, &cfg)
@@ -126,7 +126,7 @@ func (h *host) remind(_ context.Context, r reminders.Reminder) error {
 	return nil
 }
 
-// reminded sends reminders, and returns the names of their keys.
+// reminded sends the reminders that are due, and returns the name and time of each.
 func (h *host) reminded() []string {
 	h.t.Helper()
 	sender, err := reminders.New(h.store, h.srv.APIKeys(), h.remind)
@@ -187,9 +187,9 @@ var hostile = []string{
 	strings.Repeat("W", 255),
 }
 
-// furnish adds data as of a host that was used for a while, and returns the key with the most
-// events.
-func (h *host) furnish() apikey.Key {
+// addData adds the data of a host that has been in use for a while. It returns the key with
+// the most events.
+func (h *host) addData() apikey.Key {
 	t, keys := h.t, h.srv.APIKeys()
 	h.move(noon.AddDate(0, 0, -45))
 	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.Expiry{At: noon.AddDate(0, 2, 0)})

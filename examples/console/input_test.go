@@ -40,8 +40,8 @@ func TestManyPermissions(t *testing.T) {
 	w := newWindow(t, h, "olga")
 	for _, script := range []bool{true, false} {
 		t.Run(fmt.Sprintf("with JavaScript: %v", script), func(t *testing.T) {
-			w.script(script)
-			w.look("light", 390)
+			w.setScript(script)
+			w.setView("light", 390)
 			w.open(h.page("/workspaces/shop/keys/new"))
 			require.Equal(t, 128, eval[int](w, `document.querySelectorAll("[name=permissions]").length`))
 			require.Less(t, eval[int](w, "document.documentElement.scrollHeight"), 4000)
@@ -70,7 +70,7 @@ func TestManyPermissions(t *testing.T) {
 			w.open(h.page("/keys/%s", every.ID))
 			w.choose(".held details:nth-child(10) summary")
 			require.Contains(t, w.textOf(".held details[open]"), "area9.thing3.save")
-			w.look("light", 1280)
+			w.setView("light", 1280)
 			w.open(h.page("/workspaces/shop/keys/new"))
 			require.Equal(t, script, eval[int](w, `document.querySelectorAll(".group[open]").length`) == 16, "a wide window has a box that scrolls")
 		})
@@ -111,14 +111,14 @@ func TestBackKeepsInput(t *testing.T) {
 		w.choose(`input[value="project.save"]`)
 		w.choose(`input[value="7d"]`)
 		w.click(".crumbs a")
-		w.step(-1)
+		w.goHistory(-1)
 		require.Equal(t, "half done", eval[string](w, `document.getElementById("f-name").value`))
 		require.True(t, eval[bool](w, `document.querySelector("[value='project.save']").checked`))
 		require.True(t, eval[bool](w, `document.querySelector("[value='7d']").checked`))
 		eval[bool](w, `document.getElementById("f-name").focus(), true`)
 		require.Contains(t, eval[string](w, `document.querySelector("[data-picked]").textContent`), "project.save")
 	}
-	w.leads(keys(kb.Enter)) // chromedp does not find elements of a page from the browser's cache
+	w.navigate(keys(kb.Enter)) // chromedp does not find elements of a page from the browser's cache
 	require.Equal(t, "half done", h.named("half done").Name)
 	require.Equal(t, key.ID, h.named("half done").ID)
 
@@ -128,7 +128,7 @@ func TestBackKeepsInput(t *testing.T) {
 	require.Equal(t, "of olga", eval[string](w, "history.state.kept[0][1]"))
 	w.click(".who button")
 	w.click(`button[value="max"]`)
-	w.step(-2)
+	w.goHistory(-2)
 	require.Empty(t, eval[string](w, `document.getElementById("f-name").value`), "another person signed in")
 }
 
@@ -163,25 +163,25 @@ func TestSessionEnds(t *testing.T) {
 
 // TestSignOutElsewhere: the sign-out may lead to another origin if it is named.
 func TestSignOutElsewhere(t *testing.T) {
-	other := newElsewhere(t)
+	other := newOtherOrigin(t)
 	for _, named := range []bool{true, false} {
 		t.Run(fmt.Sprintf("B16 named: %v", named), func(t *testing.T) {
-			s := &stage{out: other.url}
-			h := onStage(t, newHost(t, func(_ *oauth.Config, c *console.Config) {
+			s := &tamperingProxy{out: other.url}
+			h := behindTampering(t, newHost(t, func(_ *oauth.Config, c *console.Config) {
 				if named {
 					c.SignOutOrigins = []string{other.url}
 				}
 			}), s)
 			w := newWindow(t, h, "olga")
-			other.forget()
+			other.clear()
 			w.steps(chromedp.Click(".who button"))
 			if named {
-				require.Eventually(t, func() bool { return w.is(`location.pathname === "/form"`) }, patience, patience/1000)
+				require.Eventually(t, func() bool { return w.holds(`location.pathname === "/form"`) }, stepTimeout, stepTimeout/1000)
 			} else {
-				require.Eventually(t, func() bool { return len(w.heard()) > 0 }, patience, patience/1000)
-				require.False(t, other.was("/form"))
+				require.Eventually(t, func() bool { return len(w.recorded()) > 0 }, stepTimeout, stepTimeout/1000)
+				require.False(t, other.wasAsked("/form"))
 			}
-			w.forget()
+			w.clear()
 		})
 	}
 }
@@ -189,32 +189,32 @@ func TestSignOutElsewhere(t *testing.T) {
 // TestSignInElsewhere: after the session has ended, a form that asks for a page, such as a
 // filter, may lead to a sign-in of another origin if it is named.
 func TestSignInElsewhere(t *testing.T) {
-	other := newElsewhere(t)
+	other := newOtherOrigin(t)
 	for _, named := range []bool{true, false} {
 		t.Run(fmt.Sprintf("B16 named: %v", named), func(t *testing.T) {
-			s := &stage{}
+			s := &tamperingProxy{}
 			behind := newHost(t, func(_ *oauth.Config, c *console.Config) {
 				if named {
 					c.SignOutOrigins = []string{other.url}
 				}
 			})
 			behind.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
-			h := onStage(t, behind, s)
+			h := behindTampering(t, behind, s)
 			w := newWindow(t, h, "olga")
 			w.open(h.page("/workspaces/shop/keys"))
 			tab := newWindowIn(t, w)
 			tab.open(h.page("/"))
 			tab.click(".who button")
-			s.leadIn(other.url)
-			other.forget()
+			s.redirectSignIn(other.url)
+			other.clear()
 			w.steps(chromedp.Click(".filters button"))
 			if named {
-				require.Eventually(t, func() bool { return w.is(`location.pathname === "/form"`) }, patience, patience/1000)
+				require.Eventually(t, func() bool { return w.holds(`location.pathname === "/form"`) }, stepTimeout, stepTimeout/1000)
 			} else {
-				require.Eventually(t, func() bool { return len(w.heard()) > 0 }, patience, patience/1000)
-				require.False(t, other.was("/form"))
+				require.Eventually(t, func() bool { return len(w.recorded()) > 0 }, stepTimeout, stepTimeout/1000)
+				require.False(t, other.wasAsked("/form"))
 			}
-			w.forget()
+			w.clear()
 		})
 	}
 }

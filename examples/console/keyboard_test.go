@@ -17,8 +17,8 @@ import (
 const focused = `(() => { const e = document.activeElement;
 	return e.id || (e.name && e.type !== "submit" ? e.name + "=" + e.value : e.textContent.trim().replace(/\s+/g, " ")); })()`
 
-// seen is a script that returns whether the focused element is visible.
-const seen = `(() => { const e = document.activeElement;
+// isVisible is a script that returns whether the focused element is visible.
+const isVisible = `(() => { const e = document.activeElement;
 	e.scrollIntoView({block: "center"});
 	const r = e.getClientRects()[0];
 	return e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)); })()`
@@ -43,18 +43,18 @@ func (w *window) tabTo(wanted string) {
 	for range 60 {
 		w.press(kb.Tab)
 		at := eval[string](w, focused)
-		require.True(w.t, eval[bool](w, seen), "%s cannot be seen", at)
-		require.True(w.t, eval[bool](w, `getComputedStyle(document.activeElement).outlineStyle !== "none"`), "%s is not marked", at)
+		require.True(w.t, eval[bool](w, isVisible), "%s has the focus, but is not visible", at)
+		require.True(w.t, eval[bool](w, `getComputedStyle(document.activeElement).outlineStyle !== "none"`), "%s has the focus, but no focus mark", at)
 		if at == wanted {
 			return
 		}
 		passed = append(passed, at)
 	}
-	require.Fail(w.t, "the keyboard does not come there", "%s: %q", wanted, passed)
+	require.Fail(w.t, "the tab key does not lead to the element", "%s: %q", wanted, passed)
 }
 
 // enter follows the focused link or presses the focused button.
-func (w *window) enter() { w.t.Helper(); w.leads(keys(kb.Enter)) }
+func (w *window) enter() { w.t.Helper(); w.navigate(keys(kb.Enter)) }
 
 // TestKeyboardAlone creates, rotates and deletes a key without a mouse, on a desktop and on a
 // phone.
@@ -63,7 +63,7 @@ func TestKeyboardAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
 			w := newWindow(t, h, "olga")
-			w.look("light", width)
+			w.setView("light", width)
 			h.made("olga", "shop", "another", "project.list project.save tenant.list", apikey.Expiry{})
 			w.open(h.page("/workspaces/shop/keys"))
 			w.tabTo("another")
@@ -86,12 +86,12 @@ func TestKeyboardAlone(t *testing.T) {
 			require.EqualValues(t, http.StatusCreated, w.lastStatus())
 			id, secret := w.textOf("#key-id"), w.textOf("#secret")
 			require.Equal(t, http.StatusOK, h.logIn(id, secret))
-			require.Eventually(t, func() bool { return eval[string](w, `document.getElementById("live").textContent`) != "" }, patience, patience/600)
+			require.Eventually(t, func() bool { return eval[string](w, `document.getElementById("live").textContent`) != "" }, stepTimeout, stepTimeout/600)
 			require.Contains(t, eval[string](w, `document.getElementById("live").textContent`), "Its secret is on this page", "it is said aloud")
 			w.tabTo("secret")
 			w.tabTo("Copy the secret")
 			w.press(kb.Enter)
-			require.Eventually(t, func() bool { return eval[string](w, clipboard) == secret }, patience, patience/600)
+			require.Eventually(t, func() bool { return eval[string](w, clipboard) == secret }, stepTimeout, stepTimeout/600)
 			require.Contains(t, eval[string](w, `document.activeElement.textContent`), "Copied")
 			require.Equal(t, "Copied.", eval[string](w, `document.getElementById("live").textContent`))
 			w.tabTo("I have stored the secret")
@@ -125,7 +125,7 @@ func TestKeyboardAlone(t *testing.T) {
 			require.Contains(t, w.textOf(".note.good"), "The key was deleted")
 			require.Eventually(t, func() bool {
 				return eval[string](w, `document.getElementById("live").textContent`) == "The key was deleted."
-			}, patience, patience/600)
+			}, stepTimeout, stepTimeout/600)
 		})
 	}
 }

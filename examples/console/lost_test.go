@@ -13,11 +13,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// apart is the time between two presses of a person in a hurry, and latency that of a slow
-// store's calls.
+// betweenPresses is the time between two quick presses of a person. latency is the time that
+// each call of a slow store takes.
 const (
-	apart   = 120 * time.Millisecond
-	latency = 100 * time.Millisecond
+	betweenPresses = 120 * time.Millisecond
+	latency        = 100 * time.Millisecond
 )
 
 // pressTwice is a script that presses the button of a form twice. The name of the window,
@@ -29,9 +29,9 @@ const pressTwice = `(() => { const button = document.querySelector("main form bu
 	setTimeout(() => button.click(), 120); return true; })()`
 
 // TestPressedTwice presses the button of a form that gives a secret twice. With JavaScript
-// the second press does nothing, and the page with the secret is shown. Without, the
-// browser throws the first answer away; then the second one shows a secret, or offers one
-// press that replaces the lost one.
+// the second press does nothing, and the page with the secret is shown. Without JavaScript
+// the browser drops the first answer. Then the second answer shows a secret, or has a button
+// that replaces the lost one.
 func TestPressedTwice(t *testing.T) {
 	h := newHost(t)
 	key, used := h.made("olga", "shop", "rotated", "project.list", apikey.Expiry{})
@@ -53,27 +53,27 @@ func TestPressedTwice(t *testing.T) {
 		}
 		t.Run("B37 with JavaScript: "+form, func(t *testing.T) {
 			for range 3 {
-				w.script(true)
+				w.setScript(true)
 				fill("pressed twice")
 				eval[bool](w, "window.left = true")
 				eval[bool](w, pressTwice)
-				require.Eventually(t, func() bool { return w.is(`document.getElementById("secret") !== null`) }, patience, patience/1000)
+				require.Eventually(t, func() bool { return w.holds(`document.getElementById("secret") !== null`) }, stepTimeout, stepTimeout/1000)
 				require.Equal(t, "x", eval[string](w, "window.name"), "the second press sends nothing")
 				works()
 			}
 		})
 		t.Run("B37 without: "+form, func(t *testing.T) {
 			for range 3 {
-				w.script(false)
+				w.setScript(false)
 				fill("pressed twice")
 				w.steps(chromedp.Click("main form button.main"))
-				time.Sleep(apart)
+				time.Sleep(betweenPresses)
 				// The first answer may be here already.
-				w.is(`document.querySelector("main form button.main")?.click(), true`)
+				w.holds(`document.querySelector("main form button.main")?.click(), true`)
 				require.Eventually(t, func() bool {
-					return w.is(`document.readyState === "complete" && (document.getElementById("secret") !== null || document.querySelector("input[name=replaces]") !== null)`)
-				}, patience, patience/1000)
-				if w.is(`document.getElementById("secret") === null`) {
+					return w.holds(`document.readyState === "complete" && (document.getElementById("secret") !== null || document.querySelector("input[name=replaces]") !== null)`)
+				}, stepTimeout, stepTimeout/1000)
+				if w.holds(`document.getElementById("secret") === null`) {
 					require.Contains(t, w.text(), "This form was already sent and carried out.")
 					w.click("main form button.main")
 				}
@@ -82,7 +82,7 @@ func TestPressedTwice(t *testing.T) {
 		})
 	}
 	h.slow.Store(0)
-	w.script(true)
+	w.setScript(true)
 	page, err := h.srv.APIKeys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop", Text: "pressed twice"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 6, "one for each form")

@@ -19,7 +19,7 @@ func TestPagesOfAList(t *testing.T) {
 	w := newWindow(t, h, "olga")
 	for _, script := range []bool{true, false} {
 		t.Run(map[bool]string{true: "with JavaScript", false: "without"}[script], func(t *testing.T) {
-			w.script(script)
+			w.setScript(script)
 			w.open(h.page("/workspaces/shop/keys?sort=name"))
 			at := func(key string) {
 				t.Helper()
@@ -32,9 +32,9 @@ func TestPagesOfAList(t *testing.T) {
 			w.click(".pages a[rel=next]")
 			w.click(".pages a[rel=next]")
 			at("key 100")
-			w.step(-1)
+			w.goHistory(-1)
 			at("key 050")
-			w.step(-1)
+			w.goHistory(-1)
 			at("key 000")
 		})
 	}

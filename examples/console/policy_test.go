@@ -15,16 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// elsewhere is another origin, which records the requests that it gets.
-type elsewhere struct {
+// otherOrigin is another origin, which records the requests that it gets.
+type otherOrigin struct {
 	url   string
 	mu    sync.Mutex
 	asked []string
 }
 
-func newElsewhere(t *testing.T) *elsewhere {
+func newOtherOrigin(t *testing.T) *otherOrigin {
 	t.Helper()
-	e := &elsewhere{}
+	e := &otherOrigin{}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 		e.asked = append(e.asked, r.URL.Path)
@@ -49,7 +49,7 @@ func newElsewhere(t *testing.T) *elsewhere {
 	return e
 }
 
-func (e *elsewhere) was(path string) bool {
+func (e *otherOrigin) wasAsked(path string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, asked := range e.asked {
@@ -60,22 +60,22 @@ func (e *elsewhere) was(path string) bool {
 	return false
 }
 
-func (e *elsewhere) forget() {
+func (e *otherOrigin) clear() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.asked = nil
 }
 
-// noteViolations is a script that records the violations that the browser reports. It runs
+// recordViolations is a script that records the violations that the browser reports. It runs
 // before the page is parsed.
-const noteViolations = `window.violations = [];
+const recordViolations = `window.violations = [];
 	document.addEventListener("securitypolicyviolation", (e) => { window.violations.push(e.disposition + " " + e.effectiveDirective); });`
 
-// probe is something that injected markup or scripts must not be able to do.
+// probe is something that injected markup or an injected script must not be able to do.
 type probe struct {
 	name      string
 	directive string   // the directive that the browser reports as violated
-	loosen    []string // replacements in the policy with which it happens
+	loosen    []string // replacements in the policy that let it happen
 	markup    string   // markup that is put into the page
 	script    string   // a script that then runs on the page
 	happened  string   // an expression that is true if it happened
@@ -113,41 +113,41 @@ func probes(other string) []probe {
 	}
 }
 
-// TestThePolicyHolds checks that the browser reports each probe with its directive. Without
-// that directive each probe succeeds, which shows that this directive stops it.
-func TestThePolicyHolds(t *testing.T) {
-	s, other := &stage{}, newElsewhere(t)
-	h := onStage(t, newHost(t), s)
-	s.play(scene{})
+// TestContentSecurityPolicy checks that the browser stops each probe and reports the directive
+// that forbids it. Without that directive the probe succeeds, so nothing else stops it.
+func TestContentSecurityPolicy(t *testing.T) {
+	s, other := &tamperingProxy{}, newOtherOrigin(t)
+	h := behindTampering(t, newHost(t), s)
+	s.set(tampering{})
 	w := newWindow(t, h, "olga")
 	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteViolations})
+		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: recordViolations})
 		return chromedp.Void{}, err
 	})
 	for _, p := range probes(other.url) {
 		run := func() {
-			other.forget()
+			other.clear()
 			w.open(h.page("/workspaces/shop/keys"))
 			if p.script != "" {
 				eval[bool](w, p.script+"; true")
 			}
 		}
 		happened := func() bool {
-			return (p.happened == "" || w.is(p.happened)) && (p.asks == "" || other.was(p.asks))
+			return (p.happened == "" || w.holds(p.happened)) && (p.asks == "" || other.wasAsked(p.asks))
 		}
 		t.Run("B16 "+p.name+" is stopped by "+p.directive, func(t *testing.T) {
-			s.play(scene{markup: p.markup})
+			s.set(tampering{markup: p.markup})
 			run()
-			require.Eventually(t, func() bool { return w.is("window.violations.length > 0") }, patience, patience/1000)
+			require.Eventually(t, func() bool { return w.holds("window.violations.length > 0") }, stepTimeout, stepTimeout/1000)
 			found := eval[[]string](w, "[...new Set(window.violations)]")
 			require.Equal(t, []string{"enforce " + p.directive}, found)
 			require.False(t, p.happened != "" && eval[bool](w, p.happened))
-			require.False(t, other.was(p.asks), "another origin was asked")
+			require.False(t, other.wasAsked(p.asks), "another origin was asked")
 		})
 		t.Run("nothing else stops "+p.name, func(t *testing.T) {
-			s.play(scene{markup: p.markup, loosen: p.loosen})
+			s.set(tampering{markup: p.markup, loosen: p.loosen})
 			run()
-			require.Eventually(t, happened, patience, patience/1000)
+			require.Eventually(t, happened, stepTimeout, stepTimeout/1000)
 		})
 	}
 
@@ -162,38 +162,38 @@ func TestThePolicyHolds(t *testing.T) {
 		{"X-Frame-Options", nil, []string{"; frame-ancestors 'none'", ""}, "X-Frame-Options"},
 	} {
 		t.Run("B16 a page in a frame is stopped by "+test.name, func(t *testing.T) {
-			s.play(scene{without: test.without, loosen: test.loosen})
-			w.forget()
+			s.set(tampering{without: test.without, loosen: test.loosen})
+			w.clear()
 			w.open(h.url + "/framing")
-			require.Eventually(t, func() bool { return strings.Contains(strings.Join(w.heard(), "\n"), test.says) }, patience, patience/1000)
+			require.Eventually(t, func() bool { return strings.Contains(strings.Join(w.recorded(), "\n"), test.says) }, stepTimeout, stepTimeout/1000)
 			require.False(t, eval[bool](w, frame))
 		})
 	}
 	t.Run("nothing else stops a page in a frame", func(t *testing.T) {
-		s.play(scene{without: []string{"X-Frame-Options"}, loosen: []string{"; frame-ancestors 'none'", ""}})
+		s.set(tampering{without: []string{"X-Frame-Options"}, loosen: []string{"; frame-ancestors 'none'", ""}})
 		w.open(h.url + "/framing")
-		require.Eventually(t, func() bool { return w.is(frame) }, patience, patience/1000)
+		require.Eventually(t, func() bool { return w.holds(frame) }, stepTimeout, stepTimeout/1000)
 	})
-	w.forget() // these reports were expected
+	w.clear() // these reports were expected
 }
 
-// is reports whether an expression is true. While another page loads, it returns false.
-func (w *window) is(expression string) bool {
-	ctx, end := context.WithTimeout(w.ctx, patience)
+// holds reports whether an expression is true. While another page loads, it returns false.
+func (w *window) holds(expression string) bool {
+	ctx, end := context.WithTimeout(w.ctx, stepTimeout)
 	defer end()
 	found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
 	return err == nil && found
 }
 
-// heard returns what the browser has reported so far.
-func (w *window) heard() []string {
+// recorded returns what the browser has reported so far.
+func (w *window) recorded() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.complaints...)
 }
 
-// forget drops what the browser has reported, and its requests to other hosts.
-func (w *window) forget() {
+// clear drops what the browser has reported, and its requests to other hosts.
+func (w *window) clear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.complaints, w.foreign = nil, nil

@@ -13,12 +13,12 @@ import (
 // TestReminders: an administrator chooses when reminders are sent, with the page's script and
 // without it.
 func TestReminders(t *testing.T) {
-	for name, script := range map[string]bool{"with script": true, "without": false} {
+	for name, script := range map[string]bool{"with JavaScript": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
 			h.made("olga", "shop", "ci", "project.list", apikey.Expiry{At: noon.AddDate(0, 0, 40)})
 			w := newWindow(t, h, "ada")
-			w.script(script)
+			w.setScript(script)
 			save := func() {
 				t.Helper()
 				w.click(`main form button.main`)
@@ -53,7 +53,7 @@ func TestReminders(t *testing.T) {
 			if script {
 				w.choose(`input[name="reminders"][value="off"]`)
 				w.steps(chromedp.SendKeys("#f-remind_before", ", 1"))
-				require.True(t, eval[bool](w, `document.querySelector('input[name="reminders"][value="on"]').checked`), "who types a time means them to be sent")
+				require.True(t, eval[bool](w, `document.querySelector('input[name="reminders"][value="on"]').checked`), "typing a time selects that reminders are sent")
 			}
 		})
 	}

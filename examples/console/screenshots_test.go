@@ -10,18 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var screenshots = flag.String("screenshots", "", "folder to write a picture of every page to")
+var screenshots = flag.String("screenshots", "", "folder for the screenshots of every page")
 
-// sight is a page.
-type sight struct {
+// pageState is a page in a state to look at.
+type pageState struct {
 	name, person, path string
 	// act runs actions on the page before the screenshot.
 	act func(*window)
 }
 
-// sights are all pages of a furnished host.
-func sights(h *host) []sight {
-	ci := h.furnish()
+// pageStates adds data to a host, and returns all of its pages.
+func pageStates(h *host) []pageState {
+	ci := h.addData()
 	first, _ := h.made("bert", "blog", hostile[0], "project.list", shortExpiry)
 	for _, name := range hostile[1:] {
 		h.made("bert", "blog", name, "project.list project.save project.delete", shortExpiry)
@@ -33,7 +33,7 @@ func sights(h *host) []sight {
 		w.choose(`input[value="project.save"]`)
 	}
 	send := func(w *window) { w.click("main form button.main") }
-	return []sight{
+	return []pageState{
 		{"sign-in", "ada", "/sign-in", nil},
 		{"home", "ada", "/", nil},
 		{"empty", "ada", "/workspaces/nothing-yet/keys", nil},
@@ -43,7 +43,7 @@ func sights(h *host) []sight {
 		{"create-admin", "ada", "/workspaces/shop/keys/new", nil},
 		{"create-problems", "olga", "/workspaces/shop/keys/new", send},
 		{"created", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w) }},
-		{"created-again", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w); w.leads(chromedp.Reload()) }},
+		{"created-again", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w); w.navigate(chromedp.Reload()) }},
 		{"create-by-link", "olga", "/workspaces/shop/keys/new?name=ci&permissions=project.list+project.fly&expires_at=2026-06-01", nil},
 		{"key", "olga", key, nil},
 		{"key-disabled", "olga", "/keys/" + h.named("old importer").ID, nil},
@@ -75,8 +75,8 @@ func sights(h *host) []sight {
 	}
 }
 
-// views are the color schemes and widths of the screenshots.
-var views = []struct {
+// screens are the color schemes and widths of the screenshots.
+var screens = []struct {
 	name, scheme string
 	width        int64
 }{{"desktop-light", "light", 1280}, {"desktop-dark", "dark", 1280}, {"phone-light", "light", 390}, {"phone-dark", "dark", 390}}
@@ -85,11 +85,11 @@ var views = []struct {
 // dark.
 func TestScreenshots(t *testing.T) {
 	if *screenshots == "" {
-		t.Skip("no folder is named by -screenshots")
+		t.Skip("-screenshots names no folder: use examples/console/run -screenshots DIR")
 	}
 	require.NoError(t, os.MkdirAll(*screenshots, 0o750))
 	h := newHost(t)
-	all := sights(h)
+	all := pageStates(h)
 	windows := map[string]*window{}
 	for _, s := range all {
 		w := windows[s.person]
@@ -97,15 +97,15 @@ func TestScreenshots(t *testing.T) {
 			w = newWindow(t, h, s.person)
 			windows[s.person] = w
 		}
-		w.look("light", 1280)
+		w.setView("light", 1280)
 		w.open(h.page("%s", s.path))
 		if s.act != nil {
 			s.act(w)
 		}
-		for _, view := range views {
-			w.look(view.scheme, view.width)
+		for _, screen := range screens {
+			w.setView(screen.scheme, screen.width)
 			picture := ask(w, chromedp.FullScreenshot(100))
-			require.NoError(t, os.WriteFile(filepath.Join(*screenshots, s.name+"-"+view.name+".png"), picture, 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(*screenshots, s.name+"-"+screen.name+".png"), picture, 0o600))
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Command gooauth2 is a service on go-oauth2 that gets API keys. Folder before has the
-// service without keys. Folder after has it with keys, and with the same users and
-// clients. change.diff is the difference; keys.go is new.
+// Command gooauth2 shows how a service on go-oauth2 gets API keys. Folder before has the
+// service without keys. Folder after has the service with keys, and with the same users and
+// clients. change.diff is what changes in server.go; after/keys.go is new.
 //
 //	go run ./examples/gooauth2            serve, and print curl commands to try
 //	go run ./examples/gooauth2 -once      run all steps, then exit with 0 or 1
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	go func() { served <- app.keys.Serve(ctx, web, listener, 5*time.Second) }()
 
 	if *once {
-		err = app.tell(ctx, out)
+		err = app.runSteps(ctx, out)
 		cancel()
 	} else {
 		app.explain(out)

@@ -45,8 +45,8 @@ func TestBefore(t *testing.T) {
 	require.NoError(t, s.expect(t.Context(), io.Discard, "the user reads /me", "/me", token, http.StatusOK))
 }
 
-// TestAuthentication: a key logs in by Basic and by the form, and a refused one is told how to
-// authenticate.
+// TestAuthentication: a key logs in by Basic and by the form. A refusal names a method in its
+// challenge.
 func TestAuthentication(t *testing.T) {
 	listening := httptest.NewUnstartedServer(nil)
 	base := "http://" + listening.Listener.Addr().String()
@@ -98,7 +98,7 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
-// TestDiff checks that change.diff is correct and short.
+// TestDiff checks that change.diff turns before/server.go into after/server.go, and is short.
 func TestDiff(t *testing.T) {
 	want, err := os.ReadFile("change.diff")
 	require.NoError(t, err)

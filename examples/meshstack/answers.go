@@ -44,10 +44,10 @@ func refusalOf(err error) refusal {
 	return refusal{http.StatusInternalServerError, "The server failed. Its log says why."}
 }
 
-// speaking makes a handler of a function that returns an answer or an error. Requests must
-// name the media type, as in meshStack; its case does not matter. Requests are not logged,
-// because a body may hold a secret.
-func speaking(media string, log *slog.Logger, serve func(*http.Request) (status int, body any, err error)) http.Handler {
+// jsonHandler makes a handler of a function that returns an answer or an error. Requests
+// must name the media type, as in meshStack; its case does not matter. Requests are not
+// logged, because a body may hold a secret.
+func jsonHandler(media string, log *slog.Logger, serve func(*http.Request) (status int, body any, err error)) http.Handler {
 	names := func(values []string) bool {
 		return strings.Contains(strings.ToLower(strings.Join(values, ",")), strings.ToLower(media))
 	}

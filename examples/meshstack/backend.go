@@ -43,7 +43,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	keys := keysAPI{srv.APIKeys()}
 	handle := func(pattern, permission string, serve func(*http.Request) (int, any, error)) {
 		guard := srv.Require(permission).Or("ADM_" + permission).AnyWorkspace()
-		mux.Handle(pattern, guard(speaking(keyMedia, cfg.Logger, serve)))
+		mux.Handle(pattern, guard(jsonHandler(keyMedia, cfg.Logger, serve)))
 	}
 	handle("POST /api/meshobjects/meshapikeys", "APIKEY_SAVE", keys.create)
 	handle("GET /api/meshobjects/meshapikeys/{uuid}", "APIKEY_LIST", keys.get)

@@ -20,9 +20,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// deadly is a store that kills the process at a call.
-func deadly(st store.Store, at string) store.Store {
-	die := func(here string) {
+// killingStore is a store that kills the process at a certain point of bootstrap.
+func killingStore(st store.Store, at string) store.Store {
+	kill := func(here string) {
 		if here == at {
 			if self, err := os.FindProcess(os.Getpid()); err == nil {
 				_ = self.Kill()
@@ -36,29 +36,30 @@ func deadly(st store.Store, at string) store.Store {
 		switch call {
 		case "Keys.List":
 			if lists++; lists == 2 {
-				die("before the key is looked for again")
+				kill("before the key is looked for again")
 			}
 		case "Keys.Create":
-			die("after the draft was written")
+			kill("after the draft was written")
 		}
 		return nil
 	})
 	tap.After(func(call string, err error) error {
 		switch {
 		case call == "Keys.Create":
-			die("after the key was stored")
+			kill("after the key was stored")
 		case call == "Keys.List" && lists == 1:
-			die("after no key was found")
+			kill("after no key was found")
 		case call == "Keys.List":
-			die("before the draft is put in its place")
+			kill("before the draft is put in its place")
 		}
 		return err
 	})
 	return tap.Over(st)
 }
 
-// killedBootstrap runs the program until its first key, and kills it there.
-func killedBootstrap(at string) {
+// bootstrapAndKill creates the first key as the program does. The process is killed at
+// the given point, unless no point has that name.
+func bootstrapAndKill(at string) {
 	st, _, err := openStore(context.Background(), "sqlite:meshstack.db")
 	if err != nil {
 		panic(err)
@@ -67,7 +68,7 @@ func killedBootstrap(at string) {
 	if err != nil {
 		panic(err)
 	}
-	srv, _, err := newBackend(deadly(st, at), oauth.Config{Issuer: "https://mesh.example.com", Logger: slog.New(slog.DiscardHandler)}, parseWorkspaces(""), secrets, false)
+	srv, _, err := newBackend(killingStore(st, at), oauth.Config{Issuer: "https://mesh.example.com", Logger: slog.New(slog.DiscardHandler)}, parseWorkspaces(""), secrets, false)
 	if err != nil {
 		panic(err)
 	}
@@ -94,10 +95,10 @@ func TestBootstrapKilled(t *testing.T) {
 			} else {
 				var exit *exec.ExitError
 				require.ErrorAs(t, err, &exit)
-				require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal(), "it came that far")
+				require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal(), "the process was killed at that point")
 				require.NoFileExists(t, "first-key")
 			}
-			privateAll(t)
+			requirePrivateSecrets(t)
 
 			for range 2 { // the next start, and the one after that
 				program, w := startProcess(t, "-bootstrap", "first-key", "-issuer", "https://mesh.example.com")
@@ -105,7 +106,7 @@ func TestBootstrapKilled(t *testing.T) {
 				require.NoError(t, program.Process.Kill())
 				require.Error(t, program.Wait())
 			}
-			privateAll(t)
+			requirePrivateSecrets(t)
 		})
 	}
 }
@@ -113,8 +114,8 @@ func TestBootstrapKilled(t *testing.T) {
 // secretText matches a secret. The store also holds the prefix alone.
 var secretText = regexp.MustCompile(`lk_[0-9A-Za-z]{20,}`)
 
-// privateAll fails if a file that others can read holds a secret.
-func privateAll(t *testing.T) {
+// requirePrivateSecrets fails if a file that others can read holds a secret.
+func requirePrivateSecrets(t *testing.T) {
 	t.Helper()
 	files, err := os.ReadDir(".")
 	require.NoError(t, err)
@@ -129,9 +130,9 @@ func privateAll(t *testing.T) {
 	}
 }
 
-// TestBootstrapRemnants starts with what a kill in the middle of a write leaves.
+// TestBootstrapRemnants starts with the files that a kill in the middle of a write leaves.
 func TestBootstrapRemnants(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "first-key.json")
 	for name, text := range map[string]string{
@@ -146,16 +147,16 @@ func TestBootstrapRemnants(t *testing.T) {
 	require.NotEmpty(t, w.login(t, readCredentials(t, file)))
 }
 
-// TestBootstrapRemnantOfAnother: a draft does not replace the file of another program, and is
-// kept.
+// TestBootstrapRemnantOfAnother: a draft does not replace a file with other data. The draft is
+// kept until that file is removed.
 func TestBootstrapRemnantOfAnother(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	file := filepath.Join(t.TempDir(), "first-key.json")
 	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	first := readCredentials(t, file)
 	require.NoError(t, os.Rename(file, file+"."+first.ClientID))
-	require.NoError(t, os.WriteFile(file, []byte("something dear"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("other data of the user"), 0o600))
 	_, err = bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.ErrorContains(t, err, "is not overwritten")
 	require.Equal(t, first, readCredentials(t, file+"."+first.ClientID))
@@ -165,8 +166,8 @@ func TestBootstrapRemnantOfAnother(t *testing.T) {
 	require.Equal(t, first, readCredentials(t, file))
 }
 
-// TestBootstrapUnclear: the store stores a key, but returns an error.
-func TestBootstrapUnclear(t *testing.T) {
+// TestBootstrapErrorAfterStoring: the store stores the key, but returns an error.
+func TestBootstrapErrorAfterStoring(t *testing.T) {
 	st := memstore.New()
 	var unclear storetest.Tap
 	unclear.After(func(call string, err error) error {
@@ -176,10 +177,10 @@ func TestBootstrapUnclear(t *testing.T) {
 		return err
 	})
 	file := filepath.Join(t.TempDir(), "first-key.json")
-	w := newWorldOn(t, unclear.Over(st))
+	w := newTestBackendOn(t, unclear.Over(st))
 	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.ErrorIs(t, err, store.ErrUnavailable)
-	w = newWorldOn(t, st)
+	w = newTestBackendOn(t, st)
 	_, err = bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	require.NotEmpty(t, w.login(t, readCredentials(t, file)))

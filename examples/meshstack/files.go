@@ -24,12 +24,12 @@ func (s *secrets) sealKey() []byte   { return s[32:64] }
 func (s *secrets) cursorKey() []byte { return s[64:] }
 
 // loadSecrets reads the file, or creates it if it is missing. All replicas of a store need
-// the same file. Without it, the API keys in the store do not work. Fleeting secrets are
-// not written to a file, and end with the process.
-func loadSecrets(file string, fleeting bool) (*secrets, error) {
+// the same file. Without it, the API keys in the store do not work. With inMemory the
+// secrets are new ones, which are not written to a file and end with the process.
+func loadSecrets(file string, inMemory bool) (*secrets, error) {
 	var s secrets
-	_, _ = rand.Read(s[:]) // never fails
-	if fleeting {
+	_, _ = rand.Read(s[:]) // deadline fails
+	if inMemory {
 		return &s, nil
 	}
 	text, err := os.ReadFile(file) //nolint:gosec // named on the command line
@@ -41,7 +41,7 @@ func loadSecrets(file string, fleeting bool) (*secrets, error) {
 		if err = errors.Join(err, os.Remove(draft)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		text, err = os.ReadFile(file) //nolint:gosec // as above
+		text, err = os.ReadFile(file) //nolint:gosec // named on the command line
 	}
 	if err == nil && copy(s[:], text) != len(s) {
 		err = fmt.Errorf("-secrets: %s must hold exactly %d bytes: use the file that this program created", file, len(s))

@@ -18,7 +18,7 @@ import (
 )
 
 func TestBootstrap(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	file := filepath.Join(t.TempDir(), "first-key.json")
 	start := func() bool {
 		t.Helper()
@@ -64,7 +64,7 @@ func TestBootstrap(t *testing.T) {
 // TestBootstrapElsewhere: a replica with another folder creates no second key, and leaves no
 // file there.
 func TestBootstrapElsewhere(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	for i := range 2 {
 		folder := t.TempDir()
 		result, err := bootstrap(t.Context(), w.srv.APIKeys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
@@ -79,7 +79,7 @@ func TestBootstrapElsewhere(t *testing.T) {
 // TestBootstrapDeleted: within seconds after the key was deleted, no new key is created, and no
 // draft is left.
 func TestBootstrapDeleted(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "first-key.json")
 	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
@@ -95,9 +95,9 @@ func TestBootstrapDeleted(t *testing.T) {
 }
 
 func TestBootstrapLeavesOthersFilesAlone(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	file := filepath.Join(t.TempDir(), "first-key.json")
-	for _, text := range []string{"something dear", "{}", `{"client_secret":"x"}`} {
+	for _, text := range []string{"other data of the user", "{}", `{"client_secret":"x"}`} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 		require.ErrorContains(t, err, "is not overwritten")
@@ -108,7 +108,7 @@ func TestBootstrapLeavesOthersFilesAlone(t *testing.T) {
 }
 
 func TestBootstrapWithoutFile(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	file := filepath.Join(t.TempDir(), "no", "such", "folder")
 	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.Error(t, err)
@@ -131,7 +131,7 @@ func TestBootstrapRace(t *testing.T) {
 		}
 		return err
 	})
-	w := newWorldOn(t, together.Over(memstore.New()))
+	w := newTestBackendOn(t, together.Over(memstore.New()))
 	folder := t.TempDir()
 	errs := make([]error, len(made))
 	for i := range made {

@@ -15,16 +15,16 @@ import (
 // TestGolden runs the dialogues of testdata, each with its own backend. A dialogue consists of
 // requests (>) and answers (<). An answer is the status, the relevant headers, and the body as
 // JSON. $name in a request is replaced by its value. The first $name in an answer sets the
-// value; later ones must be equal. At the start four tokens are known: $admin of workspace
-// admin with every permission; $team of team-a with the permissions for its keys and
-// workspaces; $reader of team-a with APIKEY_LIST; $other of team-b.
+// value; where $name comes again, the answer must hold the same value. At the start four tokens are known:
+// $admin of workspace admin with every permission; $team of team-a with the permissions for
+// its keys and workspaces; $reader of team-a with APIKEY_LIST; $other of team-b like $team.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestBackend(t)
 			team := "APIKEY_LIST APIKEY_SAVE APIKEY_DELETE WORKSPACE_LIST"
 			known := map[string]string{
 				"admin":  w.login(t, w.key(t, "admin", "*", "")),
@@ -35,15 +35,15 @@ func TestGolden(t *testing.T) {
 			}
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
-			for _, turn := range turns(t, string(text)) {
-				turn.play(t, w, known)
+			for _, exchange := range exchanges(t, string(text)) {
+				exchange.play(t, w, known)
 			}
 		})
 	}
 }
 
-// turn is one request and its answer.
-type turn struct {
+// exchange is one request and its answer.
+type exchange struct {
 	title             string
 	request, response message
 }
@@ -54,20 +54,20 @@ type message struct {
 	header     [][2]string
 }
 
-func turns(t *testing.T, text string) []turn {
+func exchanges(t *testing.T, text string) []exchange {
 	t.Helper()
-	var all []turn
+	var all []exchange
 	for i, line := range strings.Split(text, "\n") {
 		switch {
 		case line == "":
 		case strings.HasPrefix(line, "# "):
-			all = append(all, turn{title: line[2:]})
+			all = append(all, exchange{title: line[2:]})
 		case strings.HasPrefix(line, "> ") && len(all) > 0:
 			all[len(all)-1].request.add(line[2:])
 		case strings.HasPrefix(line, "< ") && len(all) > 0:
 			all[len(all)-1].response.add(line[2:])
 		default:
-			require.Fail(t, "neither #, > nor <", "line %d: %s", i+1, line)
+			require.Fail(t, "a line must begin with #, > or <", "line %d: %s", i+1, line)
 		}
 	}
 	require.NotEmpty(t, all)
@@ -86,36 +86,36 @@ func (m *message) add(line string) {
 	}
 }
 
-func (turn turn) play(t *testing.T, w *world, known map[string]string) {
+func (exchange exchange) play(t *testing.T, w *testBackend, known map[string]string) {
 	t.Helper()
 	fill := func(text string) string {
 		return os.Expand(text, func(name string) string {
-			require.Contains(t, known, name, "%s: nothing has shown it", turn.title)
+			require.Contains(t, known, name, "%s: no answer before has set this name", exchange.title)
 			return known[name]
 		})
 	}
-	method, path, _ := strings.Cut(turn.request.line, " ")
+	method, path, _ := strings.Cut(exchange.request.line, " ")
 	header := http.Header{}
-	for _, h := range turn.request.header {
+	for _, h := range exchange.request.header {
 		header.Add(h[0], fill(h[1]))
 	}
-	got, err := send(t.Context(), method, w.url+fill(path), header, fill(turn.request.body))
-	require.NoError(t, err, turn.title)
-	require.Equal(t, turn.response.line, strconv.Itoa(got.status), "%s: %s", turn.title, got.body)
-	for _, h := range turn.response.header {
-		require.Equal(t, fill(h[1]), got.header.Get(h[0]), "%s: %s", turn.title, h[0])
+	got, err := send(t.Context(), method, w.url+fill(path), header, fill(exchange.request.body))
+	require.NoError(t, err, exchange.title)
+	require.Equal(t, exchange.response.line, strconv.Itoa(got.status), "%s: %s", exchange.title, got.body)
+	for _, h := range exchange.response.header {
+		require.Equal(t, fill(h[1]), got.header.Get(h[0]), "%s: %s", exchange.title, h[0])
 	}
-	if turn.response.body == "" {
-		require.Empty(t, got.body, turn.title)
+	if exchange.response.body == "" {
+		require.Empty(t, got.body, exchange.title)
 		return
 	}
 	var want, have any
-	require.NoError(t, json.Unmarshal([]byte(turn.response.body), &want), turn.title)
-	require.NoError(t, json.Unmarshal(got.body, &have), turn.title)
-	require.Equal(t, learn(want, have, known), have, turn.title)
+	require.NoError(t, json.Unmarshal([]byte(exchange.response.body), &want), exchange.title)
+	require.NoError(t, json.Unmarshal(got.body, &have), exchange.title)
+	require.Equal(t, learn(want, have, known), have, exchange.title)
 }
 
-// learn returns want with its $names replaced. It reads unknown ones from have.
+// learn returns want with the values of its $names. Unknown values are taken from have.
 func learn(want, have any, known map[string]string) any {
 	switch w := want.(type) {
 	case map[string]any:

@@ -40,8 +40,8 @@ func (l *records) String() string {
 	return l.text.String()
 }
 
-// world is the backend, served on a loopback port.
-type world struct {
+// testBackend is the backend, served on a loopback port.
+type testBackend struct {
 	srv   *oauth.Server
 	store store.Store
 	url   string
@@ -49,11 +49,11 @@ type world struct {
 	log   *records
 }
 
-func newWorld(t *testing.T) *world { return newWorldOn(t, memstore.New()) }
+func newTestBackend(t *testing.T) *testBackend { return newTestBackendOn(t, memstore.New()) }
 
-func newWorldOn(t *testing.T, st store.Store) *world {
+func newTestBackendOn(t *testing.T, st store.Store) *testBackend {
 	t.Helper()
-	w := &world{store: st, clock: &oauthtest.Clock{}, log: &records{}}
+	w := &testBackend{store: st, clock: &oauthtest.Clock{}, log: &records{}}
 	w.clock.Set(time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
 	s := &secrets{}
 	for i := range s {
@@ -73,7 +73,7 @@ func newWorldOn(t *testing.T, st store.Store) *world {
 }
 
 // key creates a key as an administrator.
-func (w *world) key(t *testing.T, workspace, permissions, expires string) credentials {
+func (w *testBackend) key(t *testing.T, workspace, permissions, expires string) credentials {
 	t.Helper()
 	set, err := scope.Parse(permissions)
 	require.NoError(t, err)
@@ -111,8 +111,8 @@ func send(ctx context.Context, method, url string, header http.Header, body stri
 	return answer{response.StatusCode, response.Header, text}, err
 }
 
-// login exchanges credentials; the token is empty if they are refused.
-func (w *world) login(t *testing.T, c credentials) string {
+// login exchanges credentials for a token, which is empty if they are refused.
+func (w *testBackend) login(t *testing.T, c credentials) string {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"clientId": c.ClientID, "clientSecret": c.ClientSecret})
 	require.NoError(t, err)
@@ -133,21 +133,21 @@ func (w *world) login(t *testing.T, c credentials) string {
 	return token.AccessToken
 }
 
-// bearing returns the headers of the provider's requests.
-func bearing(token string) http.Header {
+// providerHeader returns the headers of the provider's requests.
+func providerHeader(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia}}
 }
 
 // call sends a request as the provider does.
-func (w *world) call(t *testing.T, token, method, path, body string) answer {
+func (w *testBackend) call(t *testing.T, token, method, path, body string) answer {
 	t.Helper()
-	got, err := send(t.Context(), method, w.url+path, bearing(token), body)
+	got, err := send(t.Context(), method, w.url+path, providerHeader(token), body)
 	require.NoError(t, err)
 	return got
 }
 
 // made creates a key over HTTP and returns the answer.
-func (w *world) made(t *testing.T, token, workspace, rest string) keyAnswer {
+func (w *testBackend) made(t *testing.T, token, workspace, rest string) keyAnswer {
 	t.Helper()
 	got := w.call(t, token, http.MethodPost, keysPath, keyBody(workspace, rest))
 	require.Equal(t, http.StatusCreated, got.status, "%s", got.body)

@@ -19,7 +19,7 @@ import (
 )
 
 func TestLargeBody(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	large := keyBody("team-a", `,"permissions":[],"padding":"`+strings.Repeat("x", 64<<10)+`"`)
 	got := w.call(t, token, http.MethodPost, keysPath, large)
@@ -27,10 +27,10 @@ func TestLargeBody(t *testing.T) {
 	require.JSONEq(t, `{"message":"The body is larger than 64 KiB or incomplete."}`, string(got.body))
 }
 
-// TestCreatorEnds: a key with an expiry creates keys that expire no later. If the requested
-// expiry would have to be changed, the request is refused.
-func TestCreatorEnds(t *testing.T) {
-	w := newWorld(t)
+// TestExpiryOfTheCreator: a key with an expiry creates keys that expire no later. If the
+// requested expiry would have to be changed, the request is refused.
+func TestExpiryOfTheCreator(t *testing.T) {
+	w := newTestBackend(t)
 	creator := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))
 	got := w.call(t, creator, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusUnprocessableEntity, got.status)
@@ -40,17 +40,17 @@ func TestCreatorEnds(t *testing.T) {
 	require.JSONEq(t, `{"message":"The key would outlive the acting key; give it an earlier expiry."}`, string(got.body))
 	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
-	require.Len(t, page.Keys, 1, "what was refused is not there")
+	require.Len(t, page.Keys, 1, "a refused request creates no key")
 
 	k := w.made(t, creator, "team-a", `,"permissions":[],"expiresAt":"2026-12-31"`)
 	got = w.call(t, creator, http.MethodPut, keysPath+"/"+k.Metadata.UUID, keyBody("team-a", `,"permissions":[]`))
-	require.Equal(t, http.StatusForbidden, got.status, "nor may it take the end away")
+	require.Equal(t, http.StatusForbidden, got.status, "a PUT may not remove the expiry either")
 }
 
 // TestQuotaRace: of many concurrent creations exactly the quota succeeds.
 func TestQuotaRace(t *testing.T) {
 	const quota, clients, each = 10, 8, 3
-	w := newWorld(t)
+	w := newTestBackend(t)
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	settings, err := w.srv.APIKeys().Settings(t.Context(), host())
 	require.NoError(t, err)
@@ -61,25 +61,25 @@ func TestQuotaRace(t *testing.T) {
 
 	var made, refused atomic.Int64
 	var wg sync.WaitGroup
-	odd := make(chan string, clients*each)
+	unexpected := make(chan string, clients*each)
 	for range clients {
 		wg.Go(func() {
 			for range each {
-				got, err := send(t.Context(), http.MethodPost, w.url+keysPath, bearing(token), keyBody("team-a", `,"permissions":[]`))
+				got, err := send(t.Context(), http.MethodPost, w.url+keysPath, providerHeader(token), keyBody("team-a", `,"permissions":[]`))
 				switch {
 				case err == nil && got.status == http.StatusCreated:
 					made.Add(1)
 				case err == nil && got.status == http.StatusConflict && string(got.body) == `{"message":"This workspace may hold at most 10 keys."}`:
 					refused.Add(1)
 				default:
-					odd <- fmt.Sprintf("%d %s %v", got.status, got.body, err)
+					unexpected <- fmt.Sprintf("%d %s %v", got.status, got.body, err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	close(odd)
-	for text := range odd {
+	close(unexpected)
+	for text := range unexpected {
 		require.Empty(t, text)
 	}
 	require.EqualValues(t, quota, made.Load())
@@ -92,7 +92,7 @@ func TestQuotaRace(t *testing.T) {
 // TestPutRace: with concurrent rotations, each answer holds the secret that was the newest when
 // it was written. At the end one secret can log in.
 func TestPutRace(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	k := w.made(t, token, "team-a", `,"permissions":[]`)
 	const clients = 16
@@ -101,7 +101,7 @@ func TestPutRace(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			answers[i], errs[i] = send(t.Context(), http.MethodPut, w.url+keysPath+"/"+k.Metadata.UUID, bearing(token), keyBody("team-a", fmt.Sprintf(`,"permissions":[],"expiresAt":"2099-01-%02d"`, i+1)))
+			answers[i], errs[i] = send(t.Context(), http.MethodPut, w.url+keysPath+"/"+k.Metadata.UUID, providerHeader(token), keyBody("team-a", fmt.Sprintf(`,"permissions":[],"expiresAt":"2099-01-%02d"`, i+1)))
 		})
 	}
 	wg.Wait()
@@ -117,17 +117,17 @@ func TestPutRace(t *testing.T) {
 		if w.login(t, rotated.credentials()) != "" {
 			live++
 			now := w.call(t, token, http.MethodGet, keysPath+"/"+k.Metadata.UUID, "").key(t)
-			require.Equal(t, rotated.Spec, now.Spec, "the secret that logs in came with the expiry that is stored")
+			require.Equal(t, rotated.Spec, now.Spec, "the answer with the valid secret also has the stored expiry")
 		}
 	}
 	require.Equal(t, 1, live)
 	require.Empty(t, w.login(t, k.credentials()))
 }
 
-// TestPutBetween: a PUT changes the same version of the key that it has read.
-func TestPutBetween(t *testing.T) {
+// TestPutAfterAnotherChange: a PUT changes the same version of the key that it has read.
+func TestPutAfterAnotherChange(t *testing.T) {
 	var tap storetest.Tap
-	w := newWorldOn(t, tap.Over(memstore.New()))
+	w := newTestBackendOn(t, tap.Over(memstore.New()))
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	k := w.made(t, token, "team-a", `,"permissions":[],"expiresAt":"2099-01-01"`)
 	tap.After(func(call string, err error) error {
@@ -149,7 +149,7 @@ func TestPutBetween(t *testing.T) {
 
 // TestManagement: the library's own API is served, and a key sees only what it may.
 func TestManagement(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	k := w.key(t, "team-a", "APIKEY_LIST", "")
 	foreign := w.key(t, "team-b", "APIKEY_LIST", "")
 	token := w.login(t, k)
@@ -174,7 +174,7 @@ func TestManagement(t *testing.T) {
 
 // TestLastUse: a login changes the key's last use after a flush.
 func TestLastUse(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	c := w.key(t, "team-a", "", "")
 	w.clock.Advance(time.Hour)
 	require.NotEmpty(t, w.login(t, c))
@@ -184,9 +184,9 @@ func TestLastUse(t *testing.T) {
 	require.Equal(t, w.clock.Now(), page.Keys[0].LastUsed)
 }
 
-// TestNoSecretInLog: requests hold secrets, some where they do not belong. The log holds none.
+// TestNoSecretInLog: requests hold secrets, some in wrong places. The log holds none.
 func TestNoSecretInLog(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	admin := w.key(t, "admin", "*", "")
 	token := w.login(t, admin)
 	k := w.made(t, token, "team-a", `,"permissions":[]`)
@@ -204,7 +204,7 @@ func TestNoSecretInLog(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	st := memstore.New()
-	made := newWorldOn(t, st).key(t, "admin", "*", "")
+	made := newTestBackendOn(t, st).key(t, "admin", "*", "")
 	var tap storetest.Tap
 	tap.Before(func(_ context.Context, call string) error {
 		if call != "Keys.Create" {
@@ -212,11 +212,11 @@ func TestOutage(t *testing.T) {
 		}
 		return fmt.Errorf("dial 192.0.2.1: refused: %w", store.ErrUnavailable)
 	})
-	w := newWorldOn(t, tap.Over(st))
+	w := newTestBackendOn(t, tap.Over(st))
 	token := w.login(t, made)
 	got := w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Equal(t, "1", got.header.Get("Retry-After"))
 	require.JSONEq(t, `{"message":"The server cannot reach its database at the moment. Try again."}`, string(got.body))
-	require.Contains(t, w.log.String(), "192.0.2.1", "the log holds more than the answer")
+	require.Contains(t, w.log.String(), "192.0.2.1", "the log holds the cause, unlike the answer")
 }

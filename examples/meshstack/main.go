@@ -52,7 +52,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil))) // of the store and of net/http, too
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil))) // the store and net/http use it, too
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "meshstack:", err)
 		os.Exit(1)
@@ -111,7 +111,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if store.IsOutage(err) {
 		return errors.Join(fmt.Errorf("-store: %w", err), listener.Close())
 	} else if err != nil {
-		// The store was used with another file of secrets: all keys would be refused.
+		// The likely cause is a store that was used with another file of secrets. With this
+		// file, no key in it would work.
 		return errors.Join(fmt.Errorf("with the secrets in %s: %w", file, err), listener.Close())
 	}
 	first := "not created; -bootstrap FILE creates one"

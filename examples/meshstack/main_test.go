@@ -18,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serving runs the program. It returns its output and a function to end it.
+// serving runs the program until the test ends. It returns what the program prints at its
+// start, and a function that ends it earlier.
 func serving(t *testing.T, args ...string) (text string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -76,7 +77,7 @@ func TestRun(t *testing.T) {
 	require.Contains(t, text, file)
 	require.NotContains(t, text, "lk_", "it prints no secret")
 
-	w := &world{url: urlIn(t, text)}
+	w := &testBackend{url: urlIn(t, text)}
 	token := w.login(t, readCredentials(t, file))
 	require.NotEmpty(t, token)
 	for _, workspace := range []string{"admin", "blue", "green"} {
@@ -122,7 +123,7 @@ func TestWrongArguments(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	other := filepath.Join(t.TempDir(), "other.json")
-	require.NoError(t, os.WriteFile(other, []byte("something dear"), 0o600))
+	require.NoError(t, os.WriteFile(other, []byte("other data of the user"), 0o600))
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -131,12 +132,12 @@ func TestWrongArguments(t *testing.T) {
 		{"an unknown flag", []string{"-nonsense"}, "flag provided but not defined"},
 		{"a further argument", []string{"nonsense"}, `unexpected argument "nonsense"`},
 		{"an unknown store", []string{"-store", "oracle://user:hunter2@host"}, "-store: "},
-		{"a store whose URL is broken", []string{"-store", "postgres://user:hunter2@host:port/x"}, "-store: "},
-		{"another one", []string{"-store", "mysql://user:hunter2@host/%zz"}, "-store: "},
-		{"one more", []string{"-store", "redis://user:hunter2@host/nonsense"}, "-store: "},
-		{"a store that is not there", []string{"-store", "postgres://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
-		{"another that is not there", []string{"-store", "mysql://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
-		{"one more that is not there", []string{"-store", "redis://user:hunter2@127.0.0.1:1/0"}, "-store: oauth: "},
+		{"a PostgreSQL store whose URL is broken", []string{"-store", "postgres://user:hunter2@host:port/x"}, "-store: "},
+		{"a MySQL store whose URL is broken", []string{"-store", "mysql://user:hunter2@host/%zz"}, "-store: "},
+		{"a Redis store whose URL is broken", []string{"-store", "redis://user:hunter2@host/nonsense"}, "-store: "},
+		{"a PostgreSQL store that is not there", []string{"-store", "postgres://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
+		{"a MySQL store that is not there", []string{"-store", "mysql://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
+		{"a Redis store that is not there", []string{"-store", "redis://user:hunter2@127.0.0.1:1/0"}, "-store: oauth: "},
 		{"an issuer that is no URL", []string{"-store", "memory", "-issuer", "nonsense"}, "Config.Issuer"},
 		{"an issuer of plain http elsewhere", []string{"-store", "memory", "-issuer", "http://mesh.example.com"}, "Config.Issuer: it must be https"},
 		{"no address", []string{"-store", "memory", "-addr", "nonsense"}, "nonsense"},
@@ -156,7 +157,7 @@ func TestWrongArguments(t *testing.T) {
 	}
 	text, err := os.ReadFile(other)
 	require.NoError(t, err)
-	require.Equal(t, "something dear", string(text))
+	require.Equal(t, "other data of the user", string(text))
 	t.Run("help", func(t *testing.T) {
 		require.ErrorIs(t, run(t.Context(), []string{"-h"}, io.Discard), flag.ErrHelp)
 	})

@@ -16,21 +16,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain runs the program itself if a test started this binary as its process.
+// TestMain runs the program instead of the tests if a test started this binary to be the
+// program.
 func TestMain(m *testing.M) {
 	switch os.Getenv("MESHSTACK_PROCESS") {
 	case "serve":
 		main()
 		return
 	case "bootstrap":
-		killedBootstrap(os.Getenv("MESHSTACK_KILL"))
+		bootstrapAndKill(os.Getenv("MESHSTACK_KILL"))
 		return
 	}
 	m.Run()
 }
 
 // startProcess starts the program in the current folder and waits until it serves.
-func startProcess(t *testing.T, args ...string) (*exec.Cmd, *world) {
+func startProcess(t *testing.T, args ...string) (*exec.Cmd, *testBackend) {
 	t.Helper()
 	program := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-addr=127.0.0.1:0"}, args...)...) //nolint:gosec // itself
 	program.Env = append(os.Environ(), "MESHSTACK_PROCESS=serve")
@@ -50,7 +51,7 @@ func startProcess(t *testing.T, args ...string) (*exec.Cmd, *world) {
 		require.NoError(t, err)
 		text.WriteString(line)
 	}
-	return program, &world{url: urlIn(t, text.String())}
+	return program, &testBackend{url: urlIn(t, text.String())}
 }
 
 // TestKill kills the program in the middle of its work. Everything that it acknowledged before
@@ -76,7 +77,7 @@ func TestKill(t *testing.T) {
 		for range 4 {
 			clients.Go(func() {
 				for range 20 {
-					got, err := send(t.Context(), http.MethodPost, w.url+keysPath, bearing(token), keyBody([]string{"team-a", "team-b", "admin"}[round%3], `,"permissions":[]`))
+					got, err := send(t.Context(), http.MethodPost, w.url+keysPath, providerHeader(token), keyBody([]string{"team-a", "team-b", "admin"}[round%3], `,"permissions":[]`))
 					if err != nil || got.status != http.StatusCreated {
 						return // the program was killed, or the quota is reached
 					}
@@ -143,9 +144,9 @@ func TestTwoProcesses(t *testing.T) {
 		sent = b.call(t, admin, http.MethodPut, path, body) // reads the stored key, not the cache
 		require.Equal(t, http.StatusOK, sent.status, "%s", sent.body)
 	}
-	never := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(time.Minute)
 	for list() == http.StatusOK || there.login(t, k.credentials()) != "" {
-		require.True(t, time.Now().Before(never), "what has ended still works elsewhere")
+		require.True(t, time.Now().Before(deadline), "the replaced secret or its token still works in the other process")
 	}
 	require.Equal(t, http.StatusUnauthorized, list())
 	require.NotEmpty(t, there.login(t, rotated.credentials()))
@@ -160,9 +161,9 @@ func TestTerminate(t *testing.T) {
 	require.NoError(t, program.Wait())
 }
 
-// TestOneLine: if a start fails, the program prints one line; the clients of the databases
-// print nothing.
-func TestOneLine(t *testing.T) {
+// TestFailedStartPrintsOneLine: if a start fails, the program prints one line, and the clients
+// of the databases print nothing.
+func TestFailedStartPrintsOneLine(t *testing.T) {
 	t.Chdir(t.TempDir())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

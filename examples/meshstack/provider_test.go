@@ -20,10 +20,10 @@ import (
 
 // provider simulates the meshStack Terraform provider with one resource
 // "meshstack_api_key", and Terraform's own checks. The real provider cannot be imported here.
-// The requests are those of the real provider; where its releases differ, they follow the
-// strictest one.
+// The requests are those of the real provider. Where its releases differ, they are those of
+// the strictest release.
 type provider struct {
-	w           *world
+	w           *testBackend
 	credentials credentials
 	token       string
 	state       *resource
@@ -76,8 +76,8 @@ func (p *provider) renew(t *testing.T) {
 	require.Greater(t, time.Unix(int64(claims.Expires), 0).Sub(p.w.clock.Now()), 30*time.Second)
 }
 
-// do sends a request. It repeats the request if the answer is lost or is a temporary refusal,
-// except for POST. It repeats it once with a new token if the token is refused.
+// do sends a request. It repeats the request if the answer is lost or is 503, except for POST.
+// If the token is refused, it repeats the request once with a new token.
 func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, error) {
 	t.Helper()
 	text := ""
@@ -142,7 +142,7 @@ func (p *provider) refresh(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	require.NotEmpty(t, got.Status.ClientID, "without it the plan would remove the status")
+	require.NotEmpty(t, got.Status.ClientID, "without a client id the plan would remove the status")
 	secret := p.state.secret
 	if got.Status.ClientSecret != "" {
 		secret = got.Status.ClientSecret // as the provider does, silently
@@ -194,7 +194,7 @@ func (p *provider) apply(t *testing.T, want resource) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	require.NotEmpty(t, got.Status.ClientID, "the provider would crash without")
+	require.NotEmpty(t, got.Status.ClientID, "without a client id the provider would crash")
 	secret := p.state.secret
 	if moved && got.Status.ClientSecret != "" {
 		secret = got.Status.ClientSecret // "known after apply"
@@ -251,7 +251,7 @@ func (p *provider) logsIn(t *testing.T) bool {
 func ptr[T any](v T) *T { return &v }
 
 func TestProviderLife(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
 	want := resource{workspace: "team-a", name: "ci", permissions: []string{"WORKSPACE_LIST", "TENANT_LIST", "APIKEY_LIST"}}
 	steps := func(wantChange, wantRotation bool) {
@@ -298,7 +298,7 @@ func TestProviderLife(t *testing.T) {
 }
 
 func TestProviderDrift(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
 	want := resource{workspace: "team-a", name: "ci", permissions: []string{"TENANT_LIST"}, expires: ptr("2026-12-31")}
 	_, err := p.apply(t, want)
@@ -341,19 +341,19 @@ func TestProviderDrift(t *testing.T) {
 		require.True(t, p.logsIn(t))
 	}
 	t.Run("a key that someone else deleted is created again", func(t *testing.T) {
-		gone := p.state.uuid
-		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), gone, 0))
+		deleted := p.state.uuid
+		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), deleted, 0))
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)
 		require.True(t, changed)
-		require.NotEqual(t, gone, p.state.uuid)
+		require.NotEqual(t, deleted, p.state.uuid)
 		require.True(t, p.logsIn(t))
 	})
 }
 
 // TestProviderTokenEnds: a revoked token is renewed once.
 func TestProviderTokenEnds(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	p := &provider{w: w, credentials: w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE TENANT_LIST", "")}
 	_, err := p.apply(t, resource{workspace: "team-a", name: "ci", permissions: []string{}})
 	require.NoError(t, err)
@@ -367,7 +367,7 @@ func TestProviderTokenEnds(t *testing.T) {
 }
 
 func TestProviderErrors(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	for _, tc := range []struct {
 		name, holds, want string
 		resource          resource
@@ -381,7 +381,7 @@ func TestProviderErrors(t *testing.T) {
 			resource{workspace: "team-a", name: "ci", permissions: []string{"TENANT_LIST"}},
 		},
 		{
-			"an expiry that is none", "APIKEY_LIST APIKEY_SAVE", `response '{"message":"spec.expiresAt: It must be a date`,
+			"an expiry that is not a date", "APIKEY_LIST APIKEY_SAVE", `response '{"message":"spec.expiresAt: It must be a date`,
 			resource{workspace: "team-a", name: "ci", permissions: []string{}, expires: ptr("")},
 		},
 		{
@@ -412,7 +412,7 @@ func TestProviderErrors(t *testing.T) {
 // TestProviderHazards checks the effect of a lost answer, so that a change of the effect is
 // noticed.
 func TestProviderHazards(t *testing.T) {
-	w := newWorld(t)
+	w := newTestBackend(t)
 	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
 	want := resource{workspace: "team-a", name: "ci", permissions: []string{}}
 	_, err := p.apply(t, want)

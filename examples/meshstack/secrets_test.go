@@ -35,7 +35,7 @@ func TestSecretsRace(t *testing.T) {
 	again, err := loadSecrets(file, false)
 	require.NoError(t, err)
 	require.Equal(t, all[0], again)
-	fleeting, err := loadSecrets(file, true)
+	inMemory, err := loadSecrets(file, true)
 	require.NoError(t, err)
-	require.NotEqual(t, all[0], fleeting)
+	require.NotEqual(t, all[0], inMemory)
 }

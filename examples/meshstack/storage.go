@@ -24,7 +24,8 @@ import (
 // openStore opens the store of -store; end closes it. Its errors do not contain the URL,
 // which may hold a password.
 func openStore(ctx context.Context, name string) (st store.Store, end func() error, err error) {
-	// These clients log to standard error, with addresses, what their errors say as well.
+	// Without this the clients of Redis and MySQL print their errors to standard error, with
+	// addresses. The same errors are returned and printed once.
 	logging.Disable()
 	_ = mysql.SetLogger(&mysql.NopLogger{}) //nolint:errcheck // fails only for nil
 	kind, rest, _ := strings.Cut(name, ":")
@@ -58,7 +59,7 @@ func openStore(ctx context.Context, name string) (st store.Store, end func() err
 func openSQL(ctx context.Context, driver string, dialect sqlstore.Dialect, source string) (st store.Store, end func() error, err error) {
 	db, err := sql.Open(driver, source)
 	if err != nil {
-		return st, nil, errors.New("-store: the URL of the database is malformed")
+		return st, nil, errors.New("-store: the URL of the database is malformed: use postgres://user:password@host/database or mysql://...")
 	}
 	db.SetMaxOpenConns(16)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -27,9 +27,9 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storeName := makeStore(t)
 			t.Chdir(t.TempDir())
-			start := func() (*world, string, func()) {
+			start := func() (*testBackend, string, func()) {
 				text, stop := serving(t, "-store", storeName, "-bootstrap", "first-key", "-issuer", "https://mesh.example.com")
-				return &world{url: urlIn(t, text)}, text, stop
+				return &testBackend{url: urlIn(t, text)}, text, stop
 			}
 
 			w, text, stop := start()
@@ -91,7 +91,7 @@ func server(t *testing.T, variable string) string {
 	t.Helper()
 	name := os.Getenv(variable)
 	if name == "" && os.Getenv("LATCHKEY_REQUIRE_SERVERS") != "1" {
-		t.Skipf("%s names no server", variable)
+		t.Skipf("%s is not set to the URL of a server", variable)
 	}
 	require.NotEmpty(t, name, variable)
 	return name

@@ -36,11 +36,11 @@ func TestClientAddress(t *testing.T) {
 	}{
 		{"BehindProxies", proxies, nil, "192.0.2.7", http.StatusOK},
 		{"BehindProxies, a forged entry", proxies, nil, "192.0.2.7, 198.51.100.1", http.StatusBadRequest},
-		{"RealIP", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7", http.StatusOK},                                                     //nolint:staticcheck // hosts have it still
-		{"RealIP trusts a forged header: do not use it", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7, 198.51.100.1", http.StatusOK}, //nolint:staticcheck // hosts have it still
+		{"RealIP", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7", http.StatusOK},                                                     //nolint:staticcheck // hosts still use it
+		{"RealIP trusts a forged header: do not use it", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7, 198.51.100.1", http.StatusOK}, //nolint:staticcheck // hosts still use it
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := serve(t, func(a app) http.Handler { return onRouter(a.Server, c.before...) }, policyOf(netip.MustParsePrefix("192.0.2.0/24")),
+			h := serve(t, func(a app) http.Handler { return onRouter(a.Server, c.before...) }, allowOnly(netip.MustParsePrefix("192.0.2.0/24")),
 				func(cfg *oauth.Config) { cfg.ClientAddr = c.addr })
 			id, secret := h.newKey(t, "team-a")
 			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}

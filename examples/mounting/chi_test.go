@@ -8,7 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-func TestChi(t *testing.T) { holds(t, onChi, false) }
+func TestChi(t *testing.T) { testMount(t, onChi, false) }
 
 // onChi needs no adapter: chi takes http.Handlers and middleware, and sets the request's path
 // values.
@@ -31,5 +31,5 @@ func onChi(a app) http.Handler {
 }
 
 func chiHandler(w http.ResponseWriter, r *http.Request) {
-	_ = json.NewEncoder(w).Encode(said(r.Context(), r.PathValue("workspace"))) // fails only if the client has disconnected
+	_ = json.NewEncoder(w).Encode(answerOf(r.Context(), r.PathValue("workspace"))) // fails only if the client has disconnected
 }

@@ -1,8 +1,8 @@
 // Package mounting shows Latchkey on chi, Gin, Echo 4 and 5, gorilla/mux, httprouter,
 // Fiber, Huma and AWS Lambda, with the management API and the console, and behind
-// middleware of several kinds (oauth/MIDDLEWARE.md has the results).
-// It holds tests only: onChi, onGin and so on show how to mount the routes and guard
-// your own.
+// middleware of several kinds (oauth/MIDDLEWARE.md has the results). It
+// holds tests only: onChi, onGin and so on show how to mount the routes and guard your
+// own.
 //
 // If a router takes http.Handlers, use the guard as middleware. If its path values are not
 // those of http.Request.PathValue, read the workspace with Guard.InFunc. If a router takes

@@ -7,7 +7,7 @@ import (
 	"github.com/labstack/echo/v5"
 )
 
-func TestEcho5(t *testing.T) { holds(t, onEcho5, false) }
+func TestEcho5(t *testing.T) { testMount(t, onEcho5, false) }
 
 // onEcho5 needs no adapter: Echo 5 sets the request's path values, and its WrapMiddleware takes
 // the guard.
@@ -29,5 +29,5 @@ func onEcho5(a app) http.Handler {
 }
 
 func echo5Handler(c *echo.Context) error {
-	return c.JSON(http.StatusOK, said(c.Request().Context(), c.Param("workspace")))
+	return c.JSON(http.StatusOK, answerOf(c.Request().Context(), c.Param("workspace")))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-func TestEcho(t *testing.T) { holds(t, onEcho, false) }
+func TestEcho(t *testing.T) { testMount(t, onEcho, false) }
 
 func onEcho(a app) http.Handler {
 	router := echo.New()
@@ -41,5 +41,5 @@ func echoGuard(guard bearer.Guard) echo.MiddlewareFunc {
 }
 
 func echoHandler(c echo.Context) error {
-	return c.JSON(http.StatusOK, said(c.Request().Context(), c.Param("workspace")))
+	return c.JSON(http.StatusOK, answerOf(c.Request().Context(), c.Param("workspace")))
 }

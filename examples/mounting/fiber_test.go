@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-func TestFiber(t *testing.T) { holds(t, onFiber, true) }
+func TestFiber(t *testing.T) { testMount(t, onFiber, true) }
 
 func onFiber(a app) http.Handler {
 	return adaptor.FiberApp(fiberApp(a, fiber.Config{})) // for the test's server; a service calls app.Listen
@@ -40,7 +40,8 @@ func fiberApp(a app, config fiber.Config) *fiber.App {
 	return app
 }
 
-// TestFiberReadTimeout: a body that does not arrive is given up when Fiber's ReadTimeout is over.
+// TestFiberReadTimeout: a request whose body does not arrive within Fiber's ReadTimeout is
+// answered with 408.
 func TestFiberReadTimeout(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -62,10 +63,10 @@ func TestFiberReadTimeout(t *testing.T) {
 	require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
 }
 
-// fiberHandle converts a handler. The context of the adaptor's request is fasthttp's, which the
-// next request reuses; WithoutCancel keeps package context from waiting for it meanwhile. Of a
-// header that is sent twice the adaptor passes on the last one only, so all are copied: two
-// Authorization headers must be refused.
+// fiberHandle converts a handler. The adaptor's requests have fasthttp's context, which the next
+// request reuses. With WithoutCancel, no goroutine of package context waits for that context.
+// If a header is sent twice, the adaptor passes on only the last one. fiberHandle copies both,
+// because a request with two Authorization headers must be refused.
 func fiberHandle(h http.Handler) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		return adaptor.HTTPHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +95,7 @@ func fiberGuard(guard bearer.Guard) fiber.Handler {
 }
 
 func fiberHandler(c fiber.Ctx) error {
-	return c.JSON(said(c.Context(), fiberParam(c, "workspace")))
+	return c.JSON(answerOf(c.Context(), fiberParam(c, "workspace")))
 }
 
 // fiberParam unescapes a path value, because Fiber does not. (With fiber.Config.UnescapePath

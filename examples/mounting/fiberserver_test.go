@@ -23,14 +23,14 @@ func TestFiberServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var mu sync.Mutex
-	var kept, asTold []observe.Decision
+	var kept, copies []observe.Decision
 	observer := func(_ context.Context, d observe.Decision) {
 		mu.Lock()
 		defer mu.Unlock()
 		kept = append(kept, d)
 		d.Method, d.Route = strings.Clone(d.Method), strings.Clone(d.Route)
 		d.ClientID, d.KeyID, d.Workspace = strings.Clone(d.ClientID), strings.Clone(d.KeyID), strings.Clone(d.Workspace)
-		asTold = append(asTold, d)
+		copies = append(copies, d)
 	}
 	h := serve(t, func(a app) http.Handler {
 		app := fiberApp(a, fiber.Config{})
@@ -51,8 +51,8 @@ func TestFiberServer(t *testing.T) {
 	authorized := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
 	status, _, body := h.send(t, http.MethodPost, "/api/admin/workspaces/team-a/keys", `{"name":"deploy","permissions":["project.list"]}`, authorized...)
 	require.Equal(t, http.StatusCreated, status, body)
-	h.showsPages(t) // makes a key each time
-	h.showsPages(t)
+	h.testConsole(t) // makes a key each time
+	h.testConsole(t)
 	for range 10 {
 		for _, path := range []string{"/api/admin/workspaces/team-b/keys", "/workspaces/team-b/projects", "/" + strings.Repeat("x", 100)} {
 			status, _, body := h.send(t, http.MethodGet, path, "", authorized...)
@@ -62,7 +62,7 @@ func TestFiberServer(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	require.NotEmpty(t, kept)
-	require.Equal(t, asTold, kept)
+	require.Equal(t, copies, kept)
 	ada := apikey.OrganizationAdmin("tests")
 	page, err := h.APIKeys().List(t.Context(), ada, store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 
 func TestGin(t *testing.T) {
 	gin.SetMode(gin.TestMode)
-	holds(t, onGin, true)
+	testMount(t, onGin, true)
 }
 
 func onGin(a app) http.Handler {
@@ -34,8 +34,8 @@ func onGin(a app) http.Handler {
 	return router
 }
 
-// ginGuard converts a guard to Gin middleware. Gin calls the next handlers unless a middleware
-// aborts. Without Abort the handler's answer would follow the guard's refusal.
+// ginGuard converts a guard to Gin middleware. After a refusal it calls Abort. Otherwise Gin
+// would call the next handlers, and their answers would follow the refusal.
 func ginGuard(guard bearer.Guard) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		r, ok := guard.Check(c.Writer, c.Request, c.Param("workspace"))
@@ -83,5 +83,5 @@ func TestGinRefusalIsTheOnlyAnswer(t *testing.T) {
 }
 
 func ginHandler(c *gin.Context) {
-	c.JSON(http.StatusOK, said(c.Request.Context(), c.Param("workspace")))
+	c.JSON(http.StatusOK, answerOf(c.Request.Context(), c.Param("workspace")))
 }

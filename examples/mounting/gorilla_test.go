@@ -8,14 +8,14 @@ import (
 	"github.com/gorilla/mux"
 )
 
-func TestGorilla(t *testing.T) { holds(t, onGorilla, false) }
+func TestGorilla(t *testing.T) { testMount(t, onGorilla, false) }
 
 // onGorilla uses InFunc to read the path values of gorilla/mux.
 func onGorilla(a app) http.Handler {
 	router := mux.NewRouter()
 	workspace := func(r *http.Request) string { return mux.Vars(r)["workspace"] }
 	handle := func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(said(r.Context(), workspace(r))) // fails only if the client has disconnected
+		_ = json.NewEncoder(w).Encode(answerOf(r.Context(), workspace(r))) // fails only if the client has disconnected
 	}
 	guarded := func(permission string) http.Handler {
 		return a.Require(permission).InFunc(workspace)(http.HandlerFunc(handle))

@@ -10,14 +10,14 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-func TestHTTPRouter(t *testing.T) { holds(t, onHTTPRouter, false) }
+func TestHTTPRouter(t *testing.T) { testMount(t, onHTTPRouter, false) }
 
 // onHTTPRouter guards httprouter's own handlers. An http.Handler can read the parameters with
 // httprouter.ParamsFromContext.
 func onHTTPRouter(a app) http.Handler {
 	router := httprouter.New()
 	handle := func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
-		_ = json.NewEncoder(w).Encode(said(r.Context(), params.ByName("workspace"))) // fails only if the client has disconnected
+		_ = json.NewEncoder(w).Encode(answerOf(r.Context(), params.ByName("workspace"))) // fails only if the client has disconnected
 	}
 	guarded := func(guard bearer.Guard) httprouter.Handle {
 		return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {

@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-func TestHuma(t *testing.T) { holds(t, onHuma, true) }
+func TestHuma(t *testing.T) { testMount(t, onHuma, true) }
 
 // onHuma guards operations whose handlers have no http.Request.
 func onHuma(a app) http.Handler {
@@ -27,7 +27,9 @@ func onHuma(a app) http.Handler {
 	operation("projects", "/workspaces/{workspace}/projects", humaGuard(a.Require("project.list")))
 	operation("invoices", "/workspaces/{workspace}/invoices", humaGuard(a.Require("billing.read")))
 	operation("forgotten", "/forgotten/{team}", humaGuard(a.Require("project.list")))
-	huma.Get(api, "/open", func(ctx context.Context, _ *struct{}) (*humaOutput, error) { return &humaOutput{said(ctx, "")}, nil })
+	huma.Get(api, "/open", func(ctx context.Context, _ *struct{}) (*humaOutput, error) {
+		return &humaOutput{answerOf(ctx, "")}, nil
+	})
 	return a.Handler(mux)
 }
 
@@ -49,5 +51,5 @@ type humaInput struct {
 type humaOutput struct{ Body map[string]string }
 
 func humaHandler(ctx context.Context, in *humaInput) (*humaOutput, error) {
-	return &humaOutput{said(ctx, in.Workspace)}, nil
+	return &humaOutput{answerOf(ctx, in.Workspace)}, nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLambda(t *testing.T) { holds(t, onLambda, true) }
+func TestLambda(t *testing.T) { testMount(t, onLambda, true) }
 
 // onLambda is a whole handler for AWS Lambda. In main it is
 //
@@ -26,7 +26,7 @@ func onLambda(a app) http.Handler {
 	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", a.management))
 	mux.Handle("/console/", http.StripPrefix("/console", a.console))
 	handle := func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(said(r.Context(), r.PathValue("workspace"))) // fails only if the client has disconnected
+		_ = json.NewEncoder(w).Encode(answerOf(r.Context(), r.PathValue("workspace"))) // fails only if the client has disconnected
 	}
 	mux.Handle("GET /workspaces/{workspace}/projects", a.Require("project.list").InPath("workspace")(http.HandlerFunc(handle)))
 	mux.Handle("GET /workspaces/{workspace}/invoices", a.Require("billing.read").InPath("workspace")(http.HandlerFunc(handle)))
@@ -55,7 +55,7 @@ func gateway(lambda *httpadapter.HandlerAdapterV2) http.Handler {
 		event.RequestContext.DomainName = r.Host
 		event.RequestContext.HTTP = events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path, SourceIP: address}
 		answer, err := lambda.ProxyWithContext(context.Background(), event) //nolint:contextcheck // Lambda has no http.Server
-		if err != nil {                                                     // as for a handler that sets no status
+		if err != nil {                                                     // for example because the handler has set no status
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
@@ -74,7 +74,7 @@ func gateway(lambda *httpadapter.HandlerAdapterV2) http.Handler {
 // TestLambdaAddress: an address without a port counts as the client's.
 func TestLambdaAddress(t *testing.T) {
 	for network, status := range map[string]int{"127.0.0.0/8": http.StatusOK, "192.0.2.0/24": http.StatusBadRequest} {
-		h := serve(t, onLambda, policyOf(netip.MustParsePrefix(network)))
+		h := serve(t, onLambda, allowOnly(netip.MustParsePrefix(network)))
 		id, secret := h.newKey(t, "team-a")
 		got, _, body := h.send(t, http.MethodPost, "/api/login", `{"clientId":"`+id+`","clientSecret":"`+secret+`"}`, "Content-Type", "application/json")
 		require.Equal(t, status, got, body)

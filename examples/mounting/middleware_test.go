@@ -21,16 +21,16 @@ import (
 // wrap is a middleware of a host. It may ask the server about a request.
 type wrap func(a app) func(http.Handler) http.Handler
 
-// own is the host's own route.
-func own(a app) http.Handler {
+// hostRoutes returns the host's own routes.
+func hostRoutes(a app) http.Handler {
 	handle := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	mux := http.NewServeMux()
 	mux.Handle("POST /workspaces/{workspace}/projects", a.Require("project.list").InPath("workspace")(http.HandlerFunc(handle)))
 	return mux
 }
 
-// beside mounts the management API and the console beside a handler.
-func beside(a app, host http.Handler) *http.ServeMux {
+// mountBeside mounts the management API and the console beside the host's routes.
+func mountBeside(a app, host http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", a.management))
 	pages := http.StripPrefix("/console", a.console)
@@ -40,14 +40,14 @@ func beside(a app, host http.Handler) *http.ServeMux {
 	return mux
 }
 
-// inFront has the middleware in front of everything.
+// inFront puts the middleware in front of everything.
 func inFront(w wrap) mount {
-	return func(a app) http.Handler { return w(a)(a.Handler(beside(a, own(a)))) }
+	return func(a app) http.Handler { return w(a)(a.Handler(mountBeside(a, hostRoutes(a)))) }
 }
 
-// onlyOwn has the middleware in front of the host's own routes only.
-func onlyOwn(w wrap) mount {
-	return func(a app) http.Handler { return a.Handler(beside(a, w(a)(own(a)))) }
+// inFrontOfHostRoutes puts the middleware in front of the host's own routes only.
+func inFrontOfHostRoutes(w wrap) mount {
+	return func(a app) http.Handler { return a.Handler(mountBeside(a, w(a)(hostRoutes(a)))) }
 }
 
 // middlewareOf is a wrap that does not ask the server.
@@ -55,12 +55,12 @@ func middlewareOf(m func(http.Handler) http.Handler) wrap {
 	return func(app) func(http.Handler) http.Handler { return m }
 }
 
-// onEchoBehind has Echo's middleware in front of everything.
+// onEchoBehind puts Echo's middleware in front of everything.
 func onEchoBehind(add func(*echo.Echo, app)) mount {
 	return func(a app) http.Handler {
 		router := echo.New()
 		add(router, a)
-		router.Any("/*", echo.WrapHandler(a.Handler(beside(a, own(a)))))
+		router.Any("/*", echo.WrapHandler(a.Handler(mountBeside(a, hostRoutes(a)))))
 		return router
 	}
 }
@@ -91,8 +91,8 @@ func TestMiddleware(t *testing.T) {
 	echoCSRF := func(router *echo.Echo, a app) {
 		router.Use(echomiddleware.CSRFWithConfig(echomiddleware.CSRFConfig{Skipper: func(c echo.Context) bool { return a.Carries(c.Request()) }}))
 	}
-	// What each request is answered with: a login, a new key by the management API, the host's own
-	// route, the console's first page, and its form.
+	// answers are the statuses of five requests: a login, a new key by the management API, the
+	// host's own route, the console's first page, and the console's form of a new key.
 	type answers struct{ login, manage, own, page, form int }
 	all := answers{http.StatusOK, http.StatusCreated, http.StatusNoContent, http.StatusOK, http.StatusCreated}
 	for _, c := range []struct {
@@ -104,10 +104,10 @@ func TestMiddleware(t *testing.T) {
 
 		{"CSRF nosurf", inFront(surf), answers{400, 400, 400, 200, 400}},
 		{"CSRF nosurf, tokens exempt", inFront(surfExempt), answers{400, 201, 204, 200, 400}},
-		{"CSRF nosurf, only the host's routes, tokens exempt", onlyOwn(surfExempt), all},
+		{"CSRF nosurf, only the host's routes, tokens exempt", inFrontOfHostRoutes(surfExempt), all},
 		{"CSRF gorilla", inFront(middlewareOf(protect)), answers{403, 403, 403, 200, 403}},
 		{"CSRF gorilla, tokens exempt", inFront(protectExempt), answers{403, 201, 204, 200, 403}},
-		{"CSRF gorilla, only the host's routes, tokens exempt", onlyOwn(protectExempt), all},
+		{"CSRF gorilla, only the host's routes, tokens exempt", inFrontOfHostRoutes(protectExempt), all},
 		{"CSRF Echo", onEchoBehind(func(router *echo.Echo, _ app) { router.Use(echomiddleware.CSRF()) }), answers{400, 400, 400, 200, 201}},
 		{"CSRF Echo, tokens exempt", onEchoBehind(echoCSRF), answers{400, 201, 204, 200, 201}},
 		{"CSRF net/http", inFront(middlewareOf(http.NewCrossOriginProtection().Handler)), all},
@@ -169,14 +169,14 @@ func TestSlashesByTheBrowser(t *testing.T) {
 	for name, m := range map[string]func(http.Handler) http.Handler{"redirected": middleware.RedirectSlashes, "stripped": middleware.StripSlashes} {
 		t.Run(name, func(t *testing.T) {
 			h := serve(t, inFront(middlewareOf(m)))
-			h.showsPages(t)
+			h.testConsole(t)
 		})
 	}
 }
 
-// TestCORS: a page of another origin that has a token. The host's CORS handler must be in front
-// of the mux, whose patterns with a method would refuse the preflight, and the management API
-// must trust the origin.
+// TestCORS sends requests as from a page of another origin, with a token. The host's CORS
+// handler must be in front of the mux, because patterns with a method would refuse the
+// preflight request. The management API must trust the origin.
 func TestCORS(t *testing.T) {
 	allow := cors.New(cors.Options{
 		AllowedOrigins: []string{trusted, "https://other.example"},

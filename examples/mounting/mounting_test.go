@@ -45,12 +45,12 @@ type app struct {
 //	GET /forgotten/{workspace}             guarded, but with another name of the path value
 //	GET /open                              not guarded
 //
-// whose handlers answer what said returns.
+// whose handlers answer what answerOf returns.
 type mount func(a app) http.Handler
 
-// said is the answer of every handler: the principal, and the workspace that the router found.
-// ctx is the request's context.
-func said(ctx context.Context, workspace string) map[string]string {
+// answerOf returns the answer of every handler: the principal, and the workspace that the
+// router found. ctx is the request's context.
+func answerOf(ctx context.Context, workspace string) map[string]string {
 	said := map[string]string{"router": workspace}
 	if p, ok := bearer.PrincipalFrom(ctx); ok {
 		said["key"], said["workspace"] = p.KeyID, p.Workspace
@@ -65,7 +65,7 @@ type host struct {
 	log  *lines
 }
 
-// lines is a log.
+// lines is a log that a test can read.
 type lines struct {
 	mu sync.Mutex
 	strings.Builder
@@ -83,6 +83,7 @@ func (l *lines) String() string {
 	return l.Builder.String()
 }
 
+// serve starts a server with a mount. changes change its configuration.
 func serve(t *testing.T, m mount, changes ...func(*oauth.Config)) host {
 	t.Helper()
 	said := &lines{}
@@ -118,8 +119,8 @@ func serve(t *testing.T, m mount, changes ...func(*oauth.Config)) host {
 	return host{srv, web.URL, said}
 }
 
-// policyOf allows logins from one network.
-func policyOf(network netip.Prefix) func(*oauth.Config) {
+// allowOnly allows logins from one network.
+func allowOnly(network netip.Prefix) func(*oauth.Config) {
 	return func(cfg *oauth.Config) { cfg.Policy = policy.AllowAddresses(network) }
 }
 
@@ -177,10 +178,10 @@ func (h host) send(t *testing.T, method, path, body string, header ...string) (i
 	return response.StatusCode, response.Header, string(text)
 }
 
-// holds tests everything that a router could break. slashes says whether the router unescapes a
-// slash in a path value. If not, both guard and handler get "x%2Fy", and a workspace whose id
-// has a slash cannot be reached by any key.
-func holds(t *testing.T, m mount, slashes bool) {
+// testMount tests everything that a router could break. slashes says whether the router
+// unescapes a slash in a path value. If it does not, both guard and handler get "x%2Fy", and
+// no key can reach a workspace whose id has a slash.
+func testMount(t *testing.T, m mount, slashes bool) {
 	t.Helper()
 	h := serve(t, m)
 	id, secret := h.newKey(t, "team-a")
@@ -258,8 +259,8 @@ func holds(t *testing.T, m mount, slashes bool) {
 			require.Equal(t, http.StatusNotFound, status)
 		})
 	}
-	t.Run("management", func(t *testing.T) { h.manages(t, token) })
-	t.Run("console", func(t *testing.T) { h.showsPages(t) })
+	t.Run("management", func(t *testing.T) { h.testManagement(t, token) })
+	t.Run("console", func(t *testing.T) { h.testConsole(t) })
 	t.Run("a workspace with a slash", func(t *testing.T) {
 		want := http.StatusNotFound
 		if slashes {
@@ -277,8 +278,8 @@ func (h host) tokenOf(t *testing.T, workspace string) string {
 	return h.login(t, id, secret)
 }
 
-// manages tests the management API behind the router.
-func (h host) manages(t *testing.T, token string) {
+// testManagement tests the management API behind the router.
+func (h host) testManagement(t *testing.T, token string) {
 	t.Helper()
 	const keys = "/api/admin/workspaces/team-a/keys"
 	authorized := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
@@ -307,7 +308,7 @@ func (h host) manages(t *testing.T, token string) {
 		status, header, body := h.get(t, path, token)
 		require.Equal(t, want, status, "%s: %s", path, body)
 		if want == http.StatusNotFound {
-			require.Equal(t, "application/problem+json", header.Get("Content-Type"), "the handler answered, not the router")
+			require.Equal(t, "application/problem+json", header.Get("Content-Type"), "the management API has answered, not the router")
 		}
 	}
 	status, header, _ = h.get(t, keys, "")
@@ -317,8 +318,8 @@ func (h host) manages(t *testing.T, token string) {
 
 var field = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
 
-// showsPages tests the console behind the router, with the links that a browser would follow.
-func (h host) showsPages(t *testing.T) {
+// testConsole tests the console behind the router, with the links that a browser would follow.
+func (h host) testConsole(t *testing.T) {
 	t.Helper()
 	// follow returns the page and its address, which a redirect may have changed.
 	follow := func(from, link string) (at, body string) {
@@ -337,9 +338,9 @@ func (h host) showsPages(t *testing.T) {
 		require.Equal(t, http.StatusOK, response.StatusCode, "%s: %s", to, text)
 		return response.Request.URL.RequestURI(), string(text)
 	}
-	link := func(body, holds string) string {
-		found := regexp.MustCompile(`href="([^"]*` + holds + `)"`).FindStringSubmatch(body)
-		require.NotNil(t, found, "%s in %s", holds, body)
+	link := func(body, suffix string) string {
+		found := regexp.MustCompile(`href="([^"]*` + suffix + `)"`).FindStringSubmatch(body)
+		require.NotNil(t, found, "%s in %s", suffix, body)
 		return found[1]
 	}
 	for _, first := range []string{"/console/", "/console"} {

@@ -24,7 +24,7 @@ type backend struct {
 	facts  facts
 }
 
-// facts is what -json prints.
+// facts are the URLs and credentials that -json prints.
 type facts struct {
 	BaseURL      string    `json:"base_url"`
 	Issuer       string    `json:"issuer"`
@@ -67,7 +67,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		APIKeys: apikey.Options{Workspaces: func(_ context.Context, workspace string) (bool, error) {
 			return workspace == "team-a" || workspace == "team-b", nil
 		}},
-		Resource:    base, // the guards' challenges lead clients to the login
+		Resource:    base, // so the guards' challenges name the metadata, which leads clients to the login
 		OpenIDAlias: true,
 		// MCP SDKs do not read metadata without it.
 		AuthorizationPath: "/authorize",
@@ -87,7 +87,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 	mux.Handle("GET /workspaces/{workspace}/invoices",
 		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(listInvoices)))
 
-	// 4. Create a key. The secret can be read only now.
+	// 4. Create a key. Its secret cannot be read later.
 	permissions, err := scope.Of("project.list", "project.read")
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 func listProjects(w http.ResponseWriter, r *http.Request) {
 	principal, ok := bearer.PrincipalFrom(r.Context())
 	if !ok {
-		http.Error(w, "no principal", http.StatusInternalServerError)
+		http.Error(w, "no principal: the route has no guard", http.StatusInternalServerError)
 		return
 	}
 	reply(w, map[string]any{"workspace": principal.Workspace, "projects": []string{"website", "pipeline"}})

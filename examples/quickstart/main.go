@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 	switch {
 	case *once:
-		err = app.tell(ctx, out)
+		err = app.runSteps(ctx, out)
 	case *asJSON:
 		err = json.NewEncoder(out).Encode(app.facts)
 	default:

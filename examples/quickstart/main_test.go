@@ -28,9 +28,9 @@ func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-once", anyPort}, &out))
 	require.Contains(t, out.String(), "All steps succeeded.")
-	require.Contains(t, out.String(), "it reads its projects: 200 OK")
-	require.Contains(t, out.String(), "it lacks a permission: 403 Forbidden")
-	require.Contains(t, out.String(), "it asks for another workspace: 404 Not Found")
+	require.Contains(t, out.String(), "the program reads its projects: 200 OK")
+	require.Contains(t, out.String(), "the program lacks a permission: 403 Forbidden")
+	require.Contains(t, out.String(), "the program asks for another workspace: 404 Not Found")
 	require.NotContains(t, out.String(), "lk_", "it prints no secret")
 }
 

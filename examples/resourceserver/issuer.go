@@ -24,7 +24,7 @@ func findIssuer(ctx context.Context, file string, in io.Reader) (found issuer, s
 		var opened *os.File
 		opened, err = os.Open(file) //nolint:gosec // the file is named on the command line
 		if err == nil {
-			stop = func() { _ = opened.Close() } //nolint:errcheck // it was read
+			stop = func() { _ = opened.Close() } //nolint:errcheck // it was only read
 		}
 		in = opened
 	}
@@ -36,7 +36,7 @@ func findIssuer(ctx context.Context, file string, in io.Reader) (found issuer, s
 		err = json.Unmarshal(line, &found)
 	}
 	if err == nil && (found.Issuer == "" || found.JWKSURL == "" || found.ClientID == "") {
-		err = errors.New("it must hold issuer, jwks_url and client_id")
+		err = errors.New("it must hold issuer, jwks_url and client_id: use the output of quickstart -json")
 	}
 	if err != nil {
 		stop()
@@ -52,7 +52,7 @@ func startQuickstart(ctx context.Context) (io.Reader, func(), error) {
 		return nil, nil, err
 	}
 	program := filepath.Join(dir, "quickstart")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/latchkey-go/latchkey/examples/quickstart") //nolint:gosec // its own words only
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/latchkey-go/latchkey/examples/quickstart") //nolint:gosec // the arguments are fixed
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("build the quickstart: %w", err), os.RemoveAll(dir))
@@ -67,9 +67,9 @@ func startQuickstart(ctx context.Context) (io.Reader, func(), error) {
 		return nil, nil, errors.Join(fmt.Errorf("start the quickstart: %w", err), os.RemoveAll(dir))
 	}
 	return out, func() {
-		// It was killed, so its exit status means nothing.
+		// The process is killed, so its exit status means nothing.
 		_ = server.Process.Kill() //nolint:errcheck // see above
 		_ = server.Wait()         //nolint:errcheck // see above
-		_ = os.RemoveAll(dir)     //nolint:errcheck // a file for the system to clear away
+		_ = os.RemoveAll(dir)     //nolint:errcheck // the system clears its folder of temporary files
 	}, nil
 }

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 
 	base := "http://" + listener.Addr().String()
 	if *once {
-		err = tell(ctx, issuer, base, out)
+		err = runSteps(ctx, issuer, base, out)
 	} else {
 		explain(issuer, base, out)
 		select {
@@ -113,7 +113,7 @@ func newService(of issuer) (http.Handler, func(context.Context) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	ended, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
+	introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 		URL:              of.BaseURL + "/api/introspect",
 		InsecureLoopback: true,
 		ClientID:         of.ClientID,
@@ -127,7 +127,7 @@ func newService(of issuer) (http.Handler, func(context.Context) error, error) {
 		Issuer:    of.Issuer,
 		Audiences: []string{of.Issuer}, // the audience of the quickstart's tokens; see oauth.Config.Resources
 		Keys:      keys,
-		Epochs:    ended,
+		Epochs:    introspector,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -31,8 +31,8 @@ func TestBadInput(t *testing.T) {
 	}{
 		"no such file":    {[]string{"-issuer", filepath.Join(t.TempDir(), "none")}, "", "no such file"},
 		"no issuer in it": {[]string{"-issuer", empty}, "", "it must hold issuer"},
-		"no JSON":         {[]string{"-issuer", "-"}, "hello\n", "line of JSON"},
-		"nothing":         {[]string{"-issuer", "-"}, "", "line of JSON"},
+		"not JSON":        {[]string{"-issuer", "-"}, "hello\n", "line of JSON"},
+		"empty input":     {[]string{"-issuer", "-"}, "", "line of JSON"},
 		"an http issuer elsewhere": {[]string{"-issuer", "-"},
 			`{"issuer":"http://a.example","jwks_url":"http://a.example/jwks","client_id":"x","client_secret":"y"}` + "\n", "URL"},
 		"an unknown flag": {[]string{"-nothing"}, "", "flag provided but not defined"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 )
 
+// onLoopback refuses requests that were not sent over loopback.
 func onLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !overLoopback(r) {
@@ -17,10 +18,10 @@ func onLoopback(next http.Handler) http.Handler {
 	})
 }
 
-// overLoopback reports whether a request was sent from this machine to a loopback address
-// and under a loopback name. So it refuses requests through a proxy, and of pages whose
-// own name was bound to this address (DNS rebinding). If this cannot be determined, it
-// reports false.
+// overLoopback reports whether a request was sent from this machine, to a loopback address
+// and with a loopback name as its host. The name rules out requests through a proxy, and
+// requests of a page whose own name leads to this address (DNS rebinding). If the addresses
+// are unknown, overLoopback reports false.
 func overLoopback(r *http.Request) bool {
 	local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !known {

@@ -51,14 +51,14 @@ const (
 var errNoSession = errors.New("signin: no such session")
 
 // Console returns a console below a prefix such as "/console", with pages to sign in as
-// any of these people. Each person needs an actor with a different id. Requests from other
-// machines are answered with 403. Console sets Authorize, SignIn and SignOut of cfg.
+// any of these people. Each person needs an actor with an id of their own. Console sets
+// Authorize, SignIn and SignOut of cfg. Requests from other machines are answered with 403.
 func Console(prefix string, keys *apikey.Service, people []console.Person, cfg console.Config) (http.Handler, error) {
 	ids := map[string]bool{"": true}
 	for i, person := range people {
 		id := person.Actor.Ref().ID
 		if ids[id] {
-			return nil, fmt.Errorf("signin: person %d needs an actor with an id that no other person has", i)
+			return nil, fmt.Errorf("signin: person %d (the first is 0) needs an actor with an id that no other person has", i)
 		}
 		ids[id] = true
 	}
@@ -76,11 +76,11 @@ func Console(prefix string, keys *apikey.Service, people []console.Person, cfg c
 	return onLoopback(http.NewCrossOriginProtection().Handler(mux)), nil
 }
 
-// authorize is for console.Config.
+// authorize is Config.Authorize of the console.
 func (p *pages) authorize(r *http.Request) (console.Person, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := p.find(r)
+	at := p.sessionIndex(r)
 	if at < 0 || !p.now().Before(p.sessions[at].ends) {
 		return console.Person{}, errNoSession
 	}
@@ -116,8 +116,8 @@ func (p *pages) ask(w http.ResponseWriter, _ *http.Request) {
 	_ = page.Execute(w, p.people) //nolint:errcheck // fails only if the browser has disconnected
 }
 
-// signIn starts a session of the chosen person. It ends the session of the request, so
-// that a session id that someone else planted is not used (session fixation).
+// signIn starts a new session for the chosen person, and ends the session of the request. So
+// a session id that someone else has put into the browser is of no use (session fixation).
 func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	id := r.PostFormValue("person")
@@ -127,7 +127,7 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := rand.Text()
-	p.end(r)
+	p.endSession(r)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.sessions) >= maxSessions {
@@ -135,13 +135,14 @@ func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	p.sessions = append(p.sessions, session{token, p.people[at], p.now().Add(sessionLives)})
 	setCookie(w, token, 0)
-	http.Redirect(w, r, p.back(r.URL.Query().Get("return")), http.StatusSeeOther) //nolint:gosec // back admits pages of the console only
+	http.Redirect(w, r, p.consoleAddress(r.URL.Query().Get("return")), http.StatusSeeOther) //nolint:gosec // back allows pages of the console only
 }
 
-// back returns the address of the page of the console that a person was on. Anybody can
-// make a link with another address (an open redirect): then it is the first page. So it
-// is if ".." leads out of the console: browsers resolve it, also if it is escaped.
-func (p *pages) back(to string) string {
+// consoleAddress returns where the sign-in leads: the given address if it is a page of
+// the console, and otherwise the console's first page. Anybody can make a link to the
+// sign-in with another address (an open redirect). An address that leaves the console by
+// ".." is refused as well: browsers resolve "..", also if it is escaped.
+func (p *pages) consoleAddress(to string) string {
 	at, err := url.Parse(to)
 	if err != nil || at.Scheme != "" || at.Host != "" || !strings.HasPrefix(at.EscapedPath(), p.prefix+"/") || !strings.HasPrefix(path.Clean(at.Path)+"/", p.prefix+"/") {
 		return p.prefix + "/"
@@ -151,21 +152,21 @@ func (p *pages) back(to string) string {
 
 // signOut ends the session, here and in the browser.
 func (p *pages) signOut(w http.ResponseWriter, r *http.Request) {
-	p.end(r)
+	p.endSession(r)
 	setCookie(w, "", -1)
 	http.Redirect(w, r, p.prefix+"/sign-in", http.StatusSeeOther)
 }
 
-func (p *pages) end(r *http.Request) {
+func (p *pages) endSession(r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at := p.find(r); at >= 0 {
+	if at := p.sessionIndex(r); at >= 0 {
 		p.sessions = slices.Delete(p.sessions, at, at+1)
 	}
 }
 
-// find returns the index of a request's session, or -1.
-func (p *pages) find(r *http.Request) int {
+// sessionIndex returns the index of a request's session, or -1.
+func (p *pages) sessionIndex(r *http.Request) int {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
 		return -1

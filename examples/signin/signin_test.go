@@ -52,16 +52,16 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// sending is a request whose parts a test can set.
-type sending struct {
+// request holds the parts of a request that a test can set.
+type request struct {
 	method, path, token, body string
 	local, remote, host       string
 	headers                   []string
 }
 
-const here, there = "127.0.0.1:8080", "127.0.0.1:40000"
+const serverAddr, clientAddr = "127.0.0.1:8080", "127.0.0.1:40000"
 
-func (r *rig) send(s sending) *http.Response {
+func (r *rig) send(s request) *http.Response {
 	r.t.Helper()
 	req := httptest.NewRequestWithContext(r.t.Context(), s.method, "/console"+s.path, strings.NewReader(s.body))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -85,10 +85,10 @@ func (r *rig) send(s sending) *http.Response {
 	return answer.Result()
 }
 
-// with sends a request with a session's cookie, as a page of the console.
-func (r *rig) with(token, method, path string, values url.Values) *http.Response {
+// as sends a request with a session's cookie, as a page of the console.
+func (r *rig) as(token, method, path string, values url.Values) *http.Response {
 	r.t.Helper()
-	return r.send(sending{method: method, path: path, token: token, body: values.Encode(), local: here, remote: there, host: here})
+	return r.send(request{method: method, path: path, token: token, body: values.Encode(), local: serverAddr, remote: clientAddr, host: serverAddr})
 }
 
 func (r *rig) text(answer *http.Response) string {
@@ -102,7 +102,7 @@ func (r *rig) text(answer *http.Response) string {
 // signedIn chooses a person, and returns the cookie of the session.
 func (r *rig) signedIn(token, person string) *http.Cookie {
 	r.t.Helper()
-	got := r.with(token, http.MethodPost, "/sign-in", url.Values{"person": {person}})
+	got := r.as(token, http.MethodPost, "/sign-in", url.Values{"person": {person}})
 	require.Equal(r.t, http.StatusSeeOther, got.StatusCode)
 	require.Equal(r.t, "/console/", got.Header.Get("Location"))
 	require.Len(r.t, got.Cookies(), 1)
@@ -113,10 +113,10 @@ func TestSignIn(t *testing.T) {
 	r := newRig(t)
 	open := func(token, path string) int {
 		t.Helper()
-		return r.with(token, http.MethodGet, path, nil).StatusCode
+		return r.as(token, http.MethodGet, path, nil).StatusCode
 	}
-	require.Equal(t, "/console/sign-in?return=%2Fconsole%2Fsettings%2Fkeys", r.with("", http.MethodGet, "/settings/keys", nil).Header.Get("Location"))
-	ask := r.with("", http.MethodGet, "/sign-in", nil)
+	require.Equal(t, "/console/sign-in?return=%2Fconsole%2Fsettings%2Fkeys", r.as("", http.MethodGet, "/settings/keys", nil).Header.Get("Location"))
+	ask := r.as("", http.MethodGet, "/sign-in", nil)
 	require.Equal(t, http.StatusOK, ask.StatusCode)
 	text := r.text(ask)
 	for _, part := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "everyone can sign in without a password"} {
@@ -124,7 +124,7 @@ func TestSignIn(t *testing.T) {
 	}
 
 	ada := r.signedIn("", "ada")
-	settings := r.with(ada.Value, http.MethodGet, "/settings", nil)
+	settings := r.as(ada.Value, http.MethodGet, "/settings", nil)
 	require.Equal(t, http.StatusOK, settings.StatusCode)
 	require.Contains(t, r.text(settings), `action="/console/sign-out"`)
 	require.Equal(t, http.StatusNotFound, open(ada.Value, "/no/such/page"))
@@ -153,7 +153,7 @@ func TestSignIn(t *testing.T) {
 	t.Run("B16 a page of another origin cannot sign a person in or out", func(t *testing.T) {
 		for _, path := range []string{"/sign-in", "/sign-out"} {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
-				got := r.send(sending{method: http.MethodPost, path: path, token: ada.Value, body: "person=ada", local: here, remote: there, host: here, headers: headers})
+				got := r.send(request{method: http.MethodPost, path: path, token: ada.Value, body: "person=ada", local: serverAddr, remote: clientAddr, host: serverAddr, headers: headers})
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
 				require.Empty(t, got.Cookies())
 			}
@@ -161,7 +161,7 @@ func TestSignIn(t *testing.T) {
 		require.Equal(t, http.StatusOK, open(ada.Value, "/settings"))
 	})
 	t.Run("B16 signing out ends the session", func(t *testing.T) {
-		got := r.with(ada.Value, http.MethodPost, "/sign-out", nil)
+		got := r.as(ada.Value, http.MethodPost, "/sign-out", nil)
 		require.Equal(t, "/console/sign-in", got.Header.Get("Location"))
 		require.Len(t, got.Cookies(), 1)
 		require.Negative(t, got.Cookies()[0].MaxAge)
@@ -186,18 +186,18 @@ func TestSignIn(t *testing.T) {
 			"/console@evil.example/":        "/console/",
 			"http:/console/":                "/console/",
 		} {
-			got := r.with("", http.MethodPost, "/sign-in?"+url.Values{"return": {to}}.Encode(), url.Values{"person": {"ada"}})
+			got := r.as("", http.MethodPost, "/sign-in?"+url.Values{"return": {to}}.Encode(), url.Values{"person": {"ada"}})
 			require.Equal(t, http.StatusSeeOther, got.StatusCode)
 			require.Equal(t, want, got.Header.Get("Location"), to)
 		}
 	})
 	t.Run("a link cannot sign a person in", func(t *testing.T) {
 		for _, got := range []*http.Response{
-			r.with("", http.MethodGet, "/sign-in?person=ada", nil),
-			r.with("", http.MethodPost, "/sign-in?person=ada", nil),
-			r.with("", http.MethodPost, "/sign-in", url.Values{"person": {"olga"}}),
-			r.with("", http.MethodPost, "/sign-in", url.Values{"x": {strings.Repeat("x", 4<<10)}, "person": {"ada"}}),
-			r.with("", http.MethodGet, "/sign-out", nil),
+			r.as("", http.MethodGet, "/sign-in?person=ada", nil),
+			r.as("", http.MethodPost, "/sign-in?person=ada", nil),
+			r.as("", http.MethodPost, "/sign-in", url.Values{"person": {"olga"}}),
+			r.as("", http.MethodPost, "/sign-in", url.Values{"x": {strings.Repeat("x", 4<<10)}, "person": {"ada"}}),
+			r.as("", http.MethodGet, "/sign-out", nil),
 		} {
 			require.Empty(t, got.Cookies())
 		}
@@ -208,7 +208,7 @@ func TestSessionsEnd(t *testing.T) {
 	r := newRig(t)
 	signedIn := func(cookie *http.Cookie) bool {
 		t.Helper()
-		return r.with(cookie.Value, http.MethodGet, "/settings", nil).StatusCode == http.StatusOK
+		return r.as(cookie.Value, http.MethodGet, "/settings", nil).StatusCode == http.StatusOK
 	}
 	first := r.signedIn("", "ada")
 	r.clock.Advance(12*time.Hour - time.Second)
@@ -225,8 +225,8 @@ func TestSessionsEnd(t *testing.T) {
 	require.True(t, signedIn(second))
 }
 
-// TestForLoopback: every request that was not sent from this machine, to a loopback address and
-// with a loopback name is refused.
+// TestForLoopback: a request is refused unless it was sent from this machine, to a loopback
+// address and with a loopback name.
 func TestForLoopback(t *testing.T) {
 	r := newRig(t)
 	token := r.signedIn("", "ada").Value
@@ -234,23 +234,23 @@ func TestForLoopback(t *testing.T) {
 		name, local, remote, host string
 		answered                  bool
 	}{
-		{"an address", here, there, here, true},
-		{"without a port", here, there, "127.0.0.1", true},
+		{"an address", serverAddr, clientAddr, serverAddr, true},
+		{"without a port", serverAddr, clientAddr, "127.0.0.1", true},
 		{"another address of loopback", "127.8.7.6:80", "127.0.0.1:4000", "127.8.7.6", true},
 		{"IPv6", "[::1]:8080", "[::1]:4000", "[::1]:8080", true},
 		{"IPv6 without a port", "[::1]:80", "[::1]:4000", "[::1]", true},
-		{"localhost", here, there, "LocalHost:8080", true},
+		{"localhost", serverAddr, clientAddr, "LocalHost:8080", true},
 		{"IPv4 in IPv6", "[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:90", "localhost", true},
-		{"to an address that others reach", "192.0.2.1:8080", there, here, false},
-		{"to an unknown address", "", there, here, false},
-		{"from another machine", here, "192.0.2.1:40000", here, false},
-		{"from an unknown address", here, "@", here, false},
-		{"from an address that a middleware took from a header", here, "127.0.0.1", here, false},
-		{"a public name, as of a proxy or a rebinding", here, there, "evil.example:8080", false},
-		{"one that looks like ours", here, there, "localhost.evil.example", false},
-		{"one that begins like ours", here, there, "127.0.0.1.evil.example", false},
-		{"no name", here, there, "", false},
-		{"an unspecified one", here, there, "0.0.0.0:8080", false},
+		{"to an address that others reach", "192.0.2.1:8080", clientAddr, serverAddr, false},
+		{"to an unknown address", "", clientAddr, serverAddr, false},
+		{"from another machine", serverAddr, "192.0.2.1:40000", serverAddr, false},
+		{"from an unknown address", serverAddr, "@", serverAddr, false},
+		{"from an address that a middleware took from a header", serverAddr, "127.0.0.1", serverAddr, false},
+		{"a public name, as of a proxy or a rebinding", serverAddr, clientAddr, "evil.example:8080", false},
+		{"one that looks like ours", serverAddr, clientAddr, "localhost.evil.example", false},
+		{"one that begins like ours", serverAddr, clientAddr, "127.0.0.1.evil.example", false},
+		{"no name", serverAddr, clientAddr, "", false},
+		{"an unspecified one", serverAddr, clientAddr, "0.0.0.0:8080", false},
 	} {
 		t.Run("B16 "+tc.name, func(t *testing.T) {
 			for _, path := range []string{"GET /sign-in", "POST /sign-in", "POST /sign-out", "GET /settings", "GET /console.css", "GET /no/such/page"} {
@@ -258,7 +258,7 @@ func TestForLoopback(t *testing.T) {
 				if tc.answered && path == "/sign-out" {
 					continue
 				}
-				answer := r.send(sending{method: method, path: path, token: token, body: "person=ada", local: tc.local, remote: tc.remote, host: tc.host})
+				answer := r.send(request{method: method, path: path, token: token, body: "person=ada", local: tc.local, remote: tc.remote, host: tc.host})
 				require.Equal(t, tc.answered, answer.StatusCode != http.StatusForbidden, "%s: %d", path, answer.StatusCode)
 				if !tc.answered {
 					require.Empty(t, answer.Cookies())

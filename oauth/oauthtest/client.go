@@ -27,11 +27,11 @@ func (s *Server) Client(t testing.TB, workspace string, permissions ...string) *
 
 // ClientOf is Client for an existing key.
 func (s *Server) ClientOf(id, secret string) *http.Client {
-	return &http.Client{Transport: &session{server: s, id: id, secret: secret}}
+	return &http.Client{Transport: &loginTransport{server: s, id: id, secret: secret}}
 }
 
-// session is the transport of a client that logs in.
-type session struct {
+// loginTransport is the transport of a client that logs in by itself.
+type loginTransport struct {
 	server     *Server
 	id, secret string
 
@@ -41,7 +41,7 @@ type session struct {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (c *session) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c *loginTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	token, err := c.current(r.Context())
 	if err != nil {
 		if r.Body != nil {
@@ -55,7 +55,7 @@ func (c *session) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // current returns a token that has not expired.
-func (c *session) current(ctx context.Context) (string, error) {
+func (c *loginTransport) current(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.server.Clock.Now()
@@ -66,7 +66,7 @@ func (c *session) current(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// exp is in whole seconds.
+	// The token's exp is in whole seconds.
 	c.token, c.until = granted.AccessToken, now.Truncate(time.Second).Add(time.Duration(granted.ExpiresIn)*time.Second)
 	return c.token, nil
 }

@@ -24,12 +24,12 @@ type Route struct {
 	// belongs to no workspace (bearer.Guard.AnyWorkspace), and accepts tokens of
 	// every workspace; CheckGuard then uses tokens of the workspace "oauthtest".
 	Workspace string
-	// WorkspaceFromToken says that the request names no workspace and that the
-	// handler serves the workspace of the token (Principal.Workspace). CheckGuard
-	// sends a token of Workspace and one of another workspace. The two answers must
-	// differ, or the second must be 404 or 403: so put data into Workspace that the
-	// other one lacks. Answers without a body are not compared, and an answer
-	// that differs from request to request, such as by the time, proves nothing.
+	// WorkspaceFromToken means that the request names no workspace: the handler serves
+	// the workspace of the token (Principal.Workspace). CheckGuard sends a token of
+	// Workspace and one of another workspace. The body of the second answer must not
+	// end with that of the first. So before the test, put data into Workspace that
+	// other workspaces lack. The check finds nothing if the answers have no body, or if
+	// each answer differs, such as by the time.
 	WorkspaceFromToken bool
 	// Permissions are all permissions that the route requires, as in Require.
 	// Empty: the route accepts every valid token.
@@ -38,10 +38,10 @@ type Route struct {
 	Or [][]string
 	// Session adds a valid session of the host to a request. If it is not nil, the
 	// route must also accept sessions (see bearer.Verifier.Carries), but refuse a
-	// request with a session and a bad token. Without a session, a request that has
-	// no token or one of another issuer may be answered with 401, 403, 302 or 303,
-	// and without a Bearer challenge. Redirects must lead to one page, which is not
-	// that of success.
+	// request with a session and a bad token. A request that has neither a session nor
+	// a token of this server may then be answered with 401, 403, 302 or 303, and
+	// without a Bearer challenge. All such redirects must lead to the same page, and a
+	// good request must not be redirected to it.
 	Session func(*http.Request)
 	// UntilExpiry skips the check with tokens whose key was disabled. It is for
 	// a resource server without bearer.Config.Epochs, where such tokens work
@@ -92,20 +92,22 @@ type probe struct {
 	body         []byte
 	alternatives []scope.Set
 	refusals     []outcome
-	signIn       string // where requests without a token are redirected to
+	signIn       string // the page to which requests without a token are redirected
 	findings     []string
 }
 
-// outcome is the answer to a request that must not get that of a good token.
+// outcome is an answer that must not be the same as the answer to a good token.
 type outcome struct {
 	what string // "an expired token"
 	*httptest.ResponseRecorder
 }
 
-func (p *probe) find(format string, args ...any) {
+// report adds a finding.
+func (p *probe) report(format string, args ...any) {
 	p.findings = append(p.findings, fmt.Sprintf(format, args...))
 }
 
+// prepare checks the Route, and reads the body of its request.
 func (p *probe) prepare() error {
 	for _, permissions := range append([][]string{p.route.Permissions}, p.route.Or...) {
 		set, err := p.server.known(permissions)
@@ -113,13 +115,13 @@ func (p *probe) prepare() error {
 			return err
 		}
 		if set.Len() == 0 && len(p.alternatives) > 0 {
-			return fmt.Errorf("Route.Or: an alternative without permissions would accept every token")
+			return fmt.Errorf("Route.Or: an alternative without permissions would accept every token: name its permissions")
 		}
 		p.alternatives = append(p.alternatives, set)
 	}
 	p.home = p.route.Workspace
 	if p.home == "" && p.route.WorkspaceFromToken {
-		return fmt.Errorf("Route.WorkspaceFromToken needs Route.Workspace: the workspace of the good token")
+		return fmt.Errorf("Route.WorkspaceFromToken needs Route.Workspace: set it to the workspace of the good token")
 	}
 	if p.home == "" {
 		p.home = "oauthtest"
@@ -131,28 +133,29 @@ func (p *probe) prepare() error {
 	if p.body, err = io.ReadAll(p.route.Request.Body); err != nil {
 		return fmt.Errorf("read Route.Request's body: %w", err)
 	}
-	// The caller may use the request afterwards.
+	// The caller may use the request after CheckGuard.
 	p.route.Request.Body = io.NopCloser(bytes.NewReader(p.body))
 	return nil
 }
 
-// compare finds a guard that refuses a request but still runs the handler: the
-// refusal ends with what the handler writes for a valid token or session.
-func (p *probe) compare(good []byte) {
+// findLeaks finds guards that refuse a request but still run the handler: the refusal
+// ends with the body that the handler writes for a valid token or session.
+func (p *probe) findLeaks(good []byte) {
 	if len(good) == 0 {
 		return
 	}
 	p.refusals = slices.DeleteFunc(p.refusals, func(o outcome) bool {
 		leaks := bytes.HasSuffix(o.Body.Bytes(), good)
 		if leaks {
-			p.find("gave %s the answer to a good token, after the status %d", o.what, o.Code)
+			p.report("answered %s with %d and the body that a good token gets", o.what, o.Code)
 		}
 		return leaks
 	})
 }
 
-// refuse sends a request that must be answered with one of the statuses, whatever
-// session comes with a token of this server.
+// refuse sends a request that must be answered with one of the statuses. If the route
+// accepts sessions, a request with a token of this server gets a valid session as well:
+// the session must not help.
 func (p *probe) refuse(what, authorization string, statuses ...int) {
 	r := p.request()
 	if authorization != "" {
@@ -167,7 +170,7 @@ func (p *probe) refuse(what, authorization string, statuses ...int) {
 }
 
 func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
-	// The host's sessions refuse a request without a token of this server.
+	// Without a token of this server, the host's check of sessions refuses the request.
 	bySession := p.route.Session != nil && !p.server.server.Carries(r)
 	if bySession {
 		statuses = append(statuses, http.StatusForbidden, http.StatusFound, http.StatusSeeOther)
@@ -178,31 +181,31 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 	case slices.Contains(statuses, answer.Code):
 		challenge := answer.Header().Get("WWW-Authenticate")
 		if answer.Code == http.StatusUnauthorized && !bySession && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
-			p.find("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
+			p.report("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
 		}
-		if to := leads(answer); bySession && to != "" {
+		if to := redirectTarget(answer); bySession && to != "" {
 			if p.signIn = cmp.Or(p.signIn, to); to != p.signIn {
-				p.find("redirected %s to %s, but another request without a token to %s", what, to, p.signIn)
+				p.report("redirected %s to %s, but another request without a token to %s", what, to, p.signIn)
 			}
 		}
 		p.refusals = append(p.refusals, outcome{what, answer})
 	case answer.Code < http.StatusBadRequest:
-		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
+		p.report("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
 	default:
-		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
+		p.report("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	}
 }
 
-// leads returns where an answer redirects to, without the query.
-func leads(answer *httptest.ResponseRecorder) string {
+// redirectTarget returns the address that an answer redirects to, without the query.
+func redirectTarget(answer *httptest.ResponseRecorder) string {
 	to, _, _ := strings.Cut(answer.Header().Get("Location"), "?")
 	return to
 }
 
-// refuses reports whether an answer refuses a good request: also if it redirects to
-// where a request without a token is redirected to.
+// refuses reports whether an answer refuses a good request. A redirect to the page to
+// which requests without a token are redirected is a refusal, too.
 func (p *probe) refuses(answer *httptest.ResponseRecorder) bool {
-	return answer.Code >= http.StatusBadRequest || p.signIn != "" && leads(answer) == p.signIn
+	return answer.Code >= http.StatusBadRequest || p.signIn != "" && redirectTarget(answer) == p.signIn
 }
 
 // serve runs the handler. A panic is a finding: the handler is broken, or it ran
@@ -210,7 +213,7 @@ func (p *probe) refuses(answer *httptest.ResponseRecorder) bool {
 func (p *probe) serve(what string, r *http.Request) (answer *httptest.ResponseRecorder) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			p.find("panicked at %s: %v", what, fault)
+			p.report("panicked at %s: %v", what, fault)
 			answer = nil
 		}
 	}()
@@ -219,7 +222,7 @@ func (p *probe) serve(what string, r *http.Request) (answer *httptest.ResponseRe
 	return answer
 }
 
-// request copies the route's request without credentials.
+// request copies the route's request without its Authorization header.
 func (p *probe) request() *http.Request {
 	r := p.route.Request.Clone(p.route.Request.Context())
 	if r.Header == nil {

@@ -22,8 +22,9 @@ func guarded(auth *oauthtest.Server) http.Handler {
 	return auth.Server().Require("project.list").InPath("workspace")(projects)
 }
 
-// but returns a guarded route with a fault: for answers that match, it does something else.
-func but(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instead http.HandlerFunc) func(*oauthtest.Server) http.Handler {
+// withFault returns a guarded route with a fault: if the guard's answer matches, another
+// handler runs instead.
+func withFault(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instead http.HandlerFunc) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			right := httptest.NewRecorder()
@@ -37,8 +38,8 @@ func but(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instea
 	}
 }
 
-// said matches answers of the guard that contain a text.
-func said(text string) func(*http.Request, *httptest.ResponseRecorder) bool {
+// saying matches answers of the guard that contain a text.
+func saying(text string) func(*http.Request, *httptest.ResponseRecorder) bool {
 	return func(_ *http.Request, right *httptest.ResponseRecorder) bool {
 		return strings.Contains(right.Body.String(), text)
 	}
@@ -90,10 +91,10 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				})
 			},
 			finds: slices.Repeat([]string{"panicked at a"}, 11)},
-		{name: "no token", api: but(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
+		{name: "no token", api: withFault(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") == "" && r.URL.RawQuery == ""
 		}, projects), finds: []string{"accepted a request without a token"}},
-		{name: "any text", api: but(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
+		{name: "any text", api: withFault(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") != "" && !strings.Contains(r.Header.Get("Authorization"), ".")
 		}, projects), finds: []string{"accepted a text that is no token"}},
 		{name: "the query", api: func(auth *oauthtest.Server) http.Handler {
@@ -104,13 +105,13 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				guarded(auth).ServeHTTP(w, r)
 			})
 		}, finds: []string{"accepted a token in the query"}},
-		{name: "algorithm none", api: but(func(r *http.Request, right *httptest.ResponseRecorder) bool {
-			return said("not a JWT access token of the supported form")(r, right) && strings.Contains(r.Header.Get("Authorization"), ".")
+		{name: "algorithm none", api: withFault(func(r *http.Request, right *httptest.ResponseRecorder) bool {
+			return saying("not a JWT access token of the supported form")(r, right) && strings.Contains(r.Header.Get("Authorization"), ".")
 		}, projects), finds: []string{"accepted an unsigned token"}},
-		{name: "signatures", api: but(said("signature does not match"), projects), finds: []string{"accepted a token signed with another key"}},
-		{name: "expiry", api: but(said("has expired"), projects), finds: []string{"accepted an expired token"}},
-		{name: "issuer", api: but(said("another issuer"), projects), finds: []string{"accepted a token of another issuer"}},
-		{name: "audience", api: but(said("another audience"), projects), finds: []string{"accepted a token for another audience"}},
+		{name: "signatures", api: withFault(saying("signature does not match"), projects), finds: []string{"accepted a token signed with another key"}},
+		{name: "expiry", api: withFault(saying("has expired"), projects), finds: []string{"accepted an expired token"}},
+		{name: "issuer", api: withFault(saying("another issuer"), projects), finds: []string{"accepted a token of another issuer"}},
+		{name: "audience", api: withFault(saying("another audience"), projects), finds: []string{"accepted a token for another audience"}},
 		{name: "permissions", api: require(), finds: []string{"accepted " + lacks}},
 		{name: "another permission", api: require("project.read"),
 			finds: []string{"accepted " + lacks, "refused a good token, with 403 (it holds project.list in workspace team-a): {"}},
@@ -141,7 +142,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			// As from a map of guards by route, with a misspelt route.
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
 		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
-		{name: "revoked", api: but(said("was revoked"), projects), finds: []string{"accepted a token whose key was disabled"}},
+		{name: "revoked", api: withFault(saying("was revoked"), projects), finds: []string{"accepted a token whose key was disabled"}},
 		{name: "a token that was accepted once is accepted again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -163,14 +164,14 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 			})
 		}, finds: []string{
-			"gave a token of another workspace the answer to a good token, after the status 404",
-			"gave a token whose key was disabled the answer to a good token, after the status 401",
+			"answered a token of another workspace with 404 and the body that a good token gets",
+			"answered a token whose key was disabled with 401 and the body that a good token gets",
 		}},
-		{name: "no challenge", api: but(said("has expired"), func(w http.ResponseWriter, _ *http.Request) {
+		{name: "no challenge", api: withFault(saying("has expired"), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			w.WriteHeader(http.StatusUnauthorized)
 		}), finds: []string{"refused an expired token without a Bearer challenge"}},
-		{name: "another refusal", api: but(said("has expired"), func(w http.ResponseWriter, _ *http.Request) {
+		{name: "another refusal", api: withFault(saying("has expired"), func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
 		}), finds: []string{"answered an expired token with 403 instead of 401"}},
 	} {
@@ -231,10 +232,10 @@ func TestCheckGuardPassesRightGuards(t *testing.T) {
 				return auth.Server().Require("project.list").AnyWorkspace()(projects)
 			}},
 		{"403 for another workspace", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}},
-			but(func(_ *http.Request, right *httptest.ResponseRecorder) bool { return right.Code == http.StatusNotFound },
+			withFault(func(_ *http.Request, right *httptest.ResponseRecorder) bool { return right.Code == http.StatusNotFound },
 				func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })},
 		{"a resource server without epochs", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}, UntilExpiry: true},
-			but(said("was revoked"), projects)},
+			withFault(saying("was revoked"), projects)},
 		{"an empty answer", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").InPath("workspace")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

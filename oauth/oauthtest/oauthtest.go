@@ -98,17 +98,18 @@ func New(t testing.TB, permissions ...string) *Server {
 // NewWith starts a server with the host's configuration. Only Permissions is
 // required. The defaults are for tests: the Issuer is the server's URL, the Logger
 // writes to the test's log, LoginTimeout is one minute, every workspace exists, and
-// there is a signing key and a pepper. Now must be empty, because the clock is Clock.
-// SealKeys are ignored, because the signing keys are not stored. With RequireTLS the
-// server uses TLS, with a certificate that only the clients of Client trust.
+// there is a signing key and a pepper. Now must be nil, because the clock is Clock.
+// SealKeys and SigningAlgorithm are ignored, because the signing keys are not stored.
+// With RequireTLS the server uses TLS, with a certificate that only the clients of
+// Client trust.
 func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	t.Helper()
 	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
 	if cfg.Now != nil {
-		t.Fatalf("oauthtest: NewWith: leave Config.Now empty; the server's clock is Server.Clock")
+		t.Fatalf("oauthtest: NewWith: leave Config.Now nil; the server's clock is Server.Clock")
 	}
 	if cfg.Permissions == nil {
-		t.Fatalf("oauthtest: NewWith: Config.Permissions is missing: the catalog of permissions")
+		t.Fatalf("oauthtest: NewWith: Config.Permissions is missing: set it to the catalog of permissions")
 	}
 	cfg.Now = s.Clock.Now
 	if cfg.Logger == nil {
@@ -123,7 +124,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	if len(cfg.APIKeys.Peppers) == 0 {
 		cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
 	}
-	// A sealed key ring belongs to one issuer, but the servers that issue bad tokens
+	// Stored signing keys belong to one issuer, but the servers that issue bad tokens
 	// have other issuers.
 	cfg.SealKeys, cfg.SigningAlgorithm = nil, ""
 	if len(cfg.Signers) == 0 {
@@ -173,7 +174,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	return s
 }
 
-// anyWorkspace is Config.APIKeys.Workspaces of a host with every workspace.
+// anyWorkspace is a Config.APIKeys.Workspaces for which every workspace exists.
 func anyWorkspace(context.Context, string) (bool, error) { return true, nil }
 
 // variant returns a server on the same store, with a changed configuration and
@@ -219,7 +220,7 @@ func (s *Server) Mount(handler http.Handler) {
 }
 
 // Key creates a key that never expires. It returns the id, which is the client_id,
-// and the secret. Permissions may have wildcards. The host's policy and settings do
+// and the secret. Permissions may have wildcards. The host's Policy and DefaultRules do
 // not apply, so that tests of handlers do not depend on them. To test these, call
 // Server().APIKeys().Create.
 func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
@@ -246,7 +247,7 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 	return key.ID, made.Reveal(), nil
 }
 
-// operator creates and disables the keys of tests.
+// operator is the actor that creates and disables the keys of tests.
 func operator() apikey.Actor { return apikey.OrganizationAdmin("oauthtest") }
 
 // Token creates a key and returns a token of it. The token is valid until the clock

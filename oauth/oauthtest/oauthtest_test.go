@@ -145,11 +145,11 @@ func TestMisuse(t *testing.T) {
 		{"NewWith without permissions", func(t testing.TB) { oauthtest.NewWith(t, oauth.Config{}) }, "Config.Permissions is missing"},
 		{"NewWith a clock", func(t testing.TB) {
 			oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Now: time.Now})
-		}, "leave Config.Now empty"},
+		}, "leave Config.Now nil"},
 		{"NewWith faults", func(t testing.TB) {
 			oauthtest.NewWith(t, oauth.Config{Permissions: catalog, TokenPath: "login"})
 		}, "Config.TokenPath"},
-		{"a permission that New was not told", func(t testing.TB) { oauthtest.New(t, "project.list").Token(t, "team-a", "project.read") },
+		{"a permission that New did not get", func(t testing.TB) { oauthtest.New(t, "project.list").Token(t, "team-a", "project.read") },
 			"oauthtest: Token: the server has no permission project.read: name it in New"},
 		{"a permission's form", func(t testing.TB) { oauthtest.New(t).Key(t, "team-a", "a b") }, `permissions ["a b"]`},
 		{"no workspace", func(t testing.TB) { oauthtest.New(t).Key(t, "") }, "workspace"},

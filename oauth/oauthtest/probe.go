@@ -59,8 +59,8 @@ func (p *probe) withoutToken(ctx context.Context) error {
 	return nil
 }
 
-// maxScope bounds the scope of a token in bytes, so that the token stays far below
-// the size that a verifier accepts.
+// maxScope bounds the scope of a token in bytes. The token is then far smaller than the
+// largest one that a verifier accepts.
 const maxScope = 3000
 
 // lacking sends tokens that lack one of the required permissions and hold all
@@ -132,7 +132,7 @@ func (p *probe) otherWorkspace(ctx context.Context) error {
 		r := p.request()
 		r.Header.Set("Authorization", "Bearer "+token)
 		if answer := p.serve(what, r); answer != nil {
-			p.refusals = append(p.refusals, outcome{what, answer}) // whatever it is, not that of the good token
+			p.refusals = append(p.refusals, outcome{what, answer}) // any answer but the one to a good token
 		}
 	}
 	return nil
@@ -154,7 +154,7 @@ func (p *probe) permitted(ctx context.Context) error {
 			continue
 		}
 		if p.refuses(answer) {
-			p.find("refused a good token, with %d (it holds %s in workspace %s): %s",
+			p.report("refused a good token, with %d (it holds %s in workspace %s): %s",
 				answer.Code, orNothing(alternative), p.home, strings.TrimSpace(answer.Body.String()))
 			continue
 		}
@@ -164,7 +164,7 @@ func (p *probe) permitted(ctx context.Context) error {
 			}
 			p.refuse("a token whose key was disabled", "Bearer "+token, http.StatusUnauthorized)
 		}
-		p.compare(answer.Body.Bytes())
+		p.findLeaks(answer.Body.Bytes())
 	}
 	return nil
 }
@@ -177,9 +177,9 @@ func (p *probe) session() {
 	switch {
 	case answer == nil:
 	case p.refuses(answer):
-		p.find("refused a session, with %d: %s", answer.Code, strings.TrimSpace(answer.Body.String()))
+		p.report("refused a session, with %d: %s", answer.Code, strings.TrimSpace(answer.Body.String()))
 	default:
-		p.compare(answer.Body.Bytes())
+		p.findLeaks(answer.Body.Bytes())
 	}
 }
 

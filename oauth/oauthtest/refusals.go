@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Expired returns a token that is valid but for its expiry: the server's leeway after
-// it ended one second ago. A guard answers 401.
+// Expired returns a token that is valid but for its expiry: it expired one second more
+// than the server's leeway ago. A guard answers 401.
 func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.expired, workspace, permissions)
@@ -92,10 +92,10 @@ func (s *Server) unsigned(ctx context.Context, workspace string, permissions []s
 // issued. A guard answers 401.
 func (s *Server) Revoked(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
-	return s.bad(t, s.ended, workspace, permissions)
+	return s.bad(t, s.revoked, workspace, permissions)
 }
 
-func (s *Server) ended(ctx context.Context, workspace string, permissions []string) (string, error) {
+func (s *Server) revoked(ctx context.Context, workspace string, permissions []string) (string, error) {
 	token, id, err := s.token(ctx, s.plain, workspace, permissions)
 	if err != nil {
 		return "", err
@@ -110,7 +110,7 @@ func (s *Server) disable(ctx context.Context, id string) error {
 	return err
 }
 
-// MissingPermission returns a token of the workspace that holds none of the
+// MissingPermission returns a token of the workspace that holds none of the named
 // permissions, and all others of the catalog that are not admin permissions. For a
 // route with alternatives (bearer.Guard.Or), name the permissions of all of them. A
 // guard answers 403.
@@ -133,10 +133,10 @@ func (s *Server) missingPermission(ctx context.Context, workspace string, permis
 	return token, err
 }
 
-// OtherWorkspace returns a token with the permissions in another workspace than
-// the given one. A guard answers 404, so that the caller does not learn whether the
-// workspace exists. Not all of the permissions may be admin permissions
-// (scope.Admin), because such a token may pass. No permissions at all are allowed.
+// OtherWorkspace returns a token with the permissions in another workspace than the
+// given one. A guard answers 404, so that the caller does not learn whether the
+// workspace exists. Name no permissions, or at least one that is not an admin permission
+// (scope.Admin): a guard may accept a token that has admin permissions only.
 func (s *Server) OtherWorkspace(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.otherWorkspace, workspace, permissions)
@@ -148,7 +148,7 @@ func (s *Server) otherWorkspace(ctx context.Context, workspace string, permissio
 		return "", err
 	}
 	if s.reachesAll(held) {
-		return "", fmt.Errorf("%s reaches every workspace", held)
+		return "", fmt.Errorf("%s reaches every workspace: name a permission that is not an admin permission, or none", held)
 	}
 	other := "oauthtest-other"
 	if workspace == other {

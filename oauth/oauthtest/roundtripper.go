@@ -19,7 +19,7 @@ type RoundTripper struct {
 	handler   http.Handler
 	tokenPath string
 	logins    atomic.Int64
-	calls     atomic.Int64
+	others    atomic.Int64
 }
 
 // RoundTripper returns a transport for a client under test:
@@ -37,7 +37,7 @@ func (s *Server) RoundTripper() *RoundTripper {
 func (rt *RoundTripper) Logins() int { return int(rt.logins.Load()) }
 
 // OtherRequests returns the number of all other requests.
-func (rt *RoundTripper) OtherRequests() int { return int(rt.calls.Load()) }
+func (rt *RoundTripper) OtherRequests() int { return int(rt.others.Load()) }
 
 // RoundTrip implements http.RoundTripper. It does not recover a panic of the
 // handler.
@@ -60,7 +60,7 @@ func (rt *RoundTripper) RoundTrip(r *http.Request) (response *http.Response, err
 	if received.URL.Path == rt.tokenPath {
 		rt.logins.Add(1)
 	} else {
-		rt.calls.Add(1)
+		rt.others.Add(1)
 	}
 	answer := httptest.NewRecorder()
 	rt.handler.ServeHTTP(answer, received)

@@ -16,24 +16,23 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// CheckStore tests a storage driver that passes package storetest. Callers that
-// create keys and rotate secrets race against a call that ends their right to do
-// so: after that call returned, no further key may be created. Each race runs for the
-// given number of rounds; t.Errorf is called once for each race that fails. st must
-// not be used for anything else: CheckStore leaves settings and deleted workspaces in
-// it.
+// CheckStore tests a storage driver that already passes package storetest. Callers that
+// create keys and rotate secrets race against a call that ends their right to do so.
+// Once that call has returned, no further key may be created. Each race runs for the
+// given number of rounds; t.Errorf is called once for each race that fails. st must not
+// be used for anything else: CheckStore leaves settings and deleted workspaces in it.
 func CheckStore(t testing.TB, st store.Store, rounds int) {
 	t.Helper()
 	for _, r := range []race{
-		{"Disable of a key that makes keys", leakedKey, (*scene).disable},
-		{"DisableAllBy of a key that makes keys", leakedKeys, (*scene).disableAll},
-		{"SaveSettings with MaxKeys 1", members, saveRules(store.Instance{Rules: store.Rules{MaxKeys: 1}})},
-		{"SaveSettings with RequireExpiry", members, saveRules(store.Instance{Rules: store.Rules{RequireExpiry: true}})},
-		{"SaveSettings with KeysOff", members, saveRules(store.Instance{KeysOff: true})},
-		{"Suspend", members, (*scene).suspend},
+		{"Disable of a key that makes keys", asLeakedKey, (*raceRound).disable},
+		{"DisableAllBy of a key that makes keys", asLeakedKeys, (*raceRound).disableAll},
+		{"SaveSettings with MaxKeys 1", asMember, withSettings(store.Instance{Rules: store.Rules{MaxKeys: 1}})},
+		{"SaveSettings with RequireExpiry", asMember, withSettings(store.Instance{Rules: store.Rules{RequireExpiry: true}})},
+		{"SaveSettings with KeysOff", asMember, withSettings(store.Instance{KeysOff: true})},
+		{"Suspend", asMember, (*raceRound).suspend},
 	} {
 		for round := range rounds {
-			s, err := newScene(t.Context(), st, fmt.Sprintf("%s, round %d", r.name, round))
+			s, err := newRaceRound(t.Context(), st, fmt.Sprintf("%s, round %d", r.name, round))
 			if err != nil {
 				t.Fatalf("oauthtest: CheckStore: %s: %v", r.name, err)
 			}
@@ -55,15 +54,14 @@ func raceCatalog() *scope.Catalog {
 // race is one way to end the right of callers.
 type race struct {
 	name string
-	// caller returns the call that each caller repeats.
-	caller func(*scene) func(context.Context) error
-	// end ends the callers' right. alive lists the keys that must not work after
-	// that.
-	end func(*scene, context.Context) (alive func(context.Context) ([]string, error), err error)
+	// caller returns the call that each caller repeats until it is refused.
+	caller func(*raceRound) func(context.Context) error
+	// end ends the callers' right. alive lists the keys that should not work any more.
+	end func(*raceRound, context.Context) (alive func(context.Context) ([]string, error), err error)
 }
 
-// scene is one round, in its own workspace.
-type scene struct {
+// raceRound is one round of a race, in its own workspace.
+type raceRound struct {
 	admin     apikey.Actor
 	all       scope.Set
 	workspace string
@@ -76,9 +74,9 @@ type scene struct {
 	made     int
 }
 
-func newScene(ctx context.Context, st store.Store, workspace string) (*scene, error) {
+func newRaceRound(ctx context.Context, st store.Store, workspace string) (*raceRound, error) {
 	catalog := raceCatalog()
-	s := &scene{admin: apikey.OrganizationAdmin("oauthtest"), all: catalog.All(), workspace: workspace}
+	s := &raceRound{admin: apikey.OrganizationAdmin("oauthtest"), all: catalog.All(), workspace: workspace}
 	for i := range s.replicas {
 		var err error
 		if s.replicas[i], err = apikey.New(st, apikey.Config{
@@ -86,7 +84,7 @@ func newScene(ctx context.Context, st store.Store, workspace string) (*scene, er
 			Logger:      slog.New(slog.DiscardHandler),
 			Options: apikey.Options{
 				Management: apikey.Management{Save: "keys.save"},
-				Peppers:    []apikey.Pepper{{Version: 1, Key: make32("pepper of oauthtest.CheckStore")}},
+				Peppers:    []apikey.Pepper{{Version: 1, Key: padTo32("pepper of oauthtest.CheckStore")}},
 			},
 		}); err != nil {
 			return nil, err
@@ -97,16 +95,17 @@ func newScene(ctx context.Context, st store.Store, workspace string) (*scene, er
 	}
 	for _, k := range []*apikey.Key{&s.leaked, &s.victim} {
 		var err error
-		if *k, err = s.make(ctx, s.admin); err != nil {
+		if *k, err = s.createKey(ctx, s.admin); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-func make32(text string) []byte { return append([]byte(text), "................................"...) }
+// padTo32 returns text with 32 dots after it: a pepper has at least 32 bytes.
+func padTo32(text string) []byte { return append([]byte(text), "................................"...) }
 
-func (s *scene) saveSettings(ctx context.Context, wanted store.Instance) error {
+func (s *raceRound) saveSettings(ctx context.Context, wanted store.Instance) error {
 	now, err := s.replicas[0].Settings(ctx, s.admin)
 	if err != nil {
 		return err
@@ -116,7 +115,7 @@ func (s *scene) saveSettings(ctx context.Context, wanted store.Instance) error {
 	return err
 }
 
-func (s *scene) make(ctx context.Context, actor apikey.Actor) (apikey.Key, error) {
+func (s *raceRound) createKey(ctx context.Context, actor apikey.Actor) (apikey.Key, error) {
 	s.mu.Lock()
 	s.made++
 	replica := s.replicas[s.made%len(s.replicas)]
@@ -125,18 +124,18 @@ func (s *scene) make(ctx context.Context, actor apikey.Actor) (apikey.Key, error
 	return key, err
 }
 
-// leakedKey creates keys as the leaked key.
-func leakedKey(s *scene) func(context.Context) error {
+// asLeakedKey creates keys as the leaked key.
+func asLeakedKey(s *raceRound) func(context.Context) error {
 	actor := apikey.ByKey(s.leaked.ID, s.all, "")
 	return func(ctx context.Context) error {
-		_, err := s.make(ctx, actor)
+		_, err := s.createKey(ctx, actor)
 		return err
 	}
 }
 
-// leakedKeys creates keys as the leaked key and as the keys that it created. It
+// asLeakedKeys creates keys as the leaked key and as the keys that it created. It
 // rotates the victim as any of them, and acts as the victim, until all are refused.
-func leakedKeys(s *scene) func(context.Context) error {
+func asLeakedKeys(s *raceRound) func(context.Context) error {
 	s.children = []apikey.Key{s.leaked}
 	return func(ctx context.Context) error {
 		s.mu.Lock()
@@ -149,7 +148,7 @@ func leakedKeys(s *scene) func(context.Context) error {
 		s.mu.Unlock()
 		actor := apikey.ByKey(key.ID, s.all, "")
 		if !enough && key.Depth < 3 {
-			child, err := s.make(ctx, actor)
+			child, err := s.createKey(ctx, actor)
 			if isForbidden(err) {
 				s.drop(key)
 				return nil
@@ -171,19 +170,19 @@ func leakedKeys(s *scene) func(context.Context) error {
 		case err != nil:
 			return err
 		}
-		return s.hide(ctx, victim, enough)
+		return s.actAsVictim(ctx, victim, enough)
 	}
 }
 
-// hide rotates the victim again with its new secret, and creates a key as the
-// victim.
-func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error {
-	minted := func() apikey.Actor {
+// actAsVictim acts as the victim, whose secret the leaked key has just replaced: it
+// rotates the victim once more and creates a key.
+func (s *raceRound) actAsVictim(ctx context.Context, victim apikey.Key, enough bool) error {
+	asVictim := func() apikey.Actor {
 		return apikey.ByKey(victim.ID, s.all, victim.Secrets[len(victim.Secrets)-1].ID)
 	}
-	victim, _, err := s.replicas[1].Rotate(ctx, minted(), victim.ID, apikey.Rotation{})
+	victim, _, err := s.replicas[1].Rotate(ctx, asVictim(), victim.ID, apikey.Rotation{})
 	if err == nil && !enough {
-		_, err = s.make(ctx, minted())
+		_, err = s.createKey(ctx, asVictim())
 	}
 	if isForbidden(err) || errors.Is(err, store.ErrConflict) {
 		return nil
@@ -191,30 +190,30 @@ func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error 
 	return err
 }
 
-// drop removes a key that is refused from those that callers use.
-func (s *scene) drop(key apikey.Key) {
+// drop removes a key that was refused from the keys that callers use.
+func (s *raceRound) drop(key apikey.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.children = slices.DeleteFunc(s.children, func(k apikey.Key) bool { return k.ID == key.ID })
 }
 
-// members creates keys as a person.
-func members(s *scene) func(context.Context) error {
+// asMember creates keys as a person.
+func asMember(s *raceRound) func(context.Context) error {
 	actor := apikey.Owner("olga", s.workspace)
 	return func(ctx context.Context) error {
-		_, err := s.make(ctx, actor)
+		_, err := s.createKey(ctx, actor)
 		return err
 	}
 }
 
-func (s *scene) disable(ctx context.Context) (func(context.Context) ([]string, error), error) {
+func (s *raceRound) disable(ctx context.Context) (func(context.Context) ([]string, error), error) {
 	if _, err := s.replicas[0].Disable(ctx, s.admin, s.leaked.ID, 0); err != nil {
 		return nil, err
 	}
 	return s.since(ctx, func(k apikey.Key) bool { return k.CreatedBy.ID == s.leaked.ID })
 }
 
-func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string, error), error) {
+func (s *raceRound) disableAll(ctx context.Context) (func(context.Context) ([]string, error), error) {
 	if _, err := s.replicas[0].DisableAllBy(ctx, s.admin, store.ActorRef{Kind: "key", ID: s.leaked.ID}); err != nil {
 		return nil, err
 	}
@@ -233,15 +232,15 @@ func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string
 	}, nil
 }
 
-func (s *scene) suspend(ctx context.Context) (func(context.Context) ([]string, error), error) {
+func (s *raceRound) suspend(ctx context.Context) (func(context.Context) ([]string, error), error) {
 	if err := s.replicas[0].SetSuspended(ctx, s.admin, s.workspace, true); err != nil {
 		return nil, err
 	}
 	return s.since(ctx, func(apikey.Key) bool { return true })
 }
 
-func saveRules(wanted store.Instance) func(*scene, context.Context) (func(context.Context) ([]string, error), error) {
-	return func(s *scene, ctx context.Context) (func(context.Context) ([]string, error), error) {
+func withSettings(wanted store.Instance) func(*raceRound, context.Context) (func(context.Context) ([]string, error), error) {
+	return func(s *raceRound, ctx context.Context) (func(context.Context) ([]string, error), error) {
 		if err := s.saveSettings(ctx, wanted); err != nil {
 			return nil, err
 		}
@@ -250,7 +249,7 @@ func saveRules(wanted store.Instance) func(*scene, context.Context) (func(contex
 }
 
 // since returns a function that lists matching keys that were created after now.
-func (s *scene) since(ctx context.Context, match func(apikey.Key) bool) (func(context.Context) ([]string, error), error) {
+func (s *raceRound) since(ctx context.Context, match func(apikey.Key) bool) (func(context.Context) ([]string, error), error) {
 	before, err := s.list(ctx, match)
 	known := map[string]bool{}
 	for _, id := range before {
@@ -261,7 +260,7 @@ func (s *scene) since(ctx context.Context, match func(apikey.Key) bool) (func(co
 	}, err
 }
 
-func (s *scene) list(ctx context.Context, match func(apikey.Key) bool) (ids []string, err error) {
+func (s *raceRound) list(ctx context.Context, match func(apikey.Key) bool) (ids []string, err error) {
 	q := store.KeyQuery{Workspace: s.workspace, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := s.replicas[1].List(ctx, s.admin, q)
@@ -280,7 +279,7 @@ func (s *scene) list(ctx context.Context, match func(apikey.Key) bool) (ids []st
 
 // run starts the callers, ends their right, and lists the keys that still work: at
 // once, and after all callers have stopped.
-func (r race) run(s *scene) error {
+func (r race) run(s *raceRound) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var callers sync.WaitGroup
@@ -299,7 +298,7 @@ func (r race) run(s *scene) error {
 			}
 		})
 	}
-	for range racers / 2 {
+	for range racers / 2 { // half of the callers have called at least once
 		<-begun
 	}
 	alive, err := r.end(s, ctx)
@@ -313,7 +312,7 @@ func (r race) run(s *scene) error {
 	callers.Wait()
 	close(problems)
 	if err != nil {
-		return fmt.Errorf("the call that ends their right failed: %w", err)
+		return fmt.Errorf("the call that ends the callers' right failed: %w", err)
 	}
 	if err := <-problems; err != nil {
 		return fmt.Errorf("a caller failed: %w", err)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// notebook replaces a *testing.T and records what a test reports.
-type notebook struct {
+// fakeTB replaces a *testing.T and records what a test reports.
+type fakeTB struct {
 	testing.TB // nil: only the methods below are used
 
 	mu       sync.Mutex
@@ -19,30 +19,30 @@ type notebook struct {
 	cleanups []func()
 }
 
-func (n *notebook) Helper()                  {}
-func (n *notebook) Context() context.Context { return context.Background() }
-func (n *notebook) Cleanup(f func())         { n.cleanups = append(n.cleanups, f) }
+func (n *fakeTB) Helper()                  {}
+func (n *fakeTB) Context() context.Context { return context.Background() }
+func (n *fakeTB) Cleanup(f func())         { n.cleanups = append(n.cleanups, f) }
 
-func (n *notebook) Logf(format string, args ...any) {
+func (n *fakeTB) Logf(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.logs = append(n.logs, fmt.Sprintf(format, args...))
 }
 
-func (n *notebook) Errorf(format string, args ...any) {
+func (n *fakeTB) Errorf(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.reports = append(n.reports, fmt.Sprintf(format, args...))
 }
 
-func (n *notebook) Fatalf(format string, args ...any) {
+func (n *fakeTB) Fatalf(format string, args ...any) {
 	n.Errorf(format, args...)
 	runtime.Goexit()
 }
 
 // play runs a test as go test does, and returns what it reports.
-func play(test func(t testing.TB)) *notebook {
-	n := &notebook{}
+func play(test func(t testing.TB)) *fakeTB {
+	n := &fakeTB{}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

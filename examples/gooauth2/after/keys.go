@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// NewKeys returns the server of the service's API keys, with its permissions and
-// policies.
+// NewKeys returns the server that manages the service's API keys and signs their tokens. It
+// has the service's permissions and policies.
 func NewKeys(issuer string) (*oauth.Server, error) {
 	catalog, err := scope.NewCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects"},
@@ -38,17 +38,17 @@ func NewKeys(issuer string) (*oauth.Server, error) {
 	})
 }
 
-// clientOf reads a client's id and secret from HTTP Basic or from the form. Clients of
-// OAuth 2.0 send either, and most try Basic first (RFC 6749, section 2.3.1).
-func clientOf(r *http.Request) (id, secret string, err error) {
+// clientCredentials reads a client's id and secret from HTTP Basic or from the form. OAuth
+// 2.0 clients send either, and most try Basic first (RFC 6749, section 2.3.1).
+func clientCredentials(r *http.Request) (id, secret string, err error) {
 	id, secret, basic := r.BasicAuth()
 	if !basic {
 		return server.ClientFormHandler(r)
 	}
 	if r.PostFormValue("client_secret") != "" {
-		return "", "", oautherrors.ErrInvalidRequest // one method a request (section 2.3)
+		return "", "", oautherrors.ErrInvalidRequest // a request may use one method only (section 2.3)
 	}
-	id, badID := url.QueryUnescape(id) // within Basic, both are encoded as in a form
+	id, badID := url.QueryUnescape(id) // in Basic, both are encoded as in a form
 	secret, badSecret := url.QueryUnescape(secret)
 	if badID != nil || badSecret != nil {
 		return "", "", oautherrors.ErrInvalidClient

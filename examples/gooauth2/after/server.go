@@ -23,7 +23,7 @@ func New(clients host.Clients, tokens *host.Tokens, keys *oauth.Server) http.Han
 	manager.MapTokenStorage(gooauth2.NewTokenStore(tokens))
 
 	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
-	web.SetClientInfoHandler(clientOf)
+	web.SetClientInfoHandler(clientCredentials)
 	web.SetResponseErrorHandler(challenge)
 	web.SetUserAuthorizationHandler(host.User)
 

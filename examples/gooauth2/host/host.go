@@ -1,5 +1,5 @@
-// Package host is the part of a service on go-oauth2 that is its own: clients, a token
-// store, and users with a session. A real service uses a database for each.
+// Package host holds what a service on go-oauth2 has to provide: clients, a token store,
+// and users with a session. A real service uses a database for each.
 package host
 
 import (
@@ -32,7 +32,7 @@ func NewClients(callback string) Clients {
 func (c Clients) GetByID(_ context.Context, id string) (oauth2.ClientInfo, error) {
 	client, ok := c[id]
 	if !ok {
-		return nil, errors.New("no such client")
+		return nil, errors.New("host: there is no client with this id")
 	}
 	return client, nil
 }
@@ -74,7 +74,7 @@ func (t *Tokens) Len() int {
 func (t *Tokens) Create(_ context.Context, info oauth2.TokenInfo) error {
 	token, ok := info.(*models.Token)
 	if !ok {
-		return errors.New("a token of an unknown kind")
+		return errors.New("host: the token must be a *models.Token")
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/examples/interop/world"
+	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 )
 
 const curl = peer("curl")
@@ -45,7 +45,7 @@ func TestCurl(t *testing.T) {
 			require.Equal(t, "Bearer", answer.Type)
 			require.Equal(t, 300, answer.Expires)
 			require.Equal(t, "project.list project.read", answer.Scope)
-			opens(t, f, answer.Token)
+			opensOwnRoutesOnly(t, f, answer.Token)
 		})
 		t.Run(style.name, func(t *testing.T) {
 			curl.refuses(t, "wrong secret", func(t *testing.T) {
@@ -66,7 +66,9 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-func opens(t *testing.T, f world.Facts, token string) {
+// opensOwnRoutesOnly checks which routes the token opens: no route of another permission or
+// workspace.
+func opensOwnRoutesOnly(t *testing.T, f testserver.Facts, token string) {
 	t.Helper()
 	for url, want := range map[string]int{
 		f.ProtectedURL: http.StatusOK,

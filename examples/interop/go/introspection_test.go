@@ -8,7 +8,8 @@ import (
 	zitadel "github.com/zitadel/oidc/v3/pkg/oidc"
 )
 
-// zitadel/oidc's resource server checks a token only by introspection (RFC 7662).
+// TestZitadelResourceServer: zitadel/oidc's resource server checks tokens by introspection
+// (RFC 7662) only.
 func TestZitadelResourceServer(t *testing.T) {
 	const rs = peer("github.com/zitadel/oidc/v3")
 	f := start(t, "ES256")

@@ -19,8 +19,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// The program of the chapter "Leaving" verifies secrets with nothing but an exported line and
-// the pepper.
+// TestLeaving runs the program of the chapter "Leaving" in OPERATING.md. It verifies secrets
+// with an exported line and the pepper, and nothing else.
 func TestLeaving(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -71,7 +71,7 @@ func TestLeaving(t *testing.T) {
 			require.NoError(t, err)
 			_, fresh, err := keys.Rotate(t.Context(), admin, key.ID, apikey.Rotation{Grace: time.Hour})
 			require.NoError(t, err)
-			now = now.Add(-3 * time.Hour) // the grace of the next is over for the program
+			now = now.Add(-3 * time.Hour) // so that for the program the grace of the next rotation is over
 			ended, over, err := keys.Create(t.Context(), admin, apikey.Spec{Workspace: "team-ä", Name: "ended"})
 			require.NoError(t, err)
 			_, _, err = keys.Rotate(t.Context(), admin, ended.ID, apikey.Rotation{Grace: time.Hour})

@@ -11,18 +11,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/examples/interop/world"
+	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 )
 
 // peer is a program or library that is tested with Latchkey. Its name is its module path in
 // go.mod, if it has one.
 type peer string
 
-// shows runs f as a subtest and, unless it fails, puts what into the peer's
-// row.
+// shows runs f as a subtest. If f passes, the text what is added to the peer's row.
 func (p peer) shows(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "shown", what, f) }
 
-// refuses is shows for what the peer must refuse.
+// refuses is the same for what the peer must refuse.
 func (p peer) refuses(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "refused", what, f) }
 
 func (p peer) run(t *testing.T, kind, what string, f func(t *testing.T)) {
@@ -32,9 +31,9 @@ func (p peer) run(t *testing.T, kind, what string, f func(t *testing.T)) {
 	}
 }
 
-func start(t *testing.T, algorithm string) world.Facts {
+func start(t *testing.T, algorithm string) testserver.Facts {
 	t.Helper()
-	w, err := world.Start(t.Context(), algorithm)
+	w, err := testserver.Start(t.Context(), algorithm)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
 	return w.Facts

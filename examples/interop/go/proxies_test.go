@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/examples/interop/world"
+	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -37,8 +37,9 @@ type proxy struct {
 	log    string // file
 }
 
-// behind starts the program that the variable names, and waits until it listens.
-func behind(t *testing.T, variable string, args func(socket string) []string) *proxy {
+// startProxy starts the program that an environment variable names, and waits until it
+// listens.
+func startProxy(t *testing.T, variable string, args func(socket string) []string) *proxy {
 	t.Helper()
 	program := os.Getenv(variable)
 	if program == "" {
@@ -72,7 +73,7 @@ func behind(t *testing.T, variable string, args func(socket string) []string) *p
 	return p
 }
 
-// send returns the answer and its body, as it was sent.
+// send returns the answer and its body, which is not decompressed.
 func (p *proxy) send(t *testing.T, method, path, body string, headers ...string) (*http.Response, []byte) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(limited(t), method, "http://proxy"+path, strings.NewReader(body))
@@ -96,22 +97,22 @@ func (p *proxy) logged(t *testing.T, from int) string {
 	return string(text[from:])
 }
 
-// oauth2-proxy lets requests with a token of ours through (--skip-jwt-bearer-tokens), and
-// verifies it with go-oidc's defaults.
+// TestOAuth2Proxy: with --skip-jwt-bearer-tokens, oauth2-proxy accepts requests with a token
+// and verifies it with go-oidc's defaults.
 func TestOAuth2Proxy(t *testing.T) {
-	worlds := map[string]world.Facts{}
+	servers := map[string]testserver.Facts{}
 	var issuers []string
-	for _, algorithm := range world.Algorithms() {
+	for _, algorithm := range testserver.Algorithms() {
 		f := start(t, algorithm)
-		worlds[algorithm] = f
+		servers[algorithm] = f
 		issuers = append(issuers, "--extra-jwt-issuers="+f.Issuer+"="+f.Audience)
 	}
-	p := behind(t, "LATCHKEY_OAUTH2_PROXY", func(socket string) []string {
+	p := startProxy(t, "LATCHKEY_OAUTH2_PROXY", func(socket string) []string {
 		return append(issuers, "--skip-jwt-bearer-tokens", "--http-address=unix://"+socket, "--upstream=static://200", "--email-domain=*",
 			"--client-id=unused", "--client-secret=unused", "--cookie-secret=0123456789abcdef0123456789abcdef")
 	})
-	oauth2Proxy.shows(t, "--extra-jwt-issuers, with its defaults: "+strings.Join(world.Algorithms(), ", "), func(t *testing.T) {
-		for algorithm, f := range worlds {
+	oauth2Proxy.shows(t, "--extra-jwt-issuers, with its defaults: "+strings.Join(testserver.Algorithms(), ", "), func(t *testing.T) {
+		for algorithm, f := range servers {
 			answer, _ := p.send(t, http.MethodGet, "/", "", "Authorization", "Bearer "+f.Tokens.Good)
 			require.Equal(t, http.StatusOK, answer.StatusCode, "%s: %s", algorithm, p.logged(t, 0))
 			require.Equal(t, f.ClientID, answer.Header.Get("Gap-Auth"), "who it is")
@@ -121,9 +122,9 @@ func TestOAuth2Proxy(t *testing.T) {
 		{"expired", "token is expired"}, {"wrong audience", "audience from claim"}, {"other key", "failed to verify signature"},
 	} {
 		oauth2Proxy.refuses(t, bad.wrong, func(t *testing.T) {
-			for algorithm, f := range worlds {
+			for algorithm, f := range servers {
 				from := len(p.logged(t, 0))
-				answer, _ := p.send(t, http.MethodGet, "/", "", "Authorization", "Bearer "+f.Tokens.Bad()[bad.wrong])
+				answer, _ := p.send(t, http.MethodGet, "/", "", "Authorization", "Bearer "+f.Tokens.Invalid()[bad.wrong])
 				require.Equal(t, http.StatusForbidden, answer.StatusCode, algorithm)
 				require.Contains(t, p.logged(t, from), bad.says)
 			}
@@ -131,8 +132,8 @@ func TestOAuth2Proxy(t *testing.T) {
 	}
 }
 
-// nginx compresses the answers of the management API, and so makes their ETags weak. A change
-// with such an ETag works all the same.
+// TestNginx: nginx compresses the answers of the management API, which makes their ETags weak.
+// A change with a weak ETag works all the same.
 func TestNginx(t *testing.T) {
 	server, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer: "https://api.example.com", Logger: slog.New(slog.DiscardHandler),
@@ -146,7 +147,7 @@ func TestNginx(t *testing.T) {
 	require.NoError(t, err)
 	web := httptest.NewServer(h)
 	t.Cleanup(web.Close)
-	p := behind(t, "LATCHKEY_NGINX", func(socket string) []string {
+	p := startProxy(t, "LATCHKEY_NGINX", func(socket string) []string {
 		dir := filepath.Dir(socket)
 		config := strings.NewReplacer("DIR", dir, "SOCKET", socket, "UPSTREAM", web.URL).Replace(nginxConfig)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600))

@@ -20,23 +20,23 @@ import (
 	zitadel "github.com/zitadel/oidc/v3/pkg/oidc"
 	zitadelop "github.com/zitadel/oidc/v3/pkg/op"
 
-	"github.com/latchkey-go/latchkey/examples/interop/world"
+	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 )
 
 // verifier checks tokens with the published keys, as its documentation says.
 type verifier struct {
 	peer   peer
 	how    string
-	verify func(ctx context.Context, f world.Facts, token string) (subject, scope string, err error)
+	verify func(ctx context.Context, f testserver.Facts, token string) (subject, scope string, err error)
 	// wants holds the expected reason for each bad token, so that none is refused for another
 	// reason.
 	wants map[string]func(error) bool
 }
 
 func TestVerifiers(t *testing.T) {
-	worlds := map[string]world.Facts{}
-	for _, algorithm := range world.Algorithms() {
-		worlds[algorithm] = start(t, algorithm)
+	servers := map[string]testserver.Facts{}
+	for _, algorithm := range testserver.Algorithms() {
+		servers[algorithm] = start(t, algorithm)
 	}
 	for _, v := range []verifier{
 		{"github.com/coreos/go-oidc/v3", "discovery (openid-configuration), keys, token, with its defaults", byGoOIDC, map[string]func(error) bool{
@@ -58,8 +58,8 @@ func TestVerifiers(t *testing.T) {
 		}},
 	} {
 		t.Run(string(v.peer), func(t *testing.T) {
-			v.peer.shows(t, v.how+": "+strings.Join(world.Algorithms(), ", "), func(t *testing.T) {
-				for algorithm, f := range worlds {
+			v.peer.shows(t, v.how+": "+strings.Join(testserver.Algorithms(), ", "), func(t *testing.T) {
+				for algorithm, f := range servers {
 					subject, scope, err := v.verify(limited(t), f, f.Tokens.Good)
 					require.NoError(t, err, algorithm)
 					require.Equal(t, f.ClientID, subject)
@@ -68,8 +68,8 @@ func TestVerifiers(t *testing.T) {
 			})
 			for _, wrong := range []string{"expired", "wrong audience", "other key"} {
 				v.peer.refuses(t, wrong, func(t *testing.T) {
-					for algorithm, f := range worlds {
-						_, _, err := v.verify(limited(t), f, f.Tokens.Bad()[wrong])
+					for algorithm, f := range servers {
+						_, _, err := v.verify(limited(t), f, f.Tokens.Invalid()[wrong])
 						require.Error(t, err, algorithm)
 						require.True(t, v.wants[wrong](err), "%s, refused for another reason: %v", algorithm, err)
 					}
@@ -85,7 +85,7 @@ func says(text string) func(error) bool {
 	return func(err error) bool { return strings.Contains(err.Error(), text) }
 }
 
-func byGoOIDC(ctx context.Context, f world.Facts, token string) (subject, scope string, err error) {
+func byGoOIDC(ctx context.Context, f testserver.Facts, token string) (subject, scope string, err error) {
 	provider, err := oidc.NewProvider(ctx, f.Issuer)
 	if err != nil {
 		return "", "", err
@@ -109,7 +109,7 @@ func golangJWTErrors() map[string]func(error) bool {
 	}
 }
 
-func byKeyfunc(ctx context.Context, f world.Facts, token string) (subject, scope string, err error) {
+func byKeyfunc(ctx context.Context, f testserver.Facts, token string) (subject, scope string, err error) {
 	ctx, stop := context.WithCancel(ctx) // ends keyfunc's refreshing
 	defer stop()
 	keys, err := keyfunc.NewDefaultCtx(ctx, []string{f.JWKSURL})
@@ -125,7 +125,7 @@ func byKeyfunc(ctx context.Context, f world.Facts, token string) (subject, scope
 	return claims.Subject, claims.Scope, err
 }
 
-func byGoJose(ctx context.Context, f world.Facts, token string) (subject, scope string, err error) {
+func byGoJose(ctx context.Context, f testserver.Facts, token string) (subject, scope string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.JWKSURL, nil)
 	if err != nil {
 		return "", "", err
@@ -159,7 +159,7 @@ func byGoJose(ctx context.Context, f world.Facts, token string) (subject, scope 
 	return claims.Subject, further.Scope, err
 }
 
-func byZitadel(ctx context.Context, f world.Facts, token string) (subject, scope string, err error) {
+func byZitadel(ctx context.Context, f testserver.Facts, token string) (subject, scope string, err error) {
 	keys := zitadelrp.NewRemoteKeySet(http.DefaultClient, f.JWKSURL)
 	check := zitadelop.NewAccessTokenVerifier(f.Issuer, keys, zitadelop.WithSupportedAccessTokenSigningAlgorithms(f.Algorithm))
 	claims, err := zitadelop.VerifyAccessToken[*zitadel.AccessTokenClaims](ctx, token, check)

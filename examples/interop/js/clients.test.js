@@ -1,4 +1,5 @@
-// OAuth clients: each logs in with every authentication method that it has for client_credentials.
+// OAuth clients: each logs in with every authentication method that it has for
+// client_credentials.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import * as oauth from 'oauth4webapi';
@@ -34,7 +35,7 @@ async function byOauth4webapi(as, authentication, parameters = {}, options = {})
   return oauth.processClientCredentialsResponse(as, client, response);
 }
 
-// A 401 with a challenge is shown to the caller as the challenge.
+// Both clients report a 401 with a challenge as this error.
 const challenged = { name: 'WWWAuthenticateChallengeError', status: 401 };
 
 for (const algorithm of ['oauth2', 'oidc']) {
@@ -70,7 +71,7 @@ refuses('oauth4webapi', 'scope not held', async () => {
   await assert.rejects(login, { name: 'ResponseBodyError', status: 400, error: 'invalid_scope' });
 });
 
-// Revocation, which a peer can know only from the server.
+// Introspection, by which alone a peer learns that a token was revoked.
 const byOauth = async (token) => {
   const as = await discover('oauth2');
   const client = { client_id: facts.client_id };

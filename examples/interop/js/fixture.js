@@ -1,5 +1,5 @@
 // Starts ../fixture, a Latchkey server with one good token and others that are
-// each wrong in one way. Names tests in the form that the table command reads:
+// each wrong in one way. Names tests in the form that ../table reads:
 // shown | peer | what, or refused | peer | what.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -8,7 +8,7 @@ import { test } from 'node:test';
 
 export const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA'];
 
-// start runs the fixture and resolves to the facts; see ../world/world.go. The
+// start runs the fixture and resolves to the facts; see ../testserver. The
 // program is the one in LATCHKEY_FIXTURE, or Go builds it. It ends with this
 // process, or by stop(). The key may request tokens for the resources, besides
 // the server's audience.
@@ -39,7 +39,7 @@ async function run(program, build, args) {
   };
 }
 
-// bad returns the tokens that every peer must refuse that verifies tokens itself.
+// bad returns the tokens that a peer must refuse if it verifies tokens itself.
 export const bad = ({ tokens }) => ({
   expired: tokens.expired,
   'wrong audience': tokens.wrong_audience,
@@ -49,7 +49,7 @@ export const bad = ({ tokens }) => ({
 export const shows = (peer, what, f) => test(`shown | ${peer} | ${what}`, f);
 export const refuses = (peer, what, f) => test(`refused | ${peer} | ${what}`, f);
 
-// opens asserts which routes of the server the token opens, and which not.
+// opens asserts that the token opens the route of its permission and workspace only.
 export async function opens(facts, token) {
   const status = async (url) => (await fetch(url, { headers: { Authorization: `Bearer ${token}` } })).status;
   assert.equal(await status(facts.protected_url), 200);

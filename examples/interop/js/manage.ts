@@ -1,6 +1,6 @@
-// A client of the management API: its types come from the OpenAPI document by
-// openapi-typescript, its calls from openapi-fetch. ../run generates api.d.ts, compiles
-// this file and runs it.
+// A client of the management API. openapi-typescript generates its types from the OpenAPI
+// document, and openapi-fetch makes the calls. ../run generates api.d.ts, compiles this
+// file and runs it.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import createClient from 'openapi-fetch';

@@ -1,5 +1,5 @@
-// The MCP TypeScript SDK's client credentials provider, with an MCP server of
-// the same SDK whose authorization server is Latchkey.
+// The client credentials provider of the MCP TypeScript SDK. It calls an MCP server of
+// the same SDK, whose authorization server is Latchkey.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { auth } from '@modelcontextprotocol/sdk/client/auth.js';
@@ -24,7 +24,7 @@ after(async () => {
   facts.stop();
 });
 
-// serve starts an MCP server with one tool, which returns the client.
+// serve mounts an MCP server with one tool, which returns the client's id.
 function serve() {
   const keys = jose.createRemoteJWKSet(new URL(facts.jwks_url));
   // The server's own audience, which the SDK's client requests (RFC 8707), and the
@@ -79,8 +79,8 @@ shows(peer, 'ClientCredentialsProvider, with Config.AuthorizationPath: 401, disc
   assert.equal(provider.tokens().scope, 'project.list');
 });
 
-// The client of an MCP server in the quickstart: its routes' challenges name the
-// resource, and that names the login.
+// The provider with the quickstart: the challenge of a route leads to the metadata of the
+// resource, and these lead to the login.
 shows(peer, 'examples/quickstart: discovery from the resource metadata, login', async () => {
   const host = await quickstart();
   try {

@@ -13,17 +13,18 @@ import * as jose from 'jose';
 import * as oauth from 'oauth4webapi';
 import { algorithms, bad, listen, refuses, shows, start } from './fixture.js';
 
-const worlds = await Promise.all(algorithms.map((algorithm) => start(algorithm)));
-after(() => worlds.forEach((facts) => facts.stop()));
+const servers = await Promise.all(algorithms.map((algorithm) => start(algorithm)));
+after(() => servers.forEach((facts) => facts.stop()));
 
 const insecure = { [oauth.allowInsecureRequests]: true }; // the fixture speaks http
 
-// meets tests one verifier with all worlds. verify resolves to the claims or
-// rejects; wants has a check of the error for each bad token. takes names the
-// algorithms that the verifier supports, and wants.algorithm is its error for others.
-function meets(peer, how, verify, wants, takes = algorithms) {
-  const fit = worlds.filter(({ algorithm }) => takes.includes(algorithm));
-  shows(peer, `${how}: ${takes.join(', ')}`, async () => {
+// testVerifier tests one verifier with the servers of all algorithms. verify resolves to
+// the claims of a token, or rejects. errors holds what assert.rejects expects for each
+// bad token. supported are the algorithms that the verifier supports; errors.algorithm is
+// the error for the others.
+function testVerifier(peer, how, verify, errors, supported = algorithms) {
+  const fit = servers.filter(({ algorithm }) => supported.includes(algorithm));
+  shows(peer, `${how}: ${supported.join(', ')}`, async () => {
     for (const facts of fit) {
       const claims = await verify(facts, facts.tokens.good);
       assert.equal(claims.sub, facts.client_id);
@@ -33,20 +34,20 @@ function meets(peer, how, verify, wants, takes = algorithms) {
   for (const wrong of ['expired', 'wrong audience', 'other key']) {
     refuses(peer, wrong, async () => {
       for (const facts of fit) {
-        await assert.rejects(verify(facts, bad(facts)[wrong]), wants[wrong], facts.algorithm);
+        await assert.rejects(verify(facts, bad(facts)[wrong]), errors[wrong], facts.algorithm);
       }
     });
   }
-  const others = worlds.filter((facts) => !fit.includes(facts));
+  const others = servers.filter((facts) => !fit.includes(facts));
   if (others.length === 0) return;
   refuses(peer, `${others.map(({ algorithm }) => algorithm).join(', ')} (not supported)`, async () => {
     for (const facts of others) {
-      await assert.rejects(verify(facts, facts.tokens.good), wants.algorithm, facts.algorithm);
+      await assert.rejects(verify(facts, facts.tokens.good), errors.algorithm, facts.algorithm);
     }
   });
 }
 
-meets(
+testVerifier(
   'jose',
   'keys, token (at+jwt)',
   async (facts, token) => {
@@ -67,7 +68,7 @@ meets(
   },
 );
 
-meets(
+testVerifier(
   'oauth4webapi',
   'RFC 9068 token (validateJwtAccessToken)',
   async (facts, token) => {
@@ -83,9 +84,9 @@ meets(
   },
 );
 
-// One application for each world, guarded by the middleware as documented.
+// One application for each server, with the middleware as its documentation shows it.
 const guarded = await Promise.all(
-  worlds.map((facts) => {
+  servers.map((facts) => {
     const app = express();
     app.use(auth({ issuerBaseURL: facts.issuer, audience: facts.audience, strict: true }));
     app.get('/', requiredScopes('project.read'), (req, res) => res.json(req.auth.payload));
@@ -97,9 +98,9 @@ const guarded = await Promise.all(
 after(() => Promise.all(guarded.map((app) => app.stop())));
 
 const call = (facts, path, token) =>
-  fetch(guarded[worlds.indexOf(facts)].url + path, { headers: { Authorization: `Bearer ${token}` } });
+  fetch(guarded[servers.indexOf(facts)].url + path, { headers: { Authorization: `Bearer ${token}` } });
 
-meets(
+testVerifier(
   'express-oauth2-jwt-bearer',
   'discovery, keys, RFC 9068 token (strict), requiredScopes',
   async (facts, token) => {
@@ -116,13 +117,13 @@ meets(
 );
 
 refuses('express-oauth2-jwt-bearer', 'scope not held', async () => {
-  for (const facts of worlds) {
+  for (const facts of servers) {
     assert.equal((await call(facts, '/invoices', facts.tokens.good)).status, 403);
   }
 });
 
 // get-jwks looks for the keys at the issuer's /.well-known/jwks.json.
-meets(
+testVerifier(
   'fast-jwt',
   "get-jwks's keys, token",
   (facts, token) => {
@@ -139,7 +140,7 @@ meets(
   ['ES256', 'RS256', 'PS256'],
 );
 
-meets(
+testVerifier(
   '@hapi/jwt',
   'keys, token',
   async (facts, token) => {
@@ -169,7 +170,7 @@ meets(
   ['RS256', 'PS256'],
 );
 
-meets(
+testVerifier(
   '@okta/jwt-verifier',
   'keys, verifyAccessToken',
   async (facts, token) => {

@@ -7,16 +7,16 @@ import (
 	"net/http"
 	"testing"
 
-	_ "github.com/oapi-codegen/runtime" // what is generated imports it; this keeps it in go.mod
+	_ "github.com/oapi-codegen/runtime" // the generated file imports it; this import keeps it in go.mod
 	"github.com/oapi-codegen/runtime/types"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/examples/interop/world"
+	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 )
 
-func start(t *testing.T) (*ClientWithResponses, *world.World) {
+func start(t *testing.T) (*ClientWithResponses, *testserver.Server) {
 	t.Helper()
-	w, err := world.Start(t.Context(), "ES256")
+	w, err := testserver.Start(t.Context(), "ES256")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = w.Close() })
 	client, err := NewClientWithResponses(w.Facts.ManageURL, WithRequestEditorFn(func(_ context.Context, r *http.Request) error {

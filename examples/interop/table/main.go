@@ -20,7 +20,7 @@ import (
 func main() {
 	goTest := flag.String("go", "", "`file` with the output of go test -json")
 	tap := flag.String("tap", "", "`file` with the output of node --test --test-reporter=tap")
-	versions := flag.String("versions", "", "`file` with the peers in the order of the table: world, peer, version")
+	versions := flag.String("versions", "", "`file` with the peers in the order of the table: ecosystem, peer, version")
 	flag.Parse()
 	if err := run(*goTest, *tap, *versions, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
@@ -71,16 +71,16 @@ const (
 )
 
 type row struct {
-	world, peer, version string
-	said                 map[string][]string // by kind: shown, refused
+	ecosystem, peer, version string
+	results                  map[string][]string // by kind: shown, refused
 }
 
 func (t *table) readVersion(line string) error {
 	fields := strings.Fields(line)
 	if len(fields) != 3 {
-		return fmt.Errorf("%q is not: world, peer, version", line)
+		return fmt.Errorf("the line %q must hold three words: ecosystem, peer, version", line)
 	}
-	t.rows = append(t.rows, &row{world: fields[0], peer: fields[1], version: fields[2], said: map[string][]string{}})
+	t.rows = append(t.rows, &row{ecosystem: fields[0], peer: fields[1], version: fields[2], results: map[string][]string{}})
 	return nil
 }
 
@@ -93,7 +93,7 @@ func (t *table) readGo(line string) error {
 	case "attr":
 		peer, what, ok := strings.Cut(event.Value, "\t")
 		if !ok {
-			return fmt.Errorf("attribute %q: no tab", event.Value)
+			return fmt.Errorf("the attribute %q must hold a peer and what it did, separated by a tab", event.Value)
 		}
 		return t.add(event.Key, peer, what)
 	case "fail", "build-fail":
@@ -113,7 +113,7 @@ func (t *table) readTAP(line string) error {
 		t.problems = append(t.problems, errors.New("failed: "+line))
 		return nil
 	case found[2] == "" || found[5] != "":
-		return fmt.Errorf("%q names no peer, or was skipped", line)
+		return fmt.Errorf("the test %q names no peer, or was skipped: use shows or refuses of fixture.js", line)
 	}
 	return t.add(found[2], found[3], found[4])
 }
@@ -124,10 +124,10 @@ func (t *table) add(kind, peer, what string) error {
 	}
 	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.peer == peer })
 	if i < 0 {
-		return fmt.Errorf("peer %q is not among the versions", peer)
+		return fmt.Errorf("peer %q is not among the versions: add it to the list in examples/interop/run", peer)
 	}
-	if said := t.rows[i].said; !slices.Contains(said[kind], what) {
-		said[kind] = append(said[kind], what)
+	if results := t.rows[i].results; !slices.Contains(results[kind], what) {
+		results[kind] = append(results[kind], what)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (t *table) check() error {
 	problems := t.problems
 	for _, r := range t.rows {
 		for _, kind := range []string{shown, refused} {
-			if len(r.said[kind]) == 0 {
+			if len(r.results[kind]) == 0 {
 				problems = append(problems, fmt.Errorf("nothing was %s by %s", kind, r.peer))
 			}
 		}
@@ -160,8 +160,8 @@ func (t *table) String() string {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, r := range t.rows {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", r.world, r.peer, r.version,
-			strings.Join(r.said[shown], "; "), strings.Join(r.said[refused], "; "))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", r.ecosystem, r.peer, r.version,
+			strings.Join(r.results[shown], "; "), strings.Join(r.results[refused], "; "))
 	}
 	return b.String()
 }

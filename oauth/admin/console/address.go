@@ -13,11 +13,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// join returns the address of a page.
+// join returns the address of the page that has the given path segments below root.
 func join(root string, segments ...string) string {
 	escaped := make([]string, len(segments))
 	for i, segment := range segments {
-		if isMarked(segment) {
+		if needsTilde(segment) {
 			segment = "~" + segment
 		}
 		escaped[i] = url.PathEscape(segment)
@@ -25,11 +25,11 @@ func join(root string, segments ...string) string {
 	return root + strings.Join(escaped, "/")
 }
 
-// isMarked reports whether an id gets a tilde before it in an address. Escaped or
-// not, browsers resolve "." and ".." in a path (WHATWG URL, "double-dot path
-// segment"), and http.ServeMux treats "/" as the end of the path. Ids that look
-// like a marked id get a tilde as well, so that no two ids share an address.
-func isMarked(id string) bool {
+// needsTilde reports whether an id needs a tilde before it in an address. Browsers
+// resolve "." and ".." in a path, escaped or not (WHATWG URL, "double-dot path
+// segment"), and http.ServeMux treats "/" as the end of the path. Ids that look as if
+// they already had the tilde get another one, so that no two ids share an address.
+func needsTilde(id string) bool {
 	switch strings.TrimLeft(id, "~") {
 	case ".", "..", "/":
 		return true
@@ -37,23 +37,24 @@ func isMarked(id string) bool {
 	return false
 }
 
-// inPath returns the id in the path, by its name in the pattern. It is a copy, because
-// some servers reuse the memory of a request (fasthttp).
-func (s *call) inPath(name string) string {
+// pathID returns the id that the path holds for a wildcard of the route's pattern. It
+// is a copy, because some servers (fasthttp) reuse the memory of a request.
+func (s *call) pathID(name string) string {
 	segment := strings.Clone(s.r.PathValue(name))
-	if id, marked := strings.CutPrefix(segment, "~"); marked && isMarked(id) {
+	if id, found := strings.CutPrefix(segment, "~"); found && needsTilde(id) {
 		return id
 	}
 	return segment
 }
 
-func (s *call) workspace() string { return s.inPath("workspace") }
-func (s *call) key() string       { return s.inPath("key") }
-func (s *call) secret() string    { return s.inPath("secret") }
+func (s *call) workspace() string { return s.pathID("workspace") }
+func (s *call) key() string       { return s.pathID("key") }
+func (s *call) secret() string    { return s.pathID("secret") }
 
-// root is the relative address of the console's first page, with a slash at its
-// end. If the browser has that page without the slash, the address names the end of
-// the prefix, which only RequestURI has.
+// root returns the relative address of the console's first page. It ends with a slash.
+// If the browser opened the first page without that slash, relative addresses begin at
+// the parent of the prefix. Then root begins with the last segment of the prefix, which
+// only RequestURI still holds.
 func (s *call) root() string {
 	up := strings.Count(s.r.URL.EscapedPath(), "/") - 1
 	if at, _, _ := strings.Cut(s.r.RequestURI, "?"); up < 0 && !strings.HasSuffix(at, "/") {
@@ -74,8 +75,8 @@ func (s *call) redirect(query string, segments ...string) error {
 	return nil
 }
 
-// then redirects if err is nil.
-func (s *call) then(err error, query string, segments ...string) error {
+// redirectUnless returns err, or redirects if err is nil.
+func (s *call) redirectUnless(err error, query string, segments ...string) error {
 	if err != nil {
 		return err
 	}
@@ -85,9 +86,10 @@ func (s *call) then(err error, query string, segments ...string) error {
 // pageSize is the number of entries on a page of a list.
 const pageSize = 50
 
-// pager holds the queries of the first page, empty on that page, and of the next
-// page, empty on the last one. There is no link to the previous page: the browser's
-// back button leads there. Filter has the query of the list without its place.
+// pager holds the links of a list: the query of its first page (empty on the first page)
+// and the query of the next page (empty on the last page). There is no link to the
+// previous page: the browser's back button leads there. Filter is the query without the
+// cursor.
 type pager struct {
 	First, Next string
 	Filter      url.Values
@@ -99,16 +101,16 @@ func (p pager) Filtered() bool { return len(without(p.Filter, "sort")) > 0 }
 // after returns the cursor after which the page begins, or nil for the first page.
 // An invalid cursor leads to the first page.
 func (s *call) after() (place *store.KeyCursor) {
-	text, ok := request.Open(s.c.cfg.Key, s.r.URL.Query().Get("cursor"), s.list()...)
+	text, ok := request.Open(s.c.cfg.Key, s.r.URL.Query().Get("cursor"), s.cursorContext()...)
 	if !ok || json.Unmarshal(text, &place) != nil {
 		return nil
 	}
 	return place
 }
 
-// pager returns the links of the page after a cursor; next is nil on the last page.
-// A cursor is sealed, so that a person cannot make one and learn from it where other
-// keys are in the order.
+// pager returns the links of the page that begins after a cursor; next is nil on the
+// last page. Cursors are sealed: with a cursor of their own making, people could find
+// out where keys that they may not see are in the order.
 func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	values := without(s.r.URL.Query(), "cursor", "done")
 	p.Filter = maps.Clone(values)
@@ -117,14 +119,15 @@ func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	}
 	if next != nil {
 		text, _ := json.Marshal(next) //nolint:errcheck // strings and times always marshal
-		values.Set("cursor", request.Seal(s.c.cfg.Key, text, s.list()...))
+		values.Set("cursor", request.Seal(s.c.cfg.Key, text, s.cursorContext()...))
 		p.Next = "?" + values.Encode()
 	}
 	return p
 }
 
-// list returns the texts that a cursor is bound to.
-func (s *call) list() []string { return s.bound("cursor", s.r.Pattern, s.workspace()) }
+// cursorContext returns the context that a cursor is sealed in: it is valid only for the
+// same person, list and workspace.
+func (s *call) cursorContext() []string { return s.sealContext("cursor", s.r.Pattern, s.workspace()) }
 
 // without returns the parameters of a query that are not empty, except those named.
 func without(values url.Values, names ...string) url.Values {

@@ -22,10 +22,11 @@ type Brand struct {
 	// Logo is a PNG, WebP or SVG image of at most 256 KiB. It is shown 24 pixels
 	// high beside the name, and as the icon of the window. No script in it can run.
 	Logo []byte
-	// Accent is the colour of links and buttons, such as "#2456c9", and AccentDark
-	// is that in the dark scheme. New returns an error if the contrast with a
-	// colour of the console that it is used with is less than 4.5 (WCAG 2.2,
-	// success criterion 1.4.3).
+	// Accent is the colour of links and buttons, such as "#2456c9". AccentDark
+	// replaces it in the dark colour scheme. The console has text in these colours on
+	// its backgrounds, and backgrounds in these colours under its text. New returns an
+	// error if the contrast of one such pair is less than 4.5 (WCAG 2.2, success
+	// criterion 1.4.3).
 	Accent, AccentDark string
 	// Home is the address of a link back to the product: an absolute http or https
 	// URL, or a path of the same host.
@@ -39,14 +40,15 @@ const (
 	minContrast  = 4.5
 )
 
-// check reports what is wrong with b, and returns the stylesheet of its colours.
-func (b *Brand) check(check func(ok bool, format string, args ...any)) (css string) {
+// validate calls check for each rule that b must keep, and returns the stylesheet with
+// its colours.
+func (b *Brand) validate(check func(ok bool, format string, args ...any)) (css string) {
 	printable := !strings.ContainsFunc(b.Name, func(r rune) bool { return !unicode.IsPrint(r) })
 	check(printable && utf8.RuneCountInString(b.Name) <= maxBrandName, "Config.Brand.Name must have at most %d printable characters", maxBrandName)
 	image := len(b.Logo) == 0 || slices.Contains([]string{"image/png", "image/webp", "image/svg+xml"}, imageType(b.Logo))
 	check(image && len(b.Logo) <= maxLogo, "Config.Brand.Logo must be a PNG, WebP or SVG image of at most %d bytes", maxLogo)
 	path := b.Home == "" || strings.HasPrefix(b.Home, "/") && isPath(b.Home)
-	check(path || isWebURL(b.Home), "Config.Brand.Home must be an http or https URL, or a path of this host")
+	check(path || isWebURL(b.Home), "Config.Brand.Home must be an http or https URL, or a path of this host that begins with a slash")
 	for _, scheme := range []struct {
 		field, accent, query string
 		others               []string // ground, sheet, accent-wash and accent-ink in console.css
@@ -57,8 +59,8 @@ func (b *Brand) check(check func(ok bool, format string, args ...any)) (css stri
 		css += fmt.Sprintf("@media screen%s { :root { --accent: %s; } }\n", scheme.query, scheme.accent)
 		for _, other := range scheme.others {
 			ratio := contrast(scheme.accent, other)
-			check(ratio >= minContrast, // not a number if it is no colour
-				"Config.Brand.%s is %q, whose contrast with %s is %.2f; it must be a colour such as #2456c9 with a contrast of at least %.1f", scheme.field, scheme.accent, other, ratio, minContrast)
+			check(ratio >= minContrast, // NaN if the accent is not a colour
+				"Config.Brand.%s is %q, whose contrast with %s, a colour of the console, is %.2f; set a colour in the form #rrggbb whose contrast is at least %.1f", scheme.field, scheme.accent, other, ratio, minContrast)
 		}
 	}
 	return css

@@ -55,7 +55,7 @@ func TestBrandIsChecked(t *testing.T) {
 
 		{"a long name", console.Brand{Name: strings.Repeat("ü", 65)}, "Config.Brand.Name must have at most 64 printable characters"},
 		{"a name with a line break", console.Brand{Name: "a\nb"}, "Config.Brand.Name"},
-		{"a name that turns the writing", console.Brand{Name: "a\u202eb"}, "Config.Brand.Name"},
+		{"a name that changes the writing direction", console.Brand{Name: "a\u202eb"}, "Config.Brand.Name"},
 		{"a GIF", console.Brand{Logo: []byte("GIF89a......")}, "Config.Brand.Logo must be a PNG, WebP or SVG image of at most 262144 bytes"},
 		{"a page", console.Brand{Logo: []byte("<!doctype html><script>alert(1)</script>")}, "Config.Brand.Logo"},
 		{"a large logo", console.Brand{Logo: append(pngOf(t), make([]byte, 256<<10)...)}, "Config.Brand.Logo"},
@@ -66,13 +66,13 @@ func TestBrandIsChecked(t *testing.T) {
 		{"another host without a scheme", console.Brand{Home: "//evil.example/"}, "Config.Brand.Home"},
 		{"a relative path", console.Brand{Home: "app"}, "Config.Brand.Home"},
 		{"a broken URL", console.Brand{Home: "https://a b/%"}, "Config.Brand.Home"},
-		{"a name of a colour", console.Brand{Accent: "red"}, `Config.Brand.Accent is "red", whose contrast with #f6f7f9 is NaN; it must be a colour such as #2456c9`},
+		{"a name of a colour", console.Brand{Accent: "red"}, `Config.Brand.Accent is "red", whose contrast with #f6f7f9, a colour of the console, is NaN; set a colour in the form #rrggbb`},
 		{"a short colour", console.Brand{AccentDark: "#fff"}, `Config.Brand.AccentDark is "#fff"`},
 		{"CSS in a colour", console.Brand{Accent: "#2456c9;}"}, "Config.Brand.Accent is"},
 		{"a sign in a colour", console.Brand{Accent: "#+456c9"}, "Config.Brand.Accent is"},
-		{"too light", console.Brand{Accent: "#ffcc00"}, `Config.Brand.Accent is "#ffcc00", whose contrast with #ffffff is 1.51; it must be a colour such as #2456c9 with a contrast of at least 4.5`},
-		{"too dark for the dark scheme", console.Brand{AccentDark: "#2456c9"}, `Config.Brand.AccentDark is "#2456c9", whose contrast with #12151a is 2.83`},
-		{"a little too light", console.Brand{Accent: "#767676"}, "with #f6f7f9 is 4.24"},
+		{"too light", console.Brand{Accent: "#ffcc00"}, `Config.Brand.Accent is "#ffcc00", whose contrast with #ffffff, a colour of the console, is 1.51; set a colour in the form #rrggbb whose contrast is at least 4.5`},
+		{"too dark for the dark scheme", console.Brand{AccentDark: "#2456c9"}, `Config.Brand.AccentDark is "#2456c9", whose contrast with #12151a, a colour of the console, is 2.83`},
+		{"a little too light", console.Brand{Accent: "#767676"}, "with #f6f7f9, a colour of the console, is 4.24"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := console.New(keys, console.Config{Authorize: authorize, Key: formKey, Brand: tc.brand})
@@ -94,7 +94,7 @@ func TestBrandIsShown(t *testing.T) {
 	for _, path := range get {
 		got := r.get("ada", path)
 		if got.StatusCode == http.StatusSeeOther {
-			got = r.get("ada", got.leads())
+			got = r.get("ada", got.redirectTarget())
 		}
 		if !strings.HasPrefix(got.Header.Get("Content-Type"), "text/html") {
 			continue
@@ -162,7 +162,7 @@ func TestTitlesOfWorkspaces(t *testing.T) {
 			asked = nil
 			got := r.get("ada", path)
 			if got.StatusCode == http.StatusSeeOther {
-				got = r.get("ada", got.leads())
+				got = r.get("ada", got.redirectTarget())
 			}
 			for _, text := range texts {
 				require.Contains(t, got.Body, text, path)

@@ -7,11 +7,11 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// create creates a key and shows its secret, which is shown only here.
+// create creates a key. Only its answer shows the key's secret.
 func (f *keyForm) create() error {
 	s := f.call
 	spec := f.spec()
-	spec.Once = f.once()
+	spec.Once = f.onceID()
 	if len(f.wrong) > 0 {
 		return f.ask(http.StatusUnprocessableEntity, f.wrong)
 	}
@@ -43,7 +43,7 @@ type newSecret struct {
 	Secret, LoginURL string
 }
 
-// showSecret shows a new secret.
+// showSecret sends the page with a new secret, the only one that shows it.
 func (s *call) showSecret(status int, title string, key apikey.Key, secret apikey.Secret) error {
 	shown := newSecret{Key: key, Secret: secret.Reveal(), LoginURL: s.c.cfg.LoginURL}
 	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
@@ -56,13 +56,13 @@ func (f *keyForm) change() error {
 	if name := f.Get("name"); name != f.Key.Name {
 		changes.Name = &name
 	}
-	// Withheld permissions that this person may not grant are not in the form. The
+	// The form does not offer withheld permissions that this person may not grant. The
 	// key keeps them.
 	held := f.Key.Permissions.Minus(f.Key.Withheld)
-	stays := f.Key.Withheld.Minus(f.Grantable)
-	permissions := f.permissions().Union(stays)
+	notOffered := f.Key.Withheld.Minus(f.Grantable)
+	permissions := f.permissions().Union(notOffered)
 	switch {
-	case permissions.Equal(held.Union(stays)):
+	case permissions.Equal(held.Union(notOffered)):
 	case permissions.Len() == 0:
 		f.fail("permissions", "Choose at least one, or disable the key instead.")
 	default:
@@ -76,16 +76,16 @@ func (f *keyForm) change() error {
 		return s.redirect("done=same", "keys", f.Key.ID)
 	}
 	_, err := s.keys().Update(s.r.Context(), s.actor(), f.Key.ID, changes)
-	return s.then(err, "done=change", "keys", f.Key.ID)
+	return s.redirectUnless(err, "done=change", "keys", f.Key.ID)
 }
 
-// rotate adds a new secret and shows it, which is shown only here. The page for a
-// form that was sent before names the secret to replace.
+// rotate adds a new secret. Only its answer shows the secret. The form field "replaces"
+// holds the id of a lost secret; it comes from the page of answerRepeated.
 func (f *keyForm) rotate() (err error) {
 	s := f.call
-	rotation := apikey.Rotation{Once: f.once(), Replaces: f.Get("replaces"), Changes: apikey.Changes{Version: f.Version, Expiry: f.expiry()}}
+	rotation := apikey.Rotation{Once: f.onceID(), Replaces: f.Get("replaces"), Changes: apikey.Changes{Version: f.Version, Expiry: f.expiry()}}
 	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
-		f.fail("grace", "Choose how long the other secrets will still work.")
+		f.fail("grace", "Choose how long the other secrets still work.")
 	}
 	if len(f.wrong) > 0 {
 		return f.ask(http.StatusUnprocessableEntity, f.wrong)

@@ -50,7 +50,7 @@ func TestChangedMeanwhile(t *testing.T) {
 			r.clock.Advance(time.Minute)
 			_, other := r.made("team-b", "another", "project.list")
 			_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: other})
-			require.Error(t, err, "which is no change")
+			require.Error(t, err, "a refused login is not a change of the key")
 			require.NoError(t, r.keys.Flush(t.Context()))
 
 			got := r.post("olga", path, form)
@@ -135,7 +135,7 @@ func TestSettingsChangedMeanwhile(t *testing.T) {
 			for i := 0; i < len(typed); i += 2 {
 				again.Set(typed[i], typed[i+1])
 			}
-			r.post("ada", path, again).leads()
+			r.post("ada", path, again).redirectTarget()
 		})
 	}
 }

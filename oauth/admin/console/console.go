@@ -12,11 +12,11 @@
 //
 // To try it before there are sessions, copy examples/signin.
 //
-// The prefix can be any path, because all addresses on the pages are relative.
-// From the pages of a workspace link to workspaces/{workspace}/keys below the
-// prefix, and from the pages of administrators to settings. Escape the id of the
-// workspace with url.PathEscape. Put a tilde before the ids ".", ".." and "/"
-// ("~.."), because browsers and routers would treat them as parts of the path.
+// The prefix can be any path, because all addresses on the pages are relative. Your own
+// pages about a workspace can link to workspaces/{workspace}/keys below the prefix, and
+// your pages for administrators can link to settings. Escape the id of the workspace
+// with url.PathEscape. Put a tilde before the ids ".", ".." and "/" ("~.."), because
+// browsers and routers would treat them as parts of the path.
 //
 // # Links to a new key
 //
@@ -25,15 +25,15 @@
 //
 //	keys/new?name=ci+of+the+shop&permissions=project.list+project.save&expires_at=2027-01-31
 //
-// permissions has names separated by spaces, or is repeated. expires_at is a date, at
-// the end of which the key expires in UTC, or "never". The page says what is wrong
-// with these values. The person sees them and can change them; no link creates a key.
+// permissions holds names separated by spaces, or is repeated. expires_at is "never" or
+// a date; the key expires at the end of that day, UTC. The page says what is wrong with
+// these values. The person sees them and can change them; no link creates a key.
 //
 // # Rules for every page
 //
-//   - It works without JavaScript. JavaScript adds buttons to copy, a search and a
-//     list of the chosen ones for permissions, keeps what was typed when the person
-//     goes back to a form, and lets a button be pressed once.
+//   - It works without JavaScript. JavaScript adds buttons that copy, a search for
+//     permissions and a list of those selected. It keeps what was typed for when the
+//     person goes back to a form, and keeps a form from being sent twice.
 //   - Nothing is loaded from another origin, and nothing is inline: the
 //     Content-Security-Policy allows only the console's own stylesheet, script
 //     and icon, and Trusted Types prevent scripts from turning text into markup.
@@ -41,20 +41,20 @@
 //   - What the person may not see is answered like what does not exist: 404.
 //   - A form can be sent only from the console's own pages
 //     (net/http.CrossOriginProtection), only by the person it was made for, and
-//     only for 12 hours. Browsers send the origin of a form only over HTTPS and
-//     to loopback addresses; with plain HTTP elsewhere the console refuses forms.
+//     only for 12 hours. Browsers say which origin sent a form only over HTTPS and to
+//     loopback addresses. Over plain HTTP elsewhere the console refuses all forms.
 //   - A form that creates a secret works once. If it is sent again, by reload or
 //     with the back button, the answer names the key, and nothing is created. The
-//     secret is only in the first answer. If that was lost, and no program has
-//     logged in with the secret, one press replaces it by a new one. (This needs a
-//     store that keeps OnceIDs; see store.Store.)
+//     secret is only in the first answer. If that answer was lost and no program has
+//     logged in with the secret, a button replaces the secret with a new one. (This
+//     needs a store that keeps OnceIDs; see store.Store.)
 //   - A change is made only if the record is still the one that the page showed.
 //     If it was changed meanwhile, the page says by whom and changes nothing.
-//   - A form that was not carried out, since the session had ended or the store was
-//     unavailable, can be sent again from the answer.
+//   - If a form was not carried out because the session had ended or the store was
+//     unavailable, it can be sent again from the answer.
 //   - Only expiries that the rules in force allow are offered. To find out whether a
-//     key may never expire, the page of a form asks Config.Policy of the service
-//     about a new key with the name "preview", which is not stored.
+//     key may live without an expiry, a form asks the service's policy about a new key
+//     named "preview", which is not stored.
 //
 // The host's session cookie should be HttpOnly, Secure and SameSite=Lax or
 // stricter.
@@ -96,23 +96,23 @@ type Config struct {
 	// LoginURL is the absolute URL of the token endpoint, for the curl command
 	// that is shown with a new secret. Default: no command is shown.
 	LoginURL string
-	// SignIn is the address to which the browser is redirected if nobody is
-	// signed in: an absolute URL, or a path of the same host. In its query,
-	// "{return}" stands for the address of the page that was asked for: its path and
-	// query as this server received them, escaped, such as
-	// /sign-in?next={return}. Send the person there afterwards, but only if it
-	// begins with the prefix of the console (if that is "/", not with "//" or "/\"):
-	// anybody can make a link to the sign-in. See examples/signin.
+	// SignIn is the address to which the browser is redirected if nobody is signed in:
+	// an absolute URL, or a path of the same host, such as /sign-in?next={return}.
+	// "{return}" is replaced by the address of the page that was requested: its path
+	// and query as this server received them, escaped. After the sign-in, redirect to
+	// that address only if it begins with the prefix of the console, because anybody
+	// can make a link to the sign-in with another address. If the prefix is "/", refuse
+	// addresses that begin with "//" or "/\". See examples/signin.
 	// Default: a page with status 401.
 	SignIn string
 	// SignOut is a path of the same host, to which the button "Sign out" sends a
 	// POST. Default: no button.
 	SignOut string
-	// SignOutOrigins are the other origins that SignOut redirects to, on the whole
-	// way, such as https://login.example.com, and those that SignIn redirects to.
-	// Browsers stop a form that leads to an origin which is not named, such as a
-	// search after the session has ended. Forms of the pages may then be sent there,
-	// too. Default: none. The origin of SignIn itself is always added.
+	// SignOutOrigins are all other origins, such as https://login.example.com, to which
+	// a sign-out or a sign-in redirects the browser on its way. The
+	// Content-Security-Policy allows forms to lead to them. Browsers stop a form that
+	// is redirected to any other origin: the sign-out, but also a search that is sent
+	// after the session has ended. The origin of SignIn is always added. Default: none.
 	SignOutOrigins []string
 	// Brand makes the pages those of the host's product.
 	Brand Brand
@@ -120,7 +120,7 @@ type Config struct {
 	// with the ids: the first 100 characters of each. A workspace that the map leaves
 	// out is shown with its id only, and so are all after an error. It is called at
 	// most once for a page, with the ids of that page. ctx ends after a quarter of
-	// Timeout. A title is only shown; rights go by ids.
+	// Timeout. Titles are only for display: what a person may do is decided by ids.
 	Titles func(ctx context.Context, ids []string) (map[string]string, error)
 	// ClientAddr returns the client's address, for policies and audit events. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use
@@ -130,9 +130,9 @@ type Config struct {
 	// policies and the hooks. A page that takes longer is answered with 503. The
 	// preview of new rules and the list of keys out of policy check as many keys
 	// as possible in half of this time, and say so if there are more. Default 2
-	// seconds; 10 ms to 5 minutes. Behind a middleware that hides the connection,
-	// only ReadTimeout of the host's http.Server bounds the form, and that is
-	// logged.
+	// seconds; 10 ms to 5 minutes. If a middleware hides the connection, the console
+	// cannot bound the time in which a form arrives, and logs that. Then only
+	// http.Server.ReadTimeout of the host bounds it.
 	Timeout time.Duration
 	// Logger logs warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -188,7 +188,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 		check(err == nil && isWebURL(origin) && origin == u.Scheme+"://"+u.Host && !strings.ContainsAny(u.Host, "*,;' "),
 			"Config.SignOutOrigins: %q must be an origin such as https://login.example.com", origin)
 	}
-	colours := cfg.Brand.check(check)
+	colours := cfg.Brand.validate(check)
 	var badTimeout, badKey error
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
@@ -212,7 +212,7 @@ func isWebURL(text string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-// isPath reports whether text is an address of the same host, or empty.
+// isPath reports whether text is empty or the address of a path on the same host.
 func isPath(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Scheme == "" && u.Host == ""
@@ -227,13 +227,12 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	// For these paths ServeMux would redirect to one without the prefix.
 	switch at := r.URL.EscapedPath(); at {
 	case "":
 		c.serve(w, r, route{serve: (*call).home})
 	case path.Clean("/" + at):
 		c.mux.ServeHTTP(w, r)
-	default:
+	default: // the path is not clean: ServeMux would redirect to an address without the prefix
 		c.missing(w, r)
 	}
 }

@@ -51,7 +51,7 @@ func TestCreate(t *testing.T) {
 		require.Contains(t, again.Body, "Already created")
 		require.Contains(t, again.Body, key.ID)
 		require.NotContains(t, again.Body, secret)
-		require.Equal(t, 1, strings.Count(again.Body, "</html>"), "it is the whole answer")
+		require.Equal(t, 1, strings.Count(again.Body, "</html>"), "nothing is written after the page")
 		require.Equal(t, 1, r.count("team-a"))
 	})
 	t.Run("B23 the page of a sent form says that it was sent", func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestCreate(t *testing.T) {
 		require.Equal(t, http.StatusConflict, back.StatusCode)
 		require.Contains(t, back.Body, key.ID)
 		require.NotContains(t, back.Body, secret)
-		require.Equal(t, 1, strings.Count(back.Body, "</html>"), "it is the whole answer")
+		require.Equal(t, 1, strings.Count(back.Body, "</html>"), "nothing is written after the page")
 	})
 	t.Run("B12 the page of a form reads no body", func(t *testing.T) {
 		body := "--x\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n" + form.Get("form") + "\r\n--x--\r\n"
@@ -89,13 +89,13 @@ func TestCreate(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, old).StatusCode)
 		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, form).StatusCode)
 		require.Equal(t, 1, r.count("team-a"))
-		require.NotContains(t, r.get("olga", newPage+"?form="+old.Get("form")).leads(), old.Get("form"), "a fresh form is offered")
+		require.NotContains(t, r.get("olga", newPage+"?form="+old.Get("form")).redirectTarget(), old.Get("form"), "a fresh form is offered")
 	})
 }
 
-// TestTheLineForAShellHasNoOtherQuotes: an address with a quote does not end the quoted
+// TestCurlCommandQuotesTheURL: an address with a quote does not end the quoted
 // argument of the curl command.
-func TestTheLineForAShellHasNoOtherQuotes(t *testing.T) {
+func TestCurlCommandQuotesTheURL(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) {
 		c.LoginURL = "https://api.example.com/o'clock"
 	})
@@ -140,10 +140,10 @@ func TestCreateIsRefused(t *testing.T) {
 	}{
 		{"no name", "olga", url.Values{"permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "what this key is for", false},
 		{"a long name", "olga", url.Values{"name": {strings.Repeat("n", 256)}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "at most 255", false},
-		{"a mark that turns the writing", "olga", url.Values{"name": {"a\u202eb"}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "printable", false},
+		{"a mark that changes the writing direction", "olga", url.Values{"name": {"a\u202eb"}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "printable", false},
 		{"no permission", "olga", url.Values{"name": {"x"}, "expires": {"7d"}}, 422, "permissions", "Choose at least one", false},
 		{"an unknown permission", "olga", url.Values{"name": {"x"}, "permissions": {"nothing.there"}, "expires": {"7d"}}, 422, "permissions", "nothing.there", false},
-		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "Choose again", false},
+		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "Choose from the list", false},
 		{"no expiry chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}}, 422, "expires", "Choose when", false},
 		{"no day chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}}, 422, "expires_on", "Choose a day", false},
 		{"a day gone by", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}, "expires_on": {"2026-06-01"}}, 422, "expires", "in the past", false},
@@ -183,7 +183,7 @@ func TestCreateIsRefused(t *testing.T) {
 func TestOnlyWhatAPersonMayGrantIsOffered(t *testing.T) {
 	r := newRig(t)
 	offered := func(person string) []string {
-		got := r.get(person, r.get(person, newPage).leads())
+		got := r.get(person, r.get(person, newPage).redirectTarget())
 		var names []string
 		for _, match := range regexp.MustCompile(`name="permissions" value="([^"]+)"`).FindAllStringSubmatch(got.Body, -1) {
 			names = append(names, match[1])
@@ -207,7 +207,7 @@ func TestWhoGrantsNothingGetsNoForm(t *testing.T) {
 			return console.Person{Actor: apikey.Owner("vera", "team-a").Granting(scope.Set{})}, nil
 		}
 	})
-	got := r.get("", r.get("", newPage).leads())
+	got := r.get("", r.get("", newPage).redirectTarget())
 	require.Equal(t, http.StatusForbidden, got.StatusCode)
 	require.Contains(t, got.Body, "You may see the keys of this workspace, but not create any.")
 }
@@ -228,7 +228,7 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.DefaultRules = test.rules })
-			body := r.get("olga", r.get("olga", newPage).leads()).Body
+			body := r.get("olga", r.get("olga", newPage).redirectTarget()).Body
 			var offered []string
 			for _, match := range regexp.MustCompile(`name="expires" value="([^"]+)"`).FindAllStringSubmatch(body, -1) {
 				offered = append(offered, match[1])
@@ -272,5 +272,5 @@ func TestAFormSentTwiceAtOnce(t *testing.T) {
 	require.Equal(t, http.StatusConflict, got.StatusCode)
 	require.Contains(t, got.Body, "Already created", "B23")
 	require.Equal(t, 1, r.count("team-a"))
-	require.Equal(t, http.StatusCreated, r.post("ada", "/workspaces/team-b/keys/new", form).StatusCode, "it was sent in another place")
+	require.Equal(t, http.StatusCreated, r.post("ada", "/workspaces/team-b/keys/new", form).StatusCode, "another form: it was sent on the page of another workspace")
 }

@@ -28,8 +28,8 @@ func (p *page) listed() string {
 // rows returns the number of entries of a page of a list.
 func (p *page) rows() int { p.T.Helper(); return strings.Count(p.listed(), "<tr>") }
 
-// on returns the address of a button of a list, or the empty string.
-func (p *page) on(label string) string {
+// button returns the address of a button of a list, or the empty string.
+func (p *page) button(label string) string {
 	match := regexp.MustCompile(`<a class="button[^"]*" href="([^"]*)"[^>]*>` + label + `</a>`).FindStringSubmatch(p.Body)
 	if match == nil {
 		return ""
@@ -39,8 +39,8 @@ func (p *page) on(label string) string {
 	return strings.TrimPrefix(to.RequestURI(), prefix)
 }
 
-// crowded returns a rig with more keys than fit on two pages.
-func crowded(t *testing.T) *rig {
+// newRigWithThreePages returns a rig with more keys than fit on two pages.
+func newRigWithThreePages(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t)
 	for i := range 120 {
@@ -56,8 +56,8 @@ func crowded(t *testing.T) *rig {
 	return r
 }
 
-func TestListsLeadOn(t *testing.T) {
-	r := crowded(t)
+func TestPagesOfLists(t *testing.T) {
+	r := newRigWithThreePages(t)
 	settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
 	require.NoError(t, err)
 	settings.Rules.MaxLifetime = time.Hour
@@ -71,16 +71,16 @@ func TestListsLeadOn(t *testing.T) {
 		t.Run(list, func(t *testing.T) {
 			first := r.get("ada", list)
 			require.Equal(t, 50, first.rows())
-			require.Empty(t, first.on("First page"))
-			second := r.get("ada", first.on("Next page"))
+			require.Empty(t, first.button("First page"))
+			second := r.get("ada", first.button("Next page"))
 			require.Equal(t, 50, second.rows())
-			third := r.get("ada", second.on("Next page"))
-			require.Empty(t, third.on("Next page"))
+			third := r.get("ada", second.button("Next page"))
+			require.Empty(t, third.button("Next page"))
 			require.GreaterOrEqual(t, third.rows(), 20)
 			require.NotEqual(t, first.listed(), second.listed())
 			require.NotEqual(t, second.listed(), third.listed())
 			for _, page := range []*page{second, third} {
-				require.Equal(t, first.listed(), r.get("ada", page.on("First page")).listed())
+				require.Equal(t, first.listed(), r.get("ada", page.button("First page")).listed())
 			}
 		})
 	}
@@ -95,20 +95,20 @@ func TestAddressesOfListsStayShort(t *testing.T) {
 	}
 	at := r.get("olga", "/workspaces/team-a/keys?sort=name")
 	for range 2 {
-		at = r.get("olga", at.on("Next page"))
+		at = r.get("olga", at.button("Next page"))
 		require.Less(t, len(at.Request.URL.RequestURI()), 4<<10)
 	}
 	require.Equal(t, 1, at.rows())
 }
 
-func TestPlacesInListsAreSigned(t *testing.T) {
-	r := crowded(t)
+func TestCursorsAreSealed(t *testing.T) {
+	r := newRigWithThreePages(t)
 	for range 60 {
 		r.made("team-b", "other", "project.list")
 	}
 	const list = "/workspaces/team-a/keys"
-	second := r.get("olga", list).on("Next page")
-	third := r.get("olga", second).on("Next page")
+	second := r.get("olga", list).button("Next page")
+	third := r.get("olga", second).button("Next page")
 	at, err := url.Parse(third)
 	require.NoError(t, err)
 	cursor := at.Query().Get("cursor")
@@ -122,7 +122,7 @@ func TestPlacesInListsAreSigned(t *testing.T) {
 		}
 		got := r.get(person, path+"?cursor="+url.QueryEscape(cursor))
 		require.Equal(t, firsts[person+path], got.listed())
-		require.Empty(t, got.on("First page"))
+		require.Empty(t, got.button("First page"))
 	}
 	t.Run("B20 another person's", func(t *testing.T) {
 		first("max", list, cursor)
@@ -130,13 +130,13 @@ func TestPlacesInListsAreSigned(t *testing.T) {
 		first("lena", list, cursor) // an owner, like Olga
 	})
 	t.Run("B20 of another workspace", func(t *testing.T) {
-		of := r.get("ada", "/workspaces/team-b/keys").on("Next page")
+		of := r.get("ada", "/workspaces/team-b/keys").button("Next page")
 		_, theirs, _ := strings.Cut(of, "cursor=")
 		first("ada", list, theirs)
 	})
 	t.Run("B20 of another list", func(t *testing.T) {
 		first("olga", "/workspaces/team-a/events", cursor)
-		of := r.get("ada", "/settings/keys").on("Next page")
+		of := r.get("ada", "/settings/keys").button("Next page")
 		_, all, _ := strings.Cut(of, "cursor=")
 		first("ada", list, all)
 		first("ada", "/settings/events", all)

@@ -49,9 +49,9 @@ func TestDayKeepsItsHour(t *testing.T) {
 	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
 	rules := []string{"keys", "on", "limit", "none", "unit", "days", "effect", "all", "do", "save"}
-	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_at", "2026-08-01")...)).leads()
+	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_at", "2026-08-01")...)).redirectTarget()
 	require.Equal(t, noon.AddDate(0, 1, 0), r.settings().Rules.EnforcedFrom)
-	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_at", "2026-08-02")...)).leads()
+	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_at", "2026-08-02")...)).redirectTarget()
 	require.Equal(t, noon.AddDate(0, 1, 1).Truncate(24*time.Hour), r.settings().Rules.EnforcedFrom)
 }
 

@@ -18,7 +18,7 @@ import (
 type eventList struct {
 	Events  []store.Event
 	Names   map[string]string // names of the keys that exist, by id
-	Actions map[string]string // their texts
+	Actions map[string]string // the texts of all actions, by action
 	pager
 }
 
@@ -33,7 +33,7 @@ func (s *call) listEvents() error {
 	if err != nil {
 		return err
 	}
-	list := eventList{Events: events, Names: names, Actions: deeds(), pager: s.pager(after, next)}
+	list := eventList{Events: events, Names: names, Actions: actionTexts(), pager: s.pager(after, next)}
 	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: f.wrong, Data: list})
 }
 
@@ -77,8 +77,8 @@ func (s *call) namesOf(events []store.Event) (map[string]string, error) {
 	return names, nil
 }
 
-// maxDownload is the size from which a CSV gets no more events, in bytes. It is made
-// in memory, so that an error is answered as one.
+// maxDownload is a number of bytes. A CSV that is larger gets no more events. It is made
+// in memory, so that an error can still be answered with an error page.
 const maxDownload = 8 << 20
 
 // downloadEvents answers with the event log as CSV (RFC 4180), with the filter of
@@ -87,9 +87,9 @@ const maxDownload = 8 << 20
 func (s *call) downloadEvents() error {
 	var text bytes.Buffer
 	f, table := form{Values: s.r.URL.Query()}, csv.NewWriter(&text)
-	// What a spreadsheet takes for a formula gets a quote before it (OWASP, "CSV
-	// Injection"). Some spreadsheets end a cell at a semicolon or tab, too. The last four
-	// characters are the wide forms of the first ones.
+	// A text that a spreadsheet would take for a formula gets a quote before it (OWASP,
+	// "CSV Injection"). Some spreadsheets end a cell at a semicolon or a tab, too. The
+	// last four characters are the full-width forms of the first four.
 	formula := regexp.MustCompile(`(^|[;\t])(\s*[=+\-@\t\r\n＝＋－＠])`)
 	row := func(cells ...string) {
 		for i, cell := range cells {
@@ -123,8 +123,8 @@ func (s *call) downloadEvents() error {
 	return nil
 }
 
-// deeds returns the texts of the actions of events.
-func deeds() map[string]string {
+// actionTexts returns the texts for people of all actions in the audit log.
+func actionTexts() map[string]string {
 	return map[string]string{
 		audit.Create:          "Created the key",
 		audit.Import:          "Imported the key",
@@ -147,13 +147,13 @@ func deeds() map[string]string {
 	}
 }
 
-func deed(action string) string { return cmp.Or(deeds()[action], action) }
+func actionText(action string) string { return cmp.Or(actionTexts()[action], action) }
 
 // changeTexts returns what an event changed, one text for each field.
 func changeTexts(e store.Event) []string {
 	texts := make([]string, len(e.Changes))
 	for i, c := range e.Changes {
-		texts[i] = words(c.Field) + ": " + cmp.Or(c.Old, "none") + " → " + cmp.Or(c.New, "none")
+		texts[i] = nameText(c.Field) + ": " + cmp.Or(c.Old, "none") + " → " + cmp.Or(c.New, "none")
 	}
 	return texts
 }
@@ -181,8 +181,8 @@ func actorText(a store.ActorRef) string {
 	return a.ID
 }
 
-// words returns the text for people of the name of a field, rule or reason.
-func words(name string) string {
+// nameText returns the name of a field, rule or reason as people read it.
+func nameText(name string) string {
 	known := map[string]string{
 		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect", "max_keys": "limit", "max_lifetime": "maximum lifetime",
 		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "remind_before": "times of reminders",

@@ -25,7 +25,7 @@ var (
 	spaces = regexp.MustCompile(`\s+`)
 )
 
-// rows returns the texts of the rows of a page's table.
+// texts returns the texts of the rows of a page's table.
 func (p *page) texts() (rows []string) {
 	_, table, _ := strings.Cut(p.Body, "<tbody>")
 	table, _, _ = strings.Cut(table, "</tbody>")

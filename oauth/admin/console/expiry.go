@@ -17,8 +17,8 @@ type expiryForm struct {
 
 type expiryChoice struct{ Value, Label, Note string }
 
-// expiryForm returns the choices that the rules in force allow. An existing key can
-// also keep its expiry.
+// expiryForm returns the choices that the rules in force allow. The form of an existing
+// key also offers to keep its expiry.
 func (f *keyForm) expiryForm() expiryForm {
 	longest, latest := f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
 	e := expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
@@ -33,19 +33,19 @@ func (f *keyForm) expiryForm() expiryForm {
 		}
 	}
 	offer("keep", "As it is", "", f.Page != "new")
-	exact := false
+	presetIsLongest := false
 	for _, preset := range []struct {
 		value, label string
 		life         time.Duration
 	}{{"7d", "7 days", 7 * day}, {"30d", "30 days", 30 * day}, {"90d", "90 days", 90 * day}, {"365d", "1 year", 365 * day}} {
 		at := f.now.Add(preset.life)
 		allowed := longest == 0 || !at.After(latest)
-		exact = exact || allowed && preset.life == longest
+		presetIsLongest = presetIsLongest || allowed && preset.life == longest
 		offer(preset.value, preset.label, "until "+at.UTC().Format(dayText), allowed)
 	}
-	offer("longest", "As long as allowed", "until "+latest.UTC().Format(instantText), longest > 0 && !exact && latest.After(f.now))
+	offer("longest", "As long as allowed", "until "+latest.UTC().Format(instantText), longest > 0 && !presetIsLongest && latest.After(f.now))
 	offer("date", "Until a day of your choice", "to the end of that day, UTC", e.Max == "" || e.Max >= e.Min)
-	offer("never", "Never", "works until it is disabled or deleted", longest == 0 && !f.Rules.RequireExpiry && f.mayBeEndless())
+	offer("never", "Never", "works until it is disabled or deleted", longest == 0 && !f.Rules.RequireExpiry && f.mayNeverExpire())
 	// By default an existing key keeps its expiry, and a new one gets 90 days or, if
 	// that is not allowed, a shorter time.
 	for _, value := range []string{f.Get("expires"), "keep", "90d", "30d", "7d", "longest", "date", "never"} {
@@ -57,7 +57,7 @@ func (f *keyForm) expiryForm() expiryForm {
 	return e
 }
 
-// expiry reads the choice. nil means that the key keeps its expiry. The service
+// expiry reads the choice. It returns nil if the key keeps its expiry. The service
 // decides whether the rules allow the choice.
 func (f *keyForm) expiry() *apikey.Expiry {
 	switch chosen := f.Get("expires"); chosen {

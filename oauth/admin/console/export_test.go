@@ -15,10 +15,10 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	(&call{c: c, w: w, r: r}).refuse(err)
 }
 
-// Table returns the patterns of all pages and forms.
-func Table() []string {
+// Patterns returns the patterns of all pages and forms.
+func Patterns() []string {
 	var patterns []string
-	for _, t := range table() {
+	for _, t := range allRoutes() {
 		patterns = append(patterns, t.pattern)
 	}
 	return patterns

@@ -42,7 +42,7 @@ func (f *form) has(fields ...string) bool {
 	return slices.ContainsFunc(fields, func(field string) bool { return f.Get(field) != "" })
 }
 
-// choice reads a field whose value must be one of words.
+// choice reads a field whose value must be one of words; otherwise it adds reason.
 func (f *form) choice(field, reason string, words ...string) string {
 	word := f.Get(field)
 	if !slices.Contains(words, word) {
@@ -51,6 +51,7 @@ func (f *form) choice(field, reason string, words ...string) string {
 	return word
 }
 
+// day reads a date, which stands for its first instant in UTC.
 func (f *form) day(field, reason string) time.Time {
 	at, err := time.Parse(time.DateOnly, f.Get(field))
 	if err != nil || at.IsZero() {
@@ -91,8 +92,8 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 	return f
 }
 
-// rules reads the form. before are the saved rules: if the day of enforced_at was
-// not changed, its time of day is kept.
+// rules reads the form. before are the saved rules: if the day of enforced_at is the
+// saved one, the saved time of day is kept.
 func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	switch limit := f.choice("limit", "Choose one.", "own", "none", "inherit"); {
 	case limit == "own":
@@ -106,7 +107,7 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
 		if rules.MaxLifetime, ok = parseSpan(text); !ok || rules.MaxLifetime < time.Minute {
-			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m. Leave it empty for no bound.")
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m. Leave it empty to set no maximum here.")
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {

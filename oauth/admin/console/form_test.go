@@ -67,8 +67,8 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
 }
 
-// TestFormOfTheFuture: replicas' clocks may differ by less than an hour.
-func TestFormOfTheFuture(t *testing.T) {
+// TestFormOfAFasterClock: replicas' clocks may differ by less than an hour.
+func TestFormOfAFasterClock(t *testing.T) {
 	for ahead, want := range map[time.Duration]int{59 * time.Minute: http.StatusCreated, time.Hour: http.StatusForbidden} {
 		r := newRig(t)
 		r.clock.Advance(ahead)
@@ -125,7 +125,7 @@ func TestRulesAreForOneVersion(t *testing.T) {
 	r := newRig(t)
 	const path = "/settings/workspaces/team-a"
 	form := r.form("ada", path, "limit", "own", "max_keys", "5", "effect", "new", "do", "save")
-	require.Equal(t, path+"?done=settings", r.post("ada", path, form).leads())
+	require.Equal(t, path+"?done=settings", r.post("ada", path, form).redirectTarget())
 	for _, life := range []string{"36601", "878401h", "0", "999ms", "soon"} {
 		form.Set("max_lifetime", life)
 		require.Equal(t, http.StatusUnprocessableEntity, r.post("ada", path, form).StatusCode, life)

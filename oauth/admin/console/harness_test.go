@@ -139,8 +139,8 @@ func (r *rig) page(answer harness.Answer) *page {
 	return got
 }
 
-// leads returns the target of a redirect, below the prefix.
-func (p *page) leads() string {
+// redirectTarget returns the target of a redirect, below the prefix.
+func (p *page) redirectTarget() string {
 	p.T.Helper()
 	require.Equal(p.T, http.StatusSeeOther, p.StatusCode, p.Body)
 	to, err := p.Request.URL.Parse(p.Header.Get("Location"))
@@ -166,7 +166,7 @@ func (r *rig) form(person, path string, more ...string) url.Values {
 	r.t.Helper()
 	got := r.get(person, path)
 	if got.StatusCode == http.StatusSeeOther {
-		got = r.get(person, got.leads())
+		got = r.get(person, got.redirectTarget())
 	}
 	require.Equal(r.t, http.StatusOK, got.StatusCode, got.Body)
 	values := got.fields()

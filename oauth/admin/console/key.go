@@ -19,21 +19,20 @@ type keyPage struct {
 	Lost   []string      // permissions that are no longer in the catalog
 	Raised []string      // permissions that became admin permissions after they were granted
 	Events []store.Event
-	Unused string // the text for a key without a last use
+	Unused string // what is shown if the key has no last use
 	workspaceInfo
 
 	Counted          bool          // the store keeps the usage of keys
 	Days             []store.Count // of the last days with logins or refusals
 	Logins, Refusals int           // in these days
-	// Uncounted says that the last use is in these days, but not in their counts: Flush
-	// writes them one after the other.
+	// Uncounted means that the key was used in these days, but no login is counted yet:
+	// Flush writes uses and counts one after the other.
 	Uncounted bool
 }
 
 // usageDays is how many days of a key's usage are shown.
 const usageDays = 30
 
-// showKey shows one key.
 func (s *call) showKey() error {
 	ctx := s.r.Context()
 	key, err := s.keys().Get(ctx, s.actor(), s.key())
@@ -58,7 +57,7 @@ func (s *call) showKey() error {
 	}
 	page.Uncounted = page.Logins == 0 && s.keys().Now().Sub(key.LastUsed) < (usageDays-1)*day
 	if page.Logins > 0 {
-		page.Unused = "Not written yet"
+		page.Unused = "Not recorded yet"
 	}
 	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})
 	if err != nil {

@@ -31,7 +31,7 @@ type keyForm struct {
 	call  *call
 	id    string // the form's id, if it creates a secret
 	now   time.Time
-	since time.Time // the maximum lifetime counts from here
+	since time.Time // from here the maximum lifetime is counted
 }
 
 // withForm returns the handler of a page with a form: it shows the form, or carries it
@@ -43,7 +43,7 @@ func withForm(page string, carryOut func(*keyForm) error) func(*call) error {
 			return err
 		}
 		if s.r.Method == http.MethodPost {
-			return f.orAgain(carryOut(f))
+			return f.handleFormError(carryOut(f))
 		}
 		if link := (&form{Values: s.r.URL.Query()}); page == "new" && link.has("name", "permissions", "expires_at") {
 			return f.prefill(link)
@@ -59,7 +59,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	f := &keyForm{call: s, Page: page, now: now, since: now}
 	var err error
 	if page != "change" {
-		if f.id, err = s.onceForm(); err != nil {
+		if f.id, err = s.onceFormID(); err != nil {
 			return nil, err
 		}
 	}
@@ -80,8 +80,8 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	return f, err
 }
 
-// prefill shows the form of a new key with the values of a link, and what is wrong
-// with them.
+// prefill shows the form of a new key, filled with the values of a link, and says what
+// is wrong with these values.
 func (f *keyForm) prefill(link *form) error {
 	expires := link.Get("expires_at")
 	f.Set("name", link.Get("name"))
@@ -95,7 +95,7 @@ func (f *keyForm) prefill(link *form) error {
 	spec := f.spec()
 	spec.Name = cmp.Or(spec.Name, "preview")
 	if expires != "never" && spec.Expiry == (apikey.Expiry{}) {
-		spec.Expiry.At = f.now.Add(time.Minute) // any that the rules allow
+		spec.Expiry.At = f.now.Add(time.Minute) // any expiry that the rules allow, so that none is reported as wrong
 	}
 	_, wrong := f.try(spec)
 	fields := map[string]string{"name": "name", "permissions": "permissions", "expires": "expires_at", "expires_on": "expires_at"}
@@ -106,8 +106,8 @@ func (f *keyForm) prefill(link *form) error {
 	return f.ask(http.StatusOK, nil)
 }
 
-// errTried keeps a key from being stored.
-var errTried = errors.New("console: only tried")
+// errTried ends a creation before the key is stored.
+var errTried = errors.New("console: the key was tried and is not stored")
 
 // try asks the service for a key without storing it. It returns the key as it would
 // be stored, and the problems with the form.
@@ -121,8 +121,9 @@ func (f *keyForm) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
 	return key, problemsOf(outcome.Manage(ctx, err))
 }
 
-// mayBeEndless reports whether policies let a new key live without an expiry.
-func (f *keyForm) mayBeEndless() bool {
+// mayNeverExpire reports whether policies accept a new key without an expiry and do not
+// give it one.
+func (f *keyForm) mayNeverExpire() bool {
 	key, wrong := f.try(apikey.Spec{Workspace: f.Record.ID, Name: "preview"})
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
 }
@@ -131,7 +132,7 @@ func (f *keyForm) mayBeEndless() bool {
 func (f *keyForm) permissions() scope.Set {
 	set, err := scope.Of(f.Values["permissions"]...)
 	if err != nil {
-		f.fail("permissions", "One of them is not a permission. Choose again.")
+		f.fail("permissions", "The form holds a text that is not a permission. Choose from the list.")
 	}
 	return set
 }
@@ -140,7 +141,7 @@ func (f *keyForm) permissions() scope.Set {
 func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call
 	if status == http.StatusConflict {
-		f.Version = f.Key.Version // the person knows of the change from the page
+		f.Version = f.Key.Version // the page reports the change
 	}
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))

@@ -25,16 +25,17 @@ type keyList struct {
 // workspaceInfo is what the pages of keys need to know of their workspace.
 type workspaceInfo struct {
 	Record    store.Workspace
-	Rules     store.Rules  // in force there
+	Rules     store.Rules  // the rules in force
 	Off       policy.State // why no key works now; empty if they work
-	Grantable scope.Set    // what the person may grant there; empty if they may not change keys
+	Grantable scope.Set    // what the person may grant; empty if they may not change keys
 }
 
+// Full reports whether the limit of keys is reached.
 func (info workspaceInfo) Full() bool {
 	return info.Rules.MaxKeys > 0 && info.Record.Keys >= info.Rules.MaxKeys
 }
 
-// workspaceInfo reads that of a workspace.
+// workspaceInfo reads the info of a workspace.
 func (s *call) workspaceInfo(workspace string) (info workspaceInfo, err error) {
 	ctx := s.r.Context()
 	if info.Record, info.Rules, err = s.keys().Workspace(ctx, s.actor(), workspace); err != nil {
@@ -65,7 +66,7 @@ func (s *call) listKeys() (err error) {
 	}
 	filter, after, now := s.r.URL.Query(), s.after(), s.keys().Now()
 	q := store.KeyQuery{Workspace: page.Workspace, Text: filter.Get("text"), Permission: filter.Get("permission"), After: after, Limit: pageSize}
-	// The page shows a key that made a key as "key" and its id.
+	// Pages show a creator that is a key as "key " and its id. Accept that text, too.
 	q.CreatedBy.ID = strings.TrimPrefix(strings.TrimSpace(filter.Get("creator")), "key ")
 	sorts := []store.KeySort{store.ByCreated, store.ByName, store.ByExpiry}
 	if list.ByUse {

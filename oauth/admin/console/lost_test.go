@@ -163,7 +163,7 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 		require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, r.only().ID, 0))
 		again := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
-		require.Contains(t, again.Body, "The key was deleted since.")
+		require.Contains(t, again.Body, "The key has been deleted since then.")
 		require.NotContains(t, again.Body, offered)
 	})
 }

@@ -37,9 +37,9 @@ func (c *Console) load(colours string) {
 	c.version = hex.EncodeToString(sum[:8])
 }
 
-// serveAsset answers with an asset. Its URL holds the version, so that browsers
-// may cache it. The icon may be the host's, and an SVG opened by itself is a page:
-// its policy lets no script run.
+// serveAsset answers with an asset. Its URL holds the version, so that browsers may
+// cache it. The icon may be an SVG of the host's. Opened by itself, an SVG is a page, so
+// it has a policy that lets no script run.
 func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
 	c.host.BoundBody(w, r, c.cfg.Timeout)
 	name, header := path.Base(r.URL.Path), w.Header()
@@ -68,11 +68,12 @@ type frame struct {
 	Admin                          bool
 	Brand                          Brand
 	now                            time.Time
-	ids                            map[string]bool   // of the workspaces that the page names
-	titles                         map[string]string // the host's titles of them
+	ids                            map[string]bool   // the ids that TitleOf was called with
+	titles                         map[string]string // the host's titles, by id
 }
 
-// TitleOf returns the host's title of a workspace, or its id.
+// TitleOf returns the host's title of a workspace, or its id. It records the id, so that
+// render knows which titles the page needs.
 func (f frame) TitleOf(workspace string) string {
 	f.ids[workspace] = true
 	title := []rune(f.titles[workspace])
@@ -97,7 +98,7 @@ func (f frame) Reason(field string) string {
 func (s *call) show(status int, name string, f frame) error {
 	f.Root, f.Version, f.SignOut, f.now = s.root(), s.c.version, s.c.cfg.SignOut, s.keys().Now()
 	f.Person, f.Admin, f.Brand = s.person, s.administers(), s.c.cfg.Brand
-	f.Form = cmp.Or(f.Form, s.newForm())
+	f.Form = cmp.Or(f.Form, s.newFormID())
 	if status == http.StatusOK {
 		f.Notice = notices()[s.r.URL.Query().Get("done")]
 	}
@@ -113,9 +114,9 @@ func (s *call) show(status int, name string, f frame) error {
 	return nil
 }
 
-// render makes the text of a page. If the host has titles for workspaces, it makes it
-// twice: the first time shows which workspaces the page names. Without titles, because
-// the host's function failed or is late, the page shows ids.
+// render makes the text of a page. If the host has titles for workspaces, it makes the
+// text twice: the first time to learn which workspaces the page names. If the host's
+// function fails or is late, the page shows ids.
 func (s *call) render(name string, f frame) ([]byte, error) {
 	f.ids = map[string]bool{}
 	var text bytes.Buffer

@@ -36,7 +36,7 @@ func TestChange(t *testing.T) {
 	path := "/keys/" + key.ID + "/change"
 	form := r.form("olga", path)
 	form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"30d"}
-	require.Equal(t, "/keys/"+key.ID+"?done=change", r.post("olga", path, form).leads())
+	require.Equal(t, "/keys/"+key.ID+"?done=change", r.post("olga", path, form).redirectTarget())
 	now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
 	require.NoError(t, err)
 	require.Equal(t, "robot", now.Name)
@@ -61,7 +61,7 @@ func TestChange(t *testing.T) {
 	t.Run("as it is", func(t *testing.T) {
 		form := r.form("olga", path)
 		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"keep"}
-		require.Equal(t, "/keys/"+key.ID+"?done=same", r.post("olga", path, form).leads())
+		require.Equal(t, "/keys/"+key.ID+"?done=same", r.post("olga", path, form).redirectTarget())
 	})
 	t.Run("no permission at all", func(t *testing.T) {
 		form := r.form("olga", path)
@@ -118,15 +118,15 @@ func TestEnding(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/keys/" + key.ID
-	require.Equal(t, at+"?done=disable", r.post("olga", at+"/disable", r.form("olga", at+"/disable")).leads())
+	require.Equal(t, at+"?done=disable", r.post("olga", at+"/disable", r.form("olga", at+"/disable")).redirectTarget())
 	require.False(t, r.logsIn(key.ID, secret))
 	require.Contains(t, r.get("olga", at).Body, "disabled")
-	require.Equal(t, at+"?done=enable", r.post("olga", at+"/enable", r.form("olga", at)).leads())
+	require.Equal(t, at+"?done=enable", r.post("olga", at+"/enable", r.form("olga", at)).redirectTarget())
 	require.True(t, r.logsIn(key.ID, secret))
 
 	retire := at + "/retire/" + key.Secrets[0].ID
 	require.Contains(t, r.get("olga", retire).Body, "only secret")
-	require.Equal(t, at+"?done=retire", r.post("olga", retire, r.form("olga", retire)).leads())
+	require.Equal(t, at+"?done=retire", r.post("olga", retire, r.form("olga", retire)).redirectTarget())
 	require.False(t, r.logsIn(key.ID, secret))
 	require.Equal(t, http.StatusNotFound, r.get("olga", retire).StatusCode)
 
@@ -138,7 +138,7 @@ func TestEnding(t *testing.T) {
 		require.Equal(t, 1, r.count("team-a"))
 	})
 	form := r.form("olga", at+"/delete", "name", "ci")
-	to := r.post("olga", at+"/delete", form).leads()
+	to := r.post("olga", at+"/delete", form).redirectTarget()
 	require.Equal(t, "/workspaces/team-a/keys?done=delete", to)
 	require.Contains(t, r.get("olga", to).Body, `data-say="The key was deleted."`)
 	require.Equal(t, 0, r.count("team-a"))
@@ -162,7 +162,7 @@ func TestSettings(t *testing.T) {
 
 	save := preview.fields()
 	save.Set("do", "save")
-	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).leads())
+	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).redirectTarget())
 	settings, err = r.keys.Settings(t.Context(), people["ada"].Actor)
 	require.NoError(t, err)
 	require.Equal(t, store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC)}, settings.Rules)
@@ -179,7 +179,7 @@ func TestSettings(t *testing.T) {
 		require.Contains(t, preview.Body, "End at once: 1 key")
 		save := preview.fields()
 		save.Set("do", "save")
-		r.post("ada", "/settings", save).leads()
+		r.post("ada", "/settings", save).redirectTarget()
 		_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
 		require.Error(t, err)
 	})
@@ -214,16 +214,16 @@ func TestWorkspaceRules(t *testing.T) {
 	require.Contains(t, preview.Body, "No existing key ends")
 	save := preview.fields()
 	save.Set("do", "save")
-	require.Equal(t, at+"?done=settings", r.post("ada", at, save).leads())
+	require.Equal(t, at+"?done=settings", r.post("ada", at, save).redirectTarget())
 	list := r.get("olga", "/workspaces/team-a/keys").Body
 	require.Contains(t, list, "1 of 1 key")
 	require.NotContains(t, list, "keys/new", "the quota is reached")
 
-	r.post("ada", at+"/suspend", r.form("ada", at+"/suspend")).leads()
+	r.post("ada", at+"/suspend", r.form("ada", at+"/suspend")).redirectTarget()
 	_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
 	require.Error(t, err)
 	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").Body, "is suspended")
-	r.post("ada", at+"/resume", r.form("ada", at)).leads()
+	r.post("ada", at+"/resume", r.form("ada", at)).redirectTarget()
 	require.True(t, r.logsIn(key.ID, secret))
 }
 

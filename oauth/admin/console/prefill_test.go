@@ -23,7 +23,7 @@ func (r *rig) open(person, path string) *page {
 	r.t.Helper()
 	got := r.get(person, path)
 	if got.StatusCode == http.StatusSeeOther {
-		got = r.get(person, got.leads())
+		got = r.get(person, got.redirectTarget())
 	}
 	return got
 }
@@ -58,8 +58,8 @@ func TestLinkToANewKey(t *testing.T) {
 		{"a name that is too long", "olga", url.Values{"name": {strings.Repeat("n", 256)}}, []string{"90d"}, "", "Name: It may have at most 255 characters."},
 		{"a name that turns the writing", "olga", url.Values{"name": {"a\u202eb"}}, []string{"90d"}, "", "Name: It may contain printable characters only."},
 		{"a permission that does not exist", "olga", url.Values{"permissions": {"project.list project.fly"}}, []string{"project.list", "90d"}, "", "Permissions: These do not exist: project.fly."},
-		{"no permission", "olga", url.Values{"permissions": {`a"b`}}, []string{"90d"}, "", "Permissions: One of them is not a permission. Choose again."},
-		{"an admin permission, by an owner", "olga", url.Values{"name": {"ci"}, "permissions": {"admin.project.list project.list"}}, []string{"project.list", "90d"}, "", "ask an administrator: admin.project.list."},
+		{"no permission", "olga", url.Values{"permissions": {`a"b`}}, []string{"90d"}, "", "Permissions: The form holds a text that is not a permission. Choose from the list."},
+		{"an admin permission, by an owner", "olga", url.Values{"name": {"ci"}, "permissions": {"admin.project.list project.list"}}, []string{"project.list", "90d"}, "", "ask an administrator to grant them: admin.project.list."},
 		{"an instant", "olga", url.Values{"expires_at": {"soon"}}, []string{"date"}, "soon", "Expiry: Choose a day"},
 		{"a day gone by", "olga", url.Values{"expires_at": {"2026-06-30"}}, []string{"date"}, "2026-06-30", "Expiry: It is in the past."},
 		{"too late a day", "olga", url.Values{"expires_at": {"2027-06-30"}}, []string{"date"}, "2027-06-30", "the latest allowed is 2027-01-17, 12:00 UTC"},
@@ -121,7 +121,7 @@ func TestDuplicate(t *testing.T) {
 			key, _ := r.made("team-a", `a & "b"`, "project.list keys.list")
 			_, err := r.keys.Update(t.Context(), people["ada"].Actor, key.ID, apikey.Changes{Expiry: &tc.expiry})
 			require.NoError(t, err)
-			got := r.open("olga", r.get("olga", "/keys/"+key.ID).on("Duplicate"))
+			got := r.open("olga", r.get("olga", "/keys/"+key.ID).button("Duplicate"))
 			require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
 			require.Contains(t, html.UnescapeString(got.Body), `name="name" value="a & "b" (copy)"`)
 			require.Equal(t, tc.chosen, got.chosen())
@@ -130,9 +130,9 @@ func TestDuplicate(t *testing.T) {
 	require.Equal(t, 3, r.count("team-a"))
 }
 
-// TestNeverIsOfferedIfItIsMeant: a policy may give an expiry to a key without one, or
+// TestNeverIsOfferedIfPoliciesAllowIt: a policy may give an expiry to a key without one, or
 // refuse it. Then "Never" is not offered.
-func TestNeverIsOfferedIfItIsMeant(t *testing.T) {
+func TestNeverIsOfferedIfPoliciesAllowIt(t *testing.T) {
 	const lifetime = 90 * 24 * time.Hour
 	for name, tc := range map[string]struct {
 		policy  policy.Policy

@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// stored adds keys without an expiry to the store.
-func (r *rig) stored(n int) {
+// storeKeys adds keys without an expiry to the store.
+func (r *rig) storeKeys(n int) {
 	r.t.Helper()
 	for i := range n {
 		require.NoError(r.t, r.store.Keys.Create(r.t.Context(), store.Key{
@@ -32,10 +32,10 @@ func (r *rig) stored(n int) {
 // strict are rules that end every key without an expiry at once.
 var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_at", "2026-07-01", "do", "preview"}
 
-func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
-	const looked = 20_000
+func TestPreviewIsBounded(t *testing.T) {
+	const checked = 20_000
 	r := newRig(t)
-	r.stored(looked)
+	r.storeKeys(checked)
 	preview := func() string {
 		t.Helper()
 		got := r.post("ada", "/settings", r.form("ada", "/settings", strict...))
@@ -81,7 +81,7 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 				}
 			})
 		})
-		r.stored(6000)
+		r.storeKeys(6000)
 		got := r.serve("ada", http.MethodGet, "/settings", nil)
 		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
 		form := got.fields()
@@ -96,6 +96,6 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)
 		require.Equal(t, http.StatusOK, violations.StatusCode, violations.Body)
 		require.Contains(t, violations.Body, "None on this page")
-		require.NotEmpty(t, violations.on("Next page"))
+		require.NotEmpty(t, violations.button("Next page"))
 	})
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// orAsk shows the form again if the person can correct it, or if the record was
+// handleFormError shows the form again if the person can correct it, or if the record was
 // changed meanwhile. It returns any other error, and nil if err is nil.
-func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) error {
+func (s *call) handleFormError(err error, ask func(status int, wrong []problem) error) error {
 	if err == nil {
 		return nil
 	}
@@ -57,13 +57,13 @@ func (s *call) changedBy() string {
 		return ""
 	}
 	e := page.Events[at]
-	who, what := whoText(e), deed(e.Action)
+	who, what := whoText(e), actionText(e.Action)
 	if e.Actor == s.actor().Ref() {
 		who = "You"
 	}
 	var fields []string
 	for _, c := range e.Changes {
-		fields = append(fields, words(c.Field))
+		fields = append(fields, nameText(c.Field))
 	}
 	if fields != nil {
 		what += " (" + strings.Join(fields, ", ") + ")"
@@ -81,9 +81,9 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 			list = append(list, problem{cmp.Or(names[wrong.Field], wrong.Field), wrong.Reason})
 		}
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
-		return []problem{{"permissions", r.Detail + " Remove these, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
+		return []problem{{"permissions", r.Detail + " Remove these permissions, or ask an administrator to grant them: " + strings.Join(r.Missing, ", ") + "."}}
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
-		// Instants are written as on the pages, not as in requests.
+		// Instants are written without the T and Z of RFC 3339, which only programs need.
 		field, reason := "", regexp.MustCompile(`(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ`).ReplaceAllString(r.Detail, "$1, $2 UTC")
 		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
 			field = "expires"
@@ -104,9 +104,9 @@ type refusal struct {
 	Title string
 	Text  string
 	Do    string // what to do
-	Again string // the address of the page that the form was on
-	// Sent are the fields of the form, if it can be sent again as it is. SignIn is
-	// the address at which to sign in before.
+	Again string // a link to the page that the form was on
+	// Sent are the fields of the form, if it can be sent again unchanged. SignIn is the
+	// address at which to sign in before that.
 	Sent   url.Values
 	SignIn string
 }
@@ -148,7 +148,7 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	case answer.StaleForm, answer.Malformed, answer.Late:
 		page.Again = s.root() + formPage(s.r.URL)
 	case answer.Unauthorized, answer.Unavailable, answer.DeniedForNow, answer.Failed:
-		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxUnread)
+		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxSignedOutForm)
 		if s.r.ParseForm() != nil { // Authorize is called before the form is read
 			return
 		}

@@ -48,7 +48,7 @@ func TestReminderSettings(t *testing.T) {
 
 	save := preview.fields()
 	save.Set("do", "save")
-	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).leads())
+	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).redirectTarget())
 	times := []time.Duration{40 * day, 7 * day, 12 * time.Hour}
 	require.Equal(t, times, r.settings().Reminders.Before)
 	require.Contains(t, r.get("ada", "/settings").Body, `name="remind_before" value="40, 7, 12h"`)
@@ -59,13 +59,13 @@ func TestReminderSettings(t *testing.T) {
 	require.Contains(t, preview.Body, "No existing key ends")
 	save = preview.fields()
 	save.Set("do", "save")
-	r.post("ada", "/settings", save).leads()
+	r.post("ada", "/settings", save).redirectTarget()
 	require.True(t, r.settings().Reminders.Off)
 	require.Equal(t, times, r.settings().Reminders.Before, "for when they are on again")
 	require.Contains(t, r.get("ada", "/settings").Body, `name="reminders" value="off" checked`)
 	require.Contains(t, r.get("ada", "/settings/events").Body, "reminders on or off")
 
-	r.asked("save", "on", " ").leads()
+	r.asked("save", "on", " ").redirectTarget()
 	require.False(t, r.settings().Reminders.Off)
 	require.Zero(t, r.settings().Reminders.Before, "the host's own")
 
@@ -114,13 +114,13 @@ func TestNoReminders(t *testing.T) {
 	require.NotContains(t, preview.Body, "reminder")
 	save := preview.fields()
 	save.Set("do", "save")
-	r.post("ada", "/settings", save).leads()
+	r.post("ada", "/settings", save).redirectTarget()
 	require.Equal(t, 3, r.settings().Rules.MaxKeys)
 	require.True(t, r.settings().Reminders.Off)
 	require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 
 	t.Run("a form with reminders does not change them either", func(t *testing.T) {
-		r.asked("save", "on", "9").leads()
+		r.asked("save", "on", "9").redirectTarget()
 		require.True(t, r.settings().Reminders.Off)
 		require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 	})

@@ -21,8 +21,8 @@ type route struct {
 	serve   func(*call) error
 }
 
-// table lists the pages. The tests of isolation and escaping use it, too.
-func table() []route {
+// allRoutes lists the pages and forms. The tests of isolation and escaping use it, too.
+func allRoutes() []route {
 	return []route{
 		{"GET /{$}", (*call).home},
 
@@ -37,13 +37,13 @@ func table() []route {
 		{"POST /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"GET /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
 		{"POST /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
-		{"GET /keys/{key}/retire/{secret}", askBefore(deedRetire)},
-		{"POST /keys/{key}/retire/{secret}", confirmed(deedRetire, (*call).retireSecret)},
-		{"GET /keys/{key}/disable", askBefore(deedDisable)},
-		{"POST /keys/{key}/disable", confirmed(deedDisable, (*call).disableKey)},
+		{"GET /keys/{key}/retire/{secret}", askToConfirm(confirmRetire)},
+		{"POST /keys/{key}/retire/{secret}", confirmed(confirmRetire, (*call).retireSecret)},
+		{"GET /keys/{key}/disable", askToConfirm(confirmDisable)},
+		{"POST /keys/{key}/disable", confirmed(confirmDisable, (*call).disableKey)},
 		{"POST /keys/{key}/enable", (*call).enableKey},
-		{"GET /keys/{key}/delete", askBefore(deedDelete)},
-		{"POST /keys/{key}/delete", confirmed(deedDelete, (*call).deleteKey)},
+		{"GET /keys/{key}/delete", askToConfirm(confirmDelete)},
+		{"POST /keys/{key}/delete", confirmed(confirmDelete, (*call).deleteKey)},
 
 		{"GET /settings", (*call).settings},
 		{"POST /settings", (*call).settings},
@@ -51,7 +51,7 @@ func table() []route {
 		{"GET /settings/violations", (*call).listViolations},
 		{"GET /settings/events", (*call).listEvents},
 		{"GET /settings/events.csv", (*call).downloadEvents},
-		{"GET /settings/workspaces", (*call).openWorkspace},
+		{"GET /settings/workspaces", (*call).listWorkspaces},
 		{"GET /settings/workspaces/{workspace}", (*call).workspaceSettings},
 		{"POST /settings/workspaces/{workspace}", (*call).workspaceSettings},
 		{"GET /settings/workspaces/{workspace}/suspend", (*call).askSuspend},
@@ -62,7 +62,7 @@ func table() []route {
 
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, t := range table() {
+	for _, t := range allRoutes() {
 		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, t) })
 	}
 	for name := range c.assets {
@@ -73,7 +73,7 @@ func (c *Console) routes() *http.ServeMux {
 }
 
 func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
-	s := &call{c: c, w: w, r: r, held: c.host.BoundBody(w, r, c.cfg.Timeout)}
+	s := &call{c: c, w: w, r: r, body: c.host.BoundBody(w, r, c.cfg.Timeout)}
 	if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
 		s.refuse(err)
 	}
@@ -81,7 +81,7 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
 
 // missing serves every path at which there is no page.
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
-	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "there is no page at the path of a request. If none is served, mount the console with http.StripPrefix, "+
+	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "there is no page at the path of a request. If no page is served, mount the console with http.StripPrefix, "+
 		"and no slash at the end of the prefix")
 	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }
@@ -91,18 +91,18 @@ type call struct {
 	c      *Console
 	w      http.ResponseWriter
 	r      *http.Request
-	held   request.Body
+	body   request.Body // bounds the time in which the body arrives
 	person Person
 }
 
-// maxForm bounds a form in bytes. A form with every permission of a large catalog
-// fits. maxUnread bounds the form of a person who is not signed in.
+// maxForm bounds a form in bytes; a form with every permission of a large catalog
+// fits. maxSignedOutForm bounds the form of a person who is not signed in.
 const (
-	maxForm   = 1 << 20
-	maxUnread = 64 << 10
+	maxForm          = 1 << 20
+	maxSignedOutForm = 64 << 10
 )
 
-// serve makes the checks of every page, and then serves it.
+// serve makes the checks that every page needs, and then serves the page.
 func (s *call) serve(t route) error {
 	if s.c.origins.Check(s.r) != nil {
 		return &answer.Refusal{Kind: answer.CrossOrigin}
@@ -121,8 +121,8 @@ func (s *call) serve(t route) error {
 		if err := s.r.ParseForm(); err != nil {
 			return request.Unreadable(s.w, err)
 		}
-		s.held.Release()
-		if !s.validForm(s.r.PostForm.Get("form")) {
+		s.body.Release()
+		if !s.validFormID(s.r.PostForm.Get("form")) {
 			return &answer.Refusal{Kind: answer.StaleForm}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // places returns the paths of all pages, for one workspace and key.
 func places(key apikey.Key) (get, post []string) {
 	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Secrets[0].ID, "{$}", "")
-	for _, pattern := range console.Table() {
+	for _, pattern := range console.Patterns() {
 		method, path, _ := strings.Cut(pattern, " ")
 		if method == http.MethodPost {
 			post = append(post, fill.Replace(path))
@@ -85,7 +85,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 	require.Equal(t, key.Version, got.Version, "nothing was done")
 }
 
-func TestStrangersAreKeptOut(t *testing.T) {
+func TestOtherWorkspacesAreHidden(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "canary-of-a", "project.list")
 	get, post := places(key)
@@ -103,7 +103,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 				got := r.get(person, path)
 				if got.StatusCode == http.StatusSeeOther && strings.Contains(got.Header.Get("Location"), "form=") {
 					form = url.Values{"form": {strings.TrimPrefix(got.Header.Get("Location"), "?form=")}}
-					got = r.get(person, got.leads())
+					got = r.get(person, got.redirectTarget())
 				}
 				require.Equal(t, want, statusOf(got, path, post), got.Body)
 				if slices.Contains(post, path) {
@@ -168,7 +168,7 @@ func TestNobodyIsSignedIn(t *testing.T) {
 	led := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) { c.SignIn = "/sign-in" })
 	got = led.get("nobody", "/workspaces/team-a/keys?text=x")
 	require.Equal(t, http.StatusSeeOther, got.StatusCode)
-	require.Equal(t, "/sign-in", got.Header.Get("Location"), "B16 nothing of the request's is in it")
+	require.Equal(t, "/sign-in", got.Header.Get("Location"), "B16 it holds no part of the request")
 	require.Equal(t, http.StatusUnauthorized, led.post("nobody", "/settings", url.Values{}).StatusCode)
 }
 
@@ -259,7 +259,7 @@ func TestFormsThatArriveBroken(t *testing.T) {
 			got := r.send("olga", http.MethodPost, newPage, body, "Sec-Fetch-Site", "same-origin")
 			require.Equal(t, http.StatusBadRequest, got.StatusCode, got.Body)
 			require.Contains(t, got.Body, "cannot be read")
-			require.NotEmpty(t, got.on("Open the page again"))
+			require.NotEmpty(t, got.button("Open the page again"))
 			require.Zero(t, r.count("team-a"))
 		})
 	}

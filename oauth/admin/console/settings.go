@@ -14,19 +14,19 @@ import (
 type settingsPage struct {
 	Here    string // the template of the form, and its entry in the menu
 	Title   string
-	Address []string
+	Address []string   // the path of the page
 	Form    url.Values // the values of its fields
 	Updated time.Time
 	Version int64
 	Preview *preview
 	Wanted  store.Rules // the rules after the change
 	Stops   bool        // the change switches keys off
-	// For the instance: whether reminders are sent, the times that the host
-	// configured, and the times after the change.
+	// For the instance only: Sent reports whether the host sends reminders, Own are the
+	// times that the host configured, and Reminders are the times after the change.
 	Sent           bool
 	Own, Reminders []time.Duration
-	// For one workspace; otherwise its id is empty. Default holds the instance's
-	// rules.
+	// For one workspace only; the workspace's id is empty on the page of the instance.
+	// Default are the instance's rules.
 	store.Workspace
 	InForce, Default store.Rules
 }
@@ -74,12 +74,12 @@ func (s *call) showSettings(status int, page settingsPage, wrong []problem) erro
 
 // changeSettings shows the preview of a change, or saves the change if the preview
 // was confirmed.
-func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) error {
-	now := page.Version
+func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, read func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) error {
+	current := page.Version
 	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.version(0)
 	ask := func(status int, wrong []problem) error {
 		if status == http.StatusConflict {
-			page.Version = now // the person knows of the change from the page
+			page.Version = current // the page reports the change
 		}
 		return s.showSettings(status, page, wrong)
 	}
@@ -90,11 +90,11 @@ func (s *call) changeSettings(page settingsPage, wrong []problem, save func() er
 	case "edit":
 		return ask(http.StatusOK, nil)
 	case "save":
-		return s.orAsk(s.then(save(), "done=settings", page.Address...), ask)
+		return s.handleFormError(s.redirectUnless(save(), "done=settings", page.Address...), ask)
 	}
 	var err error
-	if page.Preview, err = s.preview(look); err != nil {
-		return s.orAsk(err, ask)
+	if page.Preview, err = s.preview(read); err != nil {
+		return s.handleFormError(err, ask)
 	}
 	return s.show(http.StatusOK, "preview", frame{Here: page.Here, Title: "Before you save", Data: page})
 }

@@ -12,11 +12,11 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"count": count, "span": spanText,
 		"list":  func(items ...any) []any { return items },
-		"actor": actorText, "who": whoText, "deed": deed, "changes": changeTexts, "words": words,
+		"actor": actorText, "who": whoText, "actionText": actionText, "changes": changeTexts, "nameText": nameText,
 	}
 }
 
-// count returns a number with its noun, in singular or plural.
+// count returns a number and its noun, in the singular or the plural.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -59,8 +59,8 @@ func distance(d time.Duration) string {
 		{730 * day, 365 * day, "year"}, {60 * day, 30 * day, "month"}, {2 * day, day, "day"},
 		{time.Hour, time.Hour, "hour"}, {time.Minute, time.Minute, "minute"},
 	} {
-		// Rounded as people do: an instant that was 90 days away when it was chosen
-		// stays "in 3 months" until the page is shown.
+		// Half a minute passes between a choice and the page that shows it: an instant
+		// that was chosen 60 days ahead is still "in 2 months".
 		if d.Abs()+30*time.Second < u.from {
 			continue
 		}

@@ -46,7 +46,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	require.Contains(t, says("olga"), "This workspace is suspended")
 }
 
-func TestOnlyAPageThatIsThereSaysWhatWasDone(t *testing.T) {
+func TestNotices(t *testing.T) {
 	r := newRig(t)
 	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?done=delete").Body, "The key was deleted.")
 	for _, path := range []string{"/workspaces/team-b/keys?done=delete", "/keys/gone?done=delete", "/nothing?done=delete", "/settings?done=settings"} {
@@ -55,7 +55,7 @@ func TestOnlyAPageThatIsThereSaysWhatWasDone(t *testing.T) {
 	require.NotContains(t, r.get("olga", "/workspaces/team-a/keys?done=<b>").Body, "note good")
 }
 
-func TestInstantsAreExactToo(t *testing.T) {
+func TestTitlesOfDaysAreInstants(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
 	login, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
@@ -116,9 +116,9 @@ func TestARefusedFormLeadsBackToItsPage(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			got := r.post("ada", path, url.Values{"form": {"old"}})
 			require.Equal(t, http.StatusForbidden, got.StatusCode)
-			back := r.get("ada", got.on("Open the page again"))
+			back := r.get("ada", got.button("Open the page again"))
 			if back.StatusCode == http.StatusSeeOther {
-				back = r.get("ada", back.leads())
+				back = r.get("ada", back.redirectTarget())
 			}
 			require.Equal(t, http.StatusOK, back.StatusCode, back.Body)
 		})

@@ -28,9 +28,9 @@ func (s *call) home() error {
 	return s.show(http.StatusOK, "home", page)
 }
 
-// openWorkspace lists the workspaces for an administrator, and redirects to the
+// listWorkspaces lists the workspaces for an administrator, and redirects to the
 // settings of the one whose id was typed.
-func (s *call) openWorkspace() error {
+func (s *call) listWorkspaces() error {
 	list, err := s.readWorkspaces()
 	if err != nil {
 		return err
@@ -111,13 +111,13 @@ func (s *call) askSuspend() error {
 	return s.show(http.StatusOK, "suspend", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: page.Workspace})
 }
 
-// setSuspended suspends or resumes a workspace that exists.
+// setSuspended returns the handler that suspends or resumes a workspace, if it exists.
 func setSuspended(suspended bool, done string) func(*call) error {
 	return func(s *call) error {
 		_, err := s.workspacePage()
 		if err == nil {
 			err = s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), suspended)
 		}
-		return s.then(err, done, "settings", "workspaces", s.workspace())
+		return s.redirectUnless(err, done, "settings", "workspaces", s.workspace())
 	}
 }

@@ -86,7 +86,7 @@ func TestPagesOfWorkspaces(t *testing.T) {
 // TestMistypedWorkspace: with Config.Workspaces each page of a workspace that does not
 // exist says so. Without it, the pages of one without keys and settings say that.
 func TestMistypedWorkspace(t *testing.T) {
-	const missing, empty = "There is no such workspace.", "Latchkey has no keys or settings of this workspace yet."
+	const missing, empty = "There is no such workspace.", "This service has no keys or settings of this workspace yet."
 	pages := []string{"/workspaces/nope/keys", "/workspaces/nope/keys/new", "/workspaces/nope/events", "/settings/workspaces/nope", "/settings/workspaces/nope/suspend"}
 	t.Run("the host knows its workspaces", func(t *testing.T) {
 		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
@@ -95,7 +95,7 @@ func TestMistypedWorkspace(t *testing.T) {
 		for _, path := range pages {
 			got := r.get("ada", path)
 			if got.StatusCode == http.StatusSeeOther { // to the same page with the id of its form
-				got = r.get("ada", got.leads())
+				got = r.get("ada", got.redirectTarget())
 			}
 			require.Equal(t, http.StatusNotFound, got.StatusCode, path)
 			require.Contains(t, got.Body, missing, path)
@@ -107,7 +107,7 @@ func TestMistypedWorkspace(t *testing.T) {
 		saved, err := r.store.Settings.Workspace(t.Context(), "nope")
 		require.NoError(t, err)
 		require.Equal(t, store.Workspace{ID: "nope"}, saved, "nothing was written")
-		require.Contains(t, r.get("ada", r.get("ada", "/?workspace=nope").leads()).Body, missing)
+		require.Contains(t, r.get("ada", r.get("ada", "/?workspace=nope").redirectTarget()).Body, missing)
 		require.Equal(t, http.StatusOK, r.get("ada", "/workspaces/team-a/keys").StatusCode)
 	})
 	t.Run("the host tells nothing", func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestMistypedWorkspace(t *testing.T) {
 		for _, path := range []string{"/workspaces/team-a/keys", "/settings/workspaces/team-a"} {
 			require.Contains(t, r.get("ada", path).Body, empty, path)
 		}
-		require.NotContains(t, r.get("olga", "/workspaces/team-a/keys").Body, empty, "an owner did not type it")
+		require.NotContains(t, r.get("olga", "/workspaces/team-a/keys").Body, empty, "only an administrator can have typed the id")
 		r.made("team-a", "ci", "project.list")
 		for _, path := range []string{"/workspaces/team-a/keys", "/settings/workspaces/team-a"} {
 			require.NotContains(t, r.get("ada", path).Body, empty, path)

@@ -1,9 +1,9 @@
-// The pages work without this script. It adds buttons to copy, a search for permissions
-// and a list of the chosen ones, lets a button be pressed once, keeps what was typed, and
-// removes the secret when the page is left.
+// The pages work without this script. It adds buttons that copy, a search for permissions
+// and a list of those selected. It keeps a form from being sent twice, keeps what was
+// typed, and removes the secret when the page is left.
 "use strict";
 
-// Screen readers read a live region when its text changes.
+// Screen readers read a live region aloud when its text changes.
 const live = document.getElementById("live");
 const first = document.querySelector("[data-say]");
 if (first) setTimeout(() => { live.textContent = first.dataset.say; }, 200);
@@ -31,8 +31,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// Each button that sends a form is pressed once: a second press would lose the answer to
-// the first one, with its secret. Some browsers keep the state of buttons: it is reset.
+// A form is sent once: a second press of its button would lose the answer to the first
+// one, with its secret. Browsers may restore a page with its buttons disabled, so pageshow
+// enables them.
 const posts = document.querySelectorAll("form[method=post]");
 const lock = (form, locked) => {
   form.toggleAttribute("data-sent", locked);
@@ -42,12 +43,13 @@ for (const form of posts) {
   form.addEventListener("submit", (event) => {
     if (form.hasAttribute("data-sent")) event.preventDefault();
     form.toggleAttribute("data-sent", true);
-    setTimeout(() => lock(form, true)); // the pressed button is a field of the form
+    setTimeout(() => lock(form, true)); // not at once: the value of a disabled button is not sent
   });
 }
 addEventListener("pageshow", () => { for (const form of posts) lock(form, false); });
 
-// What was typed stays with the page in the history, for the same person.
+// The page's entry in the browser's history keeps what was typed. When the person goes
+// back to the page, it is filled in again, unless another person has signed in.
 const sheet = document.querySelector("form.sheet");
 if (sheet) {
   const person = document.querySelector(".person").textContent;
@@ -68,7 +70,7 @@ if (sheet) {
   sheet.addEventListener("submit", keep);
 }
 
-// The search in the list of permissions, and the list of the chosen ones.
+// The search for permissions, and the list of those selected.
 const filter = document.querySelector("[data-filter]");
 if (filter) {
   const input = filter.querySelector("input");
@@ -135,11 +137,11 @@ for (const field of document.querySelectorAll("[data-picks]")) {
   });
 }
 
-// The list of problems gets the focus, so that it is read first.
+// The list of problems gets the focus, so that screen readers read it first.
 const problems = document.getElementById("problems");
 if (problems) problems.focus();
 
-// A browser may keep a page in its back/forward cache. The secret is removed first.
+// The secret is removed before a browser puts the page into its back/forward cache.
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-secret]")) element.textContent = "shown once";
 });

@@ -1,7 +1,7 @@
-// Package world is a Latchkey server for tests of peers: clients and verifiers of other
-// projects. It has a good token, and bad tokens of which each is wrong in one way. A
-// verifier that accepts the good one and refuses the others really checks tokens.
-package world
+// Package testserver is a Latchkey server for tests of peers: clients and verifiers of
+// other projects. It has a good token, and bad tokens that are each wrong in one way. A
+// verifier that accepts the good token and refuses the bad ones really checks tokens.
+package testserver
 
 import (
 	"context"
@@ -41,8 +41,8 @@ const (
 // Algorithms returns the algorithms that a published key can have.
 func Algorithms() []string { return []string{"ES256", "RS256", "PS256", "EdDSA"} }
 
-// Facts is what a peer gets. The first members are those that `go run ./examples/quickstart
-// -json` prints.
+// Facts are the URLs, credentials and tokens for a peer. The first members are those that
+// `go run ./examples/quickstart -json` prints.
 type Facts struct {
 	BaseURL      string    `json:"base_url"`
 	Issuer       string    `json:"issuer"`
@@ -65,13 +65,13 @@ type Facts struct {
 	Audience string `json:"audience"`
 	Tokens   Tokens `json:"tokens"`
 	// ManageURL is the URL of the management API. ManageToken is a token of a key that
-	// makes and changes keys of the workspace and saves settings.
+	// may create and change keys of the workspace, and save settings.
 	ManageURL   string `json:"manage_url"`
 	ManageToken string `json:"manage_token"`
 }
 
-// Tokens are access tokens of one key or of a similar one. Each is valid except for what
-// its name says.
+// Tokens are access tokens. All are of the same key, except Ended. Each is valid except
+// for what its name says.
 type Tokens struct {
 	Good          string `json:"good"`
 	Expired       string `json:"expired"`
@@ -80,36 +80,37 @@ type Tokens struct {
 	Ended         string `json:"ended"`     // its key was disabled; a peer can know only from introspection
 }
 
-// Bad returns the tokens that every peer must refuse that verifies tokens itself, by what
+// Invalid returns the tokens that a peer must refuse if it verifies tokens itself, by what
 // is wrong with them.
-func (t Tokens) Bad() map[string]string {
+func (t Tokens) Invalid() map[string]string {
 	return map[string]string{"expired": t.Expired, "wrong audience": t.WrongAudience, "other key": t.OtherKey}
 }
 
-// World is a running server. Close ends it.
-type World struct {
+// Server is a running server. Close ends it.
+type Server struct {
 	Facts Facts
 	web   *http.Server
 }
 
-// Start serves on a loopback port until Close. The signing key has the algorithm.
-func Start(ctx context.Context, algorithm string, resources ...string) (*World, error) {
+// Start serves on a loopback port until Close. Tokens are signed with the algorithm. The
+// key may request tokens for the resources, besides those for Facts.Audience.
+func Start(ctx context.Context, algorithm string, resources ...string) (*Server, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("world: %w", err)
+		return nil, fmt.Errorf("testserver: %w", err)
 	}
 	w, err := build(ctx, "http://"+listener.Addr().String(), algorithm, resources)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("world: %w", err), listener.Close())
+		return nil, errors.Join(fmt.Errorf("testserver: %w", err), listener.Close())
 	}
 	go func() { _ = w.web.Serve(listener) }() //nolint:errcheck // it ends with Close
 	return w, nil
 }
 
 // Close stops the server.
-func (w *World) Close() error { return w.web.Close() }
+func (w *Server) Close() error { return w.web.Close() }
 
-func build(ctx context.Context, base, algorithm string, resources []string) (*World, error) {
+func build(ctx context.Context, base, algorithm string, resources []string) (*Server, error) {
 	own, err := newKey(algorithm)
 	if err != nil {
 		return nil, err
@@ -155,28 +156,28 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 		return nil, err
 	}
 
-	past, elsewhere, forger := good, good, good
-	past.age = time.Hour
-	elsewhere.audience = otherAudience
+	slow, misdirected, forger := good, good, good
+	slow.age = time.Hour
+	misdirected.audience = otherAudience
 	forger.key = foreign
 	forger.store.HostLists = memstore.New().HostLists // the store knows which key is in use under this kid
 	var tokens Tokens
 	var managerToken string
 	var problems []error
-	for _, mint := range []struct {
+	for _, login := range []struct {
 		into   *string
 		by     issuer
 		id     string
 		secret apikey.Secret
 	}{
 		{&tokens.Good, good, key.ID, secret},
-		{&tokens.Expired, past, key.ID, secret},
-		{&tokens.WrongAudience, elsewhere, key.ID, secret},
+		{&tokens.Expired, slow, key.ID, secret},
+		{&tokens.WrongAudience, misdirected, key.ID, secret},
 		{&tokens.OtherKey, forger, key.ID, secret},
 		{&tokens.Ended, good, other.ID, otherSecret},
 		{&managerToken, good, manager.ID, managerSecret},
 	} {
-		*mint.into, err = mint.by.token(ctx, mint.id, mint.secret.Reveal())
+		*login.into, err = login.by.token(ctx, login.id, login.secret.Reveal())
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -195,7 +196,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 		server.Require("project.list").InPath("workspace")(http.HandlerFunc(whoAmI)))
 	mux.Handle("GET /workspaces/{workspace}/invoices",
 		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(whoAmI)))
-	return &World{
+	return &Server{
 		web: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
 		Facts: Facts{
 			BaseURL:      base,
@@ -224,7 +225,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 func whoAmI(w http.ResponseWriter, r *http.Request) {
 	principal, ok := bearer.PrincipalFrom(r.Context())
 	if !ok {
-		http.Error(w, "no principal", http.StatusInternalServerError)
+		http.Error(w, "no principal: the route has no guard", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -232,7 +233,7 @@ func whoAmI(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(body) //nolint:errcheck // fails only if the client has disconnected
 }
 
-// issuer is the configuration of the server, or of one that issues a bad token.
+// issuer is the configuration of the server, or of another server that issues a bad token.
 type issuer struct {
 	base     string
 	store    store.Store

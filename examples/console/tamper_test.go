@@ -15,35 +15,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stage is a proxy between a host and a browser. It changes pages as if the host had made a
-// mistake.
-type stage struct {
+// tamperingProxy is a proxy between a host and a browser. It changes pages as if the host
+// had made a mistake.
+type tamperingProxy struct {
 	mu  sync.Mutex
-	now scene
+	now tampering
 	out string // the origin to which the sign-out leads; empty: the host's own
 	in  string // the same for the sign-in
 }
 
-// scene is what the stage changes in the console's pages.
-type scene struct {
+// tampering is what the proxy changes in the console's pages.
+type tampering struct {
 	markup  string   // put into the page, as by a mistake in escaping
 	loosen  []string // replacements in the policy, in pairs
 	without []string // headers that are left out
 }
 
-func (s *stage) play(now scene) {
+func (s *tamperingProxy) set(now tampering) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = now
 }
 
-func (s *stage) leadIn(to string) {
+func (s *tamperingProxy) redirectSignIn(to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.in = to
 }
 
-func (s *stage) change(answer *http.Response) error {
+func (s *tamperingProxy) change(answer *http.Response) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out != "" && strings.HasSuffix(answer.Request.URL.Path, "/sign-out") {
@@ -70,9 +70,9 @@ func (s *stage) change(answer *http.Response) error {
 	return nil
 }
 
-// onStage returns the host behind the stage, with two pages more than the console: one
-// frames a page of it, the other is a plain page.
-func onStage(t *testing.T, h *host, s *stage) *host {
+// behindTampering returns the host behind the proxy. Beside the console it has two pages: one
+// shows a page of the console in a frame, the other is a plain page.
+func behindTampering(t *testing.T, h *host, s *tamperingProxy) *host {
 	t.Helper()
 	to, err := url.Parse(h.url)
 	require.NoError(t, err)

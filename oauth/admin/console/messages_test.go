@@ -15,9 +15,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestToldBeforeSubmitting: while keys do not work, the forms to create and to rotate one
-// say so and cannot be sent. A form that was opened before keeps what was typed.
-func TestToldBeforeSubmitting(t *testing.T) {
+// TestFormsWhileKeysDoNotWork: while keys do not work, the forms to create and to rotate a
+// key say so and cannot be sent. A form that was opened before keeps what was typed.
+func TestFormsWhileKeysDoNotWork(t *testing.T) {
 	active := true
 	for name, tc := range map[string]struct {
 		says string
@@ -67,7 +67,8 @@ func TestToldBeforeSubmitting(t *testing.T) {
 	}
 }
 
-// TestSwitchingOffStopsAllAtOnce: the preview says so with a clock that goes on, too.
+// TestSwitchingOffStopsAllAtOnce: the preview says that all keys end at once, also if the
+// clock advances while it checks them.
 func TestSwitchingOffStopsAllAtOnce(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 		clock := harness.ClockAt(noon)
@@ -83,7 +84,7 @@ func TestSwitchingOffStopsAllAtOnce(t *testing.T) {
 	body := r.post("ada", "/settings", r.form("ada", "/settings", off...)).Body
 	require.Contains(t, body, "<b>All keys stop at once.</b>")
 	require.Contains(t, body, "End at once: 3 keys")
-	require.NotContains(t, body, "End earlier than now")
+	require.NotContains(t, body, "End earlier than before")
 	require.Contains(t, body, `<button class="risky" name="do" value="save">Save and stop all keys</button>`)
 
 	// Without any key, too.
@@ -91,20 +92,21 @@ func TestSwitchingOffStopsAllAtOnce(t *testing.T) {
 	form := empty.form("ada", "/settings", off...)
 	require.Contains(t, empty.post("ada", "/settings", form).Body, "Save and stop all keys")
 	form.Set("do", "save")
-	empty.post("ada", "/settings", form).leads()
+	empty.post("ada", "/settings", form).redirectTarget()
 	form = empty.form("ada", "/settings", off...)
-	require.NotContains(t, empty.post("ada", "/settings", form).Body, "stop all keys", "they are off")
+	require.NotContains(t, empty.post("ada", "/settings", form).Body, "stop all keys", "keys are off already")
 }
 
-// TestLastUseAndCountsAgree: what Flush has not written yet is not denied.
+// TestLastUseAndCountsAgree: a page does not say that a key was never used if Flush has
+// written only the last use or only the count.
 func TestLastUseAndCountsAgree(t *testing.T) {
 	for name, tc := range map[string]struct {
 		failing   string
 		says, not []string
 	}{
 		"counts are not written": {"Usage.Add", []string{"The last login is not counted yet."}, []string{"This key did not log in"}},
-		"uses are not written":   {"Upkeep.RecordUses", []string{"1 login, 0 refused logins", "Not written yet"}, []string{"not counted yet"}},
-		"all is written":         {"", []string{"1 login, 0 refused logins"}, []string{"not counted yet", "Not written yet", "This key did not log in"}},
+		"uses are not written":   {"Upkeep.RecordUses", []string{"1 login, 0 refused logins", "Not recorded yet"}, []string{"not counted yet"}},
+		"all is written":         {"", []string{"1 login, 0 refused logins"}, []string{"not counted yet", "Not recorded yet", "This key did not log in"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, func(st *store.Store, _ *apikey.Config, _ *console.Config) {
@@ -129,7 +131,7 @@ func TestLastUseAndCountsAgree(t *testing.T) {
 	}
 }
 
-// TestSpansAreRounded: distances are rounded as people do.
+// TestSpansAreRounded: distances in time are rounded to whole units.
 func TestSpansAreRounded(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tc := range []struct {
@@ -146,8 +148,8 @@ func TestSpansAreRounded(t *testing.T) {
 	}
 }
 
-// TestPagesSpeakToPeople: no message names what only programs send.
-func TestPagesSpeakToPeople(t *testing.T) {
+// TestPagesNameNoAPIFields: no message names what only programs send.
+func TestPagesNameNoAPIFields(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 		keys.DefaultRules = store.Rules{MaxLifetime: 30 * 24 * time.Hour}
 	})

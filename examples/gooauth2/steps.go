@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// explain prints how to try it.
+// explain prints commands that try the service.
 func (s *service) explain(out io.Writer) {
 	login := fmt.Sprintf("curl -s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s %s/token", s.key.ID, s.secret, s.base)
 	fmt.Fprintf(out, `A go-oauth2 server with API keys beside its own clients and users runs at %[1]s
@@ -38,26 +38,26 @@ Press Ctrl-C to stop.
 `, s.base, login)
 }
 
-// tell runs all steps with golang.org/x/oauth2.
-func (s *service) tell(ctx context.Context, out io.Writer) error {
+// runSteps runs all steps with golang.org/x/oauth2.
+func (s *service) runSteps(ctx context.Context, out io.Writer) error {
 	user, err := s.userLogsIn(ctx)
 	if err != nil {
 		return fmt.Errorf("a user logs in: %w", err)
 	}
 	fmt.Fprintln(out, "A user logged in with authorization_code and PKCE, as before.")
-	kept := s.tokens.Len()
+	storedTokens := s.tokens.Len()
 
 	key, err := s.login(ctx, s.key.ID, s.secret)
 	if err != nil {
 		return fmt.Errorf("a key logs in: %w", err)
 	}
 	fmt.Fprintf(out, "A key logged in at the same endpoint: an RFC 9068 token for %q.\n", key.Extra("scope"))
-	old, err := s.login(ctx, "nightly", "Zl2m8Qy4Tn7Vw1Xc5Rb9Ks3Hd")
+	imported, err := s.login(ctx, "nightly", "Zl2m8Qy4Tn7Vw1Xc5Rb9Ks3Hd")
 	if err != nil {
 		return fmt.Errorf("an imported client logs in: %w", err)
 	}
 	fmt.Fprintln(out, "An imported client logged in with its old secret, which is now stored as a digest.")
-	if s.tokens.Len() != kept {
+	if s.tokens.Len() != storedTokens {
 		return errors.New("a token of a key is in the host's token store")
 	}
 
@@ -71,7 +71,7 @@ func (s *service) tell(ctx context.Context, out io.Writer) error {
 		{"the key reads its workspace's projects", "/workspaces/team-a/projects", key, http.StatusOK},
 		{"the key asks for another workspace's", "/workspaces/team-b/projects", key, http.StatusNotFound},
 		{"the key asks for /me", "/me", key, http.StatusUnauthorized},
-		{"the imported client reads its workspace's projects", "/workspaces/team-a/projects", old, http.StatusOK},
+		{"the imported client reads its workspace's projects", "/workspaces/team-a/projects", imported, http.StatusOK},
 	} {
 		if err := s.expect(ctx, out, step.what, step.path, step.token, step.want); err != nil {
 			return err

@@ -10,15 +10,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/examples/interop/world"
+	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 )
 
-// TestWorld checks that Latchkey's own guard refuses all bad tokens, also the revoked one.
-func TestWorld(t *testing.T) {
-	for _, algorithm := range world.Algorithms() {
+// TestGuardRefusesBadTokens checks that Latchkey's own guard refuses all bad tokens, also the
+// revoked one.
+func TestGuardRefusesBadTokens(t *testing.T) {
+	for _, algorithm := range testserver.Algorithms() {
 		t.Run(algorithm, func(t *testing.T) {
 			f := start(t, algorithm)
-			for name, token := range f.Tokens.Bad() {
+			for name, token := range f.Tokens.Invalid() {
 				status, body := get(t, http.DefaultClient, f.ProtectedURL, "Authorization", "Bearer "+token)
 				require.Equal(t, http.StatusUnauthorized, status, "%s: %s", name, body)
 			}
@@ -34,11 +35,11 @@ func TestWorld(t *testing.T) {
 // TestBadTokens checks that each bad token is wrong in one way only, so that a peer without
 // that check would accept it.
 func TestBadTokens(t *testing.T) {
-	for _, algorithm := range world.Algorithms() {
+	for _, algorithm := range testserver.Algorithms() {
 		t.Run(algorithm, func(t *testing.T) {
 			tokens := start(t, algorithm).Tokens
 			header, want := decode(t, tokens.Good)
-			for name, token := range tokens.Bad() {
+			for name, token := range tokens.Invalid() {
 				itsHeader, claims := decode(t, token)
 				require.Equal(t, header, itsHeader, name)
 				lives := claims.Expires > time.Now().Unix()
@@ -52,7 +53,7 @@ func TestBadTokens(t *testing.T) {
 	}
 }
 
-// claimSet returns all claims except the jti, which always differs.
+// claimSet holds all claims of a token. decode empties the jti, which always differs.
 type claimSet struct {
 	Issuer    string  `json:"iss"`
 	Subject   string  `json:"sub"`

@@ -37,8 +37,8 @@ func status(code int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
-// either is a route for keys and sessions, as bearer.Verifier.Carries describes it.
-func either(auth *oauthtest.Server, byKey, bySession http.Handler) http.Handler {
+// byTokenOrSession is a route for keys and sessions, as bearer.Verifier.Carries describes it.
+func byTokenOrSession(auth *oauthtest.Server, byKey, bySession http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next := bySession
 		if auth.Server().Carries(r) {
@@ -52,14 +52,14 @@ func either(auth *oauthtest.Server, byKey, bySession http.Handler) http.Handler 
 func mixed(refuse func() http.Handler) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			either(auth, guarded(auth), refusing(refuse(), projects)).ServeHTTP(w, r)
+			byTokenOrSession(auth, guarded(auth), refusing(refuse(), projects)).ServeHTTP(w, r)
 		})
 	}
 }
 
-// falls is a mutant of a mixed route: where is true for an answer of the guard, the session
-// decides.
-func falls(where func(r *http.Request, refused *httptest.ResponseRecorder) bool) func(*oauthtest.Server) http.Handler {
+// sessionDecides is a mutant of a mixed route: if where is true for a refusal of the
+// guard, the session decides instead.
+func sessionDecides(where func(r *http.Request, refused *httptest.ResponseRecorder) bool) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			answer := httptest.NewRecorder()
@@ -73,8 +73,9 @@ func falls(where func(r *http.Request, refused *httptest.ResponseRecorder) bool)
 	}
 }
 
-// opened is a mutant of a mixed route: without a token it runs the handler, which redirects.
-func opened(to func(n int) string) func(*oauthtest.Server) http.Handler {
+// redirectingHandler is a mutant of a mixed route: without a token it runs the handler,
+// which redirects.
+func redirectingHandler(to func(n int) string) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		n := 0
 		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -82,7 +83,7 @@ func opened(to func(n int) string) func(*oauthtest.Server) http.Handler {
 			w.Header().Set("Location", to(n))
 			w.WriteHeader(http.StatusSeeOther)
 		})
-		return either(auth, auth.Server().Require("project.list").InPath("workspace")(handler), handler)
+		return byTokenOrSession(auth, auth.Server().Require("project.list").InPath("workspace")(handler), handler)
 	}
 }
 
@@ -109,46 +110,46 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 				next.ServeHTTP(w, r)
 			})
 		}, nil},
-		{"open without a session", func(auth *oauthtest.Server) http.Handler { return either(auth, guarded(auth), projects) }, []string{
+		{"open without a session", func(auth *oauthtest.Server) http.Handler { return byTokenOrSession(auth, guarded(auth), projects) }, []string{
 			"accepted a request without a token: 200 instead of 401",
 			"accepted a token in the query: 200 instead of 401",
 			"accepted a token of another issuer: 200 instead of 401",
 		}},
-		{"refuses a stranger, and runs the handler", mixed(func() http.Handler {
+		{"refuses a request without a session, and runs the handler", mixed(func() http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.WriteHeader(http.StatusUnauthorized)
 				projects.ServeHTTP(w, r)
 			})
 		}), []string{
-			"gave a request without a token the answer to a good token, after the status 401",
-			"gave a token in the query the answer to a good token, after the status 401",
-			"gave a token of another issuer the answer to a good token, after the status 401",
+			"answered a request without a token with 401 and the body that a good token gets",
+			"answered a token in the query with 401 and the body that a good token gets",
+			"answered a token of another issuer with 401 and the body that a good token gets",
 		}},
-		{"refuses a stranger, and runs the handler for sessions", func(auth *oauthtest.Server) http.Handler {
-			return either(auth, guarded(auth), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		{"refuses a request without a session, and runs the handler for sessions", func(auth *oauthtest.Server) http.Handler {
+			return byTokenOrSession(auth, guarded(auth), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if !hasSession(r) {
 					w.WriteHeader(http.StatusForbidden)
 				}
 				_, _ = io.WriteString(w, "the projects of ada")
 			}))
 		}, []string{
-			"gave a request without a token the answer to a good token, after the status 403",
-			"gave a token in the query the answer to a good token, after the status 403",
-			"gave a token of another issuer the answer to a good token, after the status 403",
+			"answered a request without a token with 403 and the body that a good token gets",
+			"answered a token in the query with 403 and the body that a good token gets",
+			"answered a token of another issuer with 403 and the body that a good token gets",
 		}},
-		{"a stranger gets an outage", mixed(func() http.Handler { return status(http.StatusServiceUnavailable) }), []string{
+		{"a request without a session gets an outage", mixed(func() http.Handler { return status(http.StatusServiceUnavailable) }), []string{
 			"answered a request without a token with 503", "answered a token in the query with 503", "answered a token of another issuer with 503",
 		}},
 		{"no session", func(auth *oauthtest.Server) http.Handler { return guarded(auth) }, []string{"refused a session, with 401"}},
-		{"no session, a redirect", func(auth *oauthtest.Server) http.Handler { return either(auth, guarded(auth), redirect()) },
+		{"no session, a redirect", func(auth *oauthtest.Server) http.Handler { return byTokenOrSession(auth, guarded(auth), redirect()) },
 			[]string{"refused a session, with 303"}},
-		{"open, and every answer leads to a record of its own", opened(func(n int) string { return fmt.Sprintf("/projects/%d", n) }), []string{
+		{"open, and every answer leads to a record of its own", redirectingHandler(func(n int) string { return fmt.Sprintf("/projects/%d", n) }), []string{
 			"redirected a token in the query to /projects/2, but another request without a token to /projects/1",
 			"redirected a token of another issuer to /projects/3, but another request without a token to /projects/1",
 		}},
-		{"open, and every answer leads to the same page", opened(func(n int) string { return fmt.Sprintf("/projects?new=%d", n) }), []string{
+		{"open, and every answer leads to the same page", redirectingHandler(func(n int) string { return fmt.Sprintf("/projects?new=%d", n) }), []string{
 			"refused a good token, with 303", "refused a session, with 303"}},
-		{"a session beats every bad token", falls(func(*http.Request, *httptest.ResponseRecorder) bool { return true }), []string{
+		{"a session lets every bad token pass", sessionDecides(func(*http.Request, *httptest.ResponseRecorder) bool { return true }), []string{
 			"accepted a text that is no token beside a session: 200 instead of 401",
 			"accepted an unsigned token beside a session: 200 instead of 401",
 			"accepted a token signed with another key beside a session: 200 instead of 401",
@@ -158,16 +159,16 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 			"accepted a token of another workspace beside a session: 200 instead of 404",
 			"accepted a token whose key was disabled beside a session: 200 instead of 401",
 		}},
-		{"a session beats no JWT", falls(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
+		{"a session lets a text that is no JWT pass", sessionDecides(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return strings.Count(r.Header.Get("Authorization"), ".") != 2
 		}), []string{"accepted a text that is no token beside a session"}},
-		{"a session beats an expired token", falls(said("has expired")), []string{"accepted an expired token beside a session"}},
-		{"a session beats a revoked token", falls(said("was revoked")), []string{"accepted a token whose key was disabled beside a session"}},
-		{"a session beats a missing permission", falls(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 403 }),
+		{"a session lets an expired token pass", sessionDecides(saying("has expired")), []string{"accepted an expired token beside a session"}},
+		{"a session lets a revoked token pass", sessionDecides(saying("was revoked")), []string{"accepted a token whose key was disabled beside a session"}},
+		{"a session replaces a missing permission", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 403 }),
 			[]string{"accepted a token without project.list (it holds admin.project.list, billing.read, project.read) beside a session"}},
-		{"a session beats another workspace", falls(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 404 }),
+		{"a session lets a token of another workspace pass", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 404 }),
 			[]string{"accepted a token of another workspace beside a session"}},
-		{"no challenge for a bad token", but(said("has expired"), status(http.StatusUnauthorized).ServeHTTP), []string{
+		{"no challenge for a bad token", withFault(saying("has expired"), status(http.StatusUnauthorized).ServeHTTP), []string{
 			"refused an expired token beside a session without a Bearer challenge", "refused a session, with 401"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkFindings(t, c.finds, route, c.api) })
@@ -191,7 +192,7 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 		jwts := route
 		jwts.Session = func(r *http.Request) { r.Header.Set("Authorization", session) }
 		checkFindings(t, nil, jwts, func(auth *oauthtest.Server) http.Handler {
-			return either(auth, guarded(auth), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			return byTokenOrSession(auth, guarded(auth), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Authorization") != session {
 					w.WriteHeader(http.StatusUnauthorized)
 					return
@@ -228,7 +229,7 @@ func TestCheckGuardOfTheTokensWorkspace(t *testing.T) {
 	named := func(_ *bearer.Principal, r *http.Request) string {
 		return strings.Split(r.URL.Path, "/")[2]
 	}
-	const gave = "gave a token of another workspace the answer to a good token, after the status 200"
+	const sameBody = "answered a token of another workspace with 200 and the body that a good token gets"
 	empty := route
 	empty.Request = httptest.NewRequest(http.MethodGet, "/workspaces/team-a/projects", nil)
 	empty.Request.Header.Set("X-Unknown", "empty")
@@ -246,10 +247,10 @@ func TestCheckGuardOfTheTokensWorkspace(t *testing.T) {
 		{"right, nothing in an unknown workspace", empty, serving("project.list", own), nil},
 		{"right, a permission for every workspace", admin, serving("admin.project.list", named), nil},
 		{"right, with sessions", session, func(auth *oauthtest.Server) http.Handler {
-			return either(auth, serving("project.list", own)(auth), refusing(status(http.StatusForbidden), projects))
+			return byTokenOrSession(auth, serving("project.list", own)(auth), refusing(status(http.StatusForbidden), projects))
 		}, nil},
-		{"always the same workspace", route, serving("project.list", fixed), []string{gave}},
-		{"the workspace of the path", route, serving("project.list", named), []string{gave}},
+		{"always the same workspace", route, serving("project.list", fixed), []string{sameBody}},
+		{"the workspace of the path", route, serving("project.list", named), []string{sameBody}},
 		{"403, but the handler ran", route, func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").AnyWorkspace()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if p, _ := bearer.PrincipalFrom(r.Context()); p.Workspace != "team-a" {
@@ -257,13 +258,13 @@ func TestCheckGuardOfTheTokensWorkspace(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, "website, pipeline")
 			}))
-		}, []string{"gave a token of another workspace the answer to a good token, after the status 403"}},
+		}, []string{"answered a token of another workspace with 403 and the body that a good token gets"}},
 		{"another permission", route, serving("project.read", own), []string{
 			"accepted a token without project.list", "refused a good token, with 403 (it holds project.list in workspace team-a)"}},
 		{"no guard", route, func(*oauthtest.Server) http.Handler { return projects }, []string{
 			"accepted a request without a token", "accepted a text that is no token", "accepted a token in the query", "accepted an unsigned token",
 			"accepted a token signed with another key", "accepted an expired token", "accepted a token of another issuer",
-			"accepted a token for another audience", "accepted a token without project.list", "accepted a token whose key was disabled", gave,
+			"accepted a token for another audience", "accepted a token without project.list", "accepted a token whose key was disabled", sameBody,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkFindings(t, c.finds, c.route, c.api) })

@@ -13,21 +13,22 @@ import (
 type preview struct {
 	Effects []apikey.KeyPreview
 	More    int // affected keys that are not shown
-	Looked  int
+	Checked int
 	Partly  bool // not all keys were checked: all numbers are minimums
-	EndNow  int  // end at once
-	Earlier int  // end, or end earlier, later on
-	Later   int  // live longer
+	EndNow  int  // keys that end at once
+	Earlier int  // keys that end in the future, but earlier than without the change
+	Later   int  // keys that end later than without the change
 }
 
-// How many keys are checked for a page, and how many affected ones are shown.
+// maxChecked bounds the keys that are checked for a page, and maxShown the affected keys
+// that it shows.
 const (
-	maxLooked = 20_000
-	maxShown  = 100
+	maxChecked = 20_000
+	maxShown   = 100
 )
 
-// eachPage reads pages of keys or events until read reports enough or half
-// of Config.Timeout has passed. It returns the cursor where it stopped, or nil after
+// eachPage reads pages of keys or events until read reports enough or half of
+// Config.Timeout has passed. It returns the cursor where it stopped, or nil after
 // the last page.
 func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (next *store.KeyCursor, enough bool, err error)) (*store.KeyCursor, error) {
 	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
@@ -41,22 +42,24 @@ func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (nex
 	}
 }
 
-// preview checks all keys.
-func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) (*preview, error) {
+// preview returns the effect of a change, which read returns for one page of keys. It
+// checks as many keys as maxChecked and the time allow.
+func (s *call) preview(read func(*store.KeyCursor) (apikey.Page[apikey.KeyPreview], error)) (*preview, error) {
 	shown := &preview{}
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
-		page, err := look(after)
-		now := s.keys().Now() // not earlier: keys that are switched off end at the time of look
-		shown.Looked += page.Checked
+		page, err := read(after)
+		now := s.keys().Now() // after read, which gives keys that a change switches off its own time as their end
+		shown.Checked += page.Checked
 		for i := range page.Keys {
 			shown.add(&page.Keys[i], now)
 		}
-		return page.Next, shown.Looked >= maxLooked, err
+		return page.Next, shown.Checked >= maxChecked, err
 	})
 	shown.Partly = next != nil
 	return shown, err
 }
 
+// add counts one affected key, and keeps it to be shown.
 func (p *preview) add(e *apikey.KeyPreview, now time.Time) {
 	switch ends := !e.After.IsZero(); {
 	case ends && !e.After.After(now):
@@ -82,8 +85,8 @@ type violationList struct {
 // listViolations shows a page of keys out of policy.
 func (s *call) listViolations() error {
 	var list violationList
-	begins, looked := s.after(), 0
-	next, err := s.eachPage(begins, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
+	start, checked := s.after(), 0
+	next, err := s.eachPage(start, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := s.keys().List(s.r.Context(), s.actor(), store.KeyQuery{After: after, Limit: store.MaxPage})
 		for i := range page.Keys {
 			if len(list.Violations) == pageSize {
@@ -94,12 +97,12 @@ func (s *call) listViolations() error {
 				list.Violations = append(list.Violations, page.Keys[i])
 			}
 		}
-		looked += store.MaxPage
-		return page.Next, len(list.Violations) == pageSize || looked > maxLooked, err
+		checked += store.MaxPage
+		return page.Next, len(list.Violations) == pageSize || checked > maxChecked, err
 	})
 	if err != nil {
 		return err
 	}
-	list.pager = s.pager(begins, next)
+	list.pager = s.pager(start, next)
 	return s.show(http.StatusOK, "violations", frame{Here: "violations", Title: "Keys out of policy", Data: list})
 }

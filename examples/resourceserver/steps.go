@@ -14,21 +14,21 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// explain prints how to try it.
+// explain prints commands that try the resource server.
 func explain(of issuer, base string, out io.Writer) {
 	fmt.Fprintf(out, `A resource server runs at %s and accepts the tokens of %s
 
      TOKEN=$(curl -s -u %s:%s -d grant_type=client_credentials %s | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
      curl -i -H "Authorization: Bearer $TOKEN" %s/workspaces/team-a/reports
      curl -i -H "Authorization: Bearer $TOKEN" %s/workspaces/team-b/reports     # another workspace: 404
-     curl -i -u %s:%s -d token=$TOKEN %s/api/revoke     # then the first is refused
+     curl -i -u %s:%s -d token=$TOKEN %s/api/revoke     # then the first curl is refused: 401
 
 Press Ctrl-C to stop.
 `, base, of.Issuer, of.ClientID, of.ClientSecret, of.TokenURL, base, base, of.ClientID, of.ClientSecret, of.BaseURL)
 }
 
-// tell runs all steps with golang.org/x/oauth2.
-func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
+// runSteps runs all steps with golang.org/x/oauth2.
+func runSteps(ctx context.Context, of issuer, base string, out io.Writer) error {
 	cfg := clientcredentials.Config{ClientID: of.ClientID, ClientSecret: of.ClientSecret, TokenURL: of.TokenURL}
 	token, err := cfg.Token(ctx)
 	if err != nil {

@@ -46,8 +46,8 @@ func (b *backend) curlLogin(secret string) string {
 		b.facts.ClientID, secret, b.facts.TokenURL)
 }
 
-// tell runs all steps with golang.org/x/oauth2, and with curl if it is installed.
-func (b *backend) tell(ctx context.Context, out io.Writer) error {
+// runSteps runs all steps with golang.org/x/oauth2, and with curl if it is installed.
+func (b *backend) runSteps(ctx context.Context, out io.Writer) error {
 	f := b.facts
 	fmt.Fprintf(out, "A key was created for workspace %s: %s\n", f.Workspace, f.ClientID)
 	cfg := clientcredentials.Config{ClientID: f.ClientID, ClientSecret: f.ClientSecret, TokenURL: f.TokenURL}
@@ -71,9 +71,9 @@ func (b *backend) tell(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		if status != step.want {
-			return fmt.Errorf("it %s: the status is %d instead of %d", step.what, status, step.want)
+			return fmt.Errorf("the program %s: the status is %d instead of %d", step.what, status, step.want)
 		}
-		fmt.Fprintf(out, "it %s: %d %s\n", step.what, status, http.StatusText(status))
+		fmt.Fprintf(out, "the program %s: %d %s\n", step.what, status, http.StatusText(status))
 	}
 
 	wrong := cfg
@@ -84,7 +84,7 @@ func (b *backend) tell(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "with a wrong secret: %s %s\n", refused.Response.Status, refused.ErrorCode)
 
-	if err := b.tellWithCurl(ctx, out); err != nil {
+	if err := b.runCurlSteps(ctx, out); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "All steps succeeded.")
@@ -104,8 +104,8 @@ func get(ctx context.Context, client *http.Client, url string) (int, error) {
 	return response.StatusCode, errors.Join(err, response.Body.Close())
 }
 
-// tellWithCurl runs the commands that explain prints.
-func (b *backend) tellWithCurl(ctx context.Context, out io.Writer) error {
+// runCurlSteps runs the commands that explain prints.
+func (b *backend) runCurlSteps(ctx context.Context, out io.Writer) error {
 	if _, err := exec.LookPath("curl"); err != nil {
 		fmt.Fprintln(out, "curl is not installed; its steps are skipped")
 		return nil //nolint:nilerr // curl is optional

@@ -1,0 +1,81 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// question is the data of a page that asks for confirmation.
+type question struct {
+	Action string // confirmRetire, confirmDisable or confirmDelete
+	Key    apikey.Key
+	Secret *apikey.KeySecret // the secret to retire; otherwise nil
+	Typed  string            // what was typed as the key's name
+}
+
+// The actions that need confirmation. Each text is the beginning of the page's title.
+const (
+	confirmRetire  = "Retire a secret of"
+	confirmDisable = "Disable"
+	confirmDelete  = "Delete"
+)
+
+// askToConfirm shows the page that asks for confirmation.
+func askToConfirm(action string) func(*call) error {
+	return func(s *call) error { return s.ask(http.StatusOK, action) }
+}
+
+func (s *call) ask(status int, action string, wrong ...problem) error {
+	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
+	if err != nil {
+		return err
+	}
+	q := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}
+	if action == confirmRetire {
+		i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.secret() })
+		if i < 0 {
+			return store.ErrNotFound
+		}
+		q.Secret = &key.Secrets[i]
+	}
+	return s.show(status, "ask", frame{Here: "keys", Title: action + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
+}
+
+// confirmed carries out an action, or asks again if the person can correct the form.
+func confirmed(action string, carryOut func(*call) error) func(*call) error {
+	return func(s *call) error {
+		return s.handleFormError(carryOut(s), func(status int, wrong []problem) error { return s.ask(status, action, wrong...) })
+	}
+}
+
+func (s *call) retireSecret() error {
+	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version(1))
+	return s.redirectUnless(err, "done=retire", "keys", s.key())
+}
+
+func (s *call) disableKey() error {
+	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version(1))
+	return s.redirectUnless(err, "done=disable", "keys", s.key())
+}
+
+func (s *call) enableKey() error {
+	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version(1))
+	return s.redirectUnless(err, "done=enable", "keys", s.key())
+}
+
+// deleteKey deletes a key if its name was typed correctly.
+func (s *call) deleteKey() error {
+	ctx := s.r.Context()
+	key, err := s.keys().Get(ctx, s.actor(), s.key())
+	if err != nil {
+		return err
+	}
+	if s.r.PostForm.Get("name") != key.Name {
+		return s.ask(http.StatusUnprocessableEntity, confirmDelete, problem{"name", "Type the key's name exactly as it is shown."})
+	}
+	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version(1))
+	return s.redirectUnless(err, "done=delete", "workspaces", key.Workspace, "keys")
+}
