@@ -94,7 +94,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	before := heap()
 	run(many)
 	grown := int64(heap()) - int64(before)
-	runtime.KeepAlive(p) // or all of it could be gone by now
+	runtime.KeepAlive(p) // or all of it could be collected by now
 	t.Logf("%d logins and checks leave %d bytes beside %d", many, grown, before)
 	require.Less(t, grown, int64(1<<20), "the memory grows with the number of tokens")
 }

@@ -145,14 +145,14 @@ type lateWatch struct{}
 // Watch implements store.Watch.
 func (lateWatch) Watch(ctx context.Context, ready func(), notify func(store.Notification)) error {
 	ready()
-	beat := time.NewTicker(store.HeartbeatEvery)
-	defer beat.Stop()
+	ticker := time.NewTicker(store.HeartbeatEvery)
+	defer ticker.Stop()
 	for {
 		notify(store.Notification{})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-beat.C:
+		case <-ticker.C:
 		}
 	}
 }

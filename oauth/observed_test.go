@@ -21,7 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// decisions collects what an Observer is told.
+// decisions collects what an Observer gets.
 type decisions struct {
 	mu   sync.Mutex
 	list []observe.Decision

@@ -25,28 +25,28 @@ var hostLists = []struct {
 	name   string
 	listed func(*oauth.Config, []int)
 	title  string
-	// gone makes sure that nothing uses version 1 any more.
-	gone func(*rolling)
+	// unused makes sure that nothing uses version 1 any more.
+	unused func(*rolling)
 	// atOnce: nothing uses it as soon as version 2 is the first on all replicas.
 	atOnce bool
 }{
-	{name: "pepper", title: "pepper %d", gone: (*rolling).loginAll, listed: func(c *oauth.Config, versions []int) {
+	{name: "pepper", title: "pepper %d", unused: (*rolling).loginAll, listed: func(c *oauth.Config, versions []int) {
 		for _, v := range versions {
 			c.APIKeys.Peppers = append(c.APIKeys.Peppers, apikey.Pepper{Version: v, Key: bytes.Repeat([]byte{byte(v)}, 32)})
 		}
 	}},
-	{name: "secret prefix", title: "secret prefix v%d_", gone: (*rolling).rotateAll, listed: func(c *oauth.Config, versions []int) {
+	{name: "secret prefix", title: "secret prefix v%d_", unused: (*rolling).rotateAll, listed: func(c *oauth.Config, versions []int) {
 		for _, v := range versions {
 			c.APIKeys.SecretPrefixes = append(c.APIKeys.SecretPrefixes, fmt.Sprintf("v%d_", v))
 		}
 	}},
-	{name: "seal key", title: "seal key %d", gone: func(*rolling) {}, atOnce: true, listed: func(c *oauth.Config, versions []int) {
+	{name: "seal key", title: "seal key %d", unused: func(*rolling) {}, atOnce: true, listed: func(c *oauth.Config, versions []int) {
 		c.SealKeys = nil
 		for _, v := range versions {
 			c.SealKeys = append(c.SealKeys, sealKey(v))
 		}
 	}},
-	{name: "signer", title: "signer v%d", gone: (*rolling).outliveTokens, listed: func(c *oauth.Config, versions []int) {
+	{name: "signer", title: "signer v%d", unused: (*rolling).outliveTokens, listed: func(c *oauth.Config, versions []int) {
 		c.SealKeys = nil
 		for _, v := range versions {
 			private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(v)}, 32))
@@ -228,7 +228,7 @@ func TestRollingDeploys(t *testing.T) {
 			require.Equal(t, sealed, r.ring(), "nor is a signing key sealed back")
 			r.deploy(2, 1)
 
-			list.gone(r)
+			list.unused(r)
 			for _, srv := range r.replicas {
 				require.NoError(t, srv.APIKeys().Prune(t.Context()))
 			}

@@ -21,8 +21,8 @@ func Example() {
 	// Output: true <nil>
 }
 
-// Create checks the limit in the same step that adds the key. errors.Is tells the
-// errors apart.
+// Create checks the limit in the same step that adds the key. errors.Is shows
+// which error it is.
 func ExampleKeys() {
 	ctx, now := context.Background(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	keys := memstore.New().Keys

@@ -179,9 +179,8 @@ type Keys interface {
 	List(ctx context.Context, q KeyQuery) (KeyPage, error)
 }
 
-// Upkeep maintains key records apart from the changes that an actor makes. It
-// changes no version, writes no event and raises no epoch. Only Rehash sends a
-// notification.
+// Upkeep maintains key records. It serves no actor, so it changes no version, writes
+// no event and raises no epoch. Only Rehash sends a notification.
 type Upkeep interface {
 	// RecordUses sets the LastUsed of keys and secrets. It skips a use of a key or
 	// secret that does not exist any more. A time older than the stored one changes

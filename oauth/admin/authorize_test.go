@@ -61,7 +61,7 @@ func TestUnauthorized(t *testing.T) {
 		if entry.Public {
 			continue
 		}
-		for name, actor := range map[string]string{"a stranger": "nobody known", "an actor without an id": ""} {
+		for name, actor := range map[string]string{"an unknown person": "nobody known", "an actor without an id": ""} {
 			t.Run(entry.Method+" "+entry.Pattern+" by "+name, func(t *testing.T) {
 				got := r.at(t).do(actor, entry.Method, fill(entry.Pattern, "team-a", m.Key.ID, m.Key.Secrets[0].ID)+"?unknown=1", "{", "If-Match", `"0`)
 				got.problem(http.StatusUnauthorized, admin.CodeUnauthorized)
@@ -133,7 +133,7 @@ func TestBearer(t *testing.T) {
 		Observer: func(_ context.Context, d observe.Decision) { seen = append(seen, d) },
 	})
 	srv := auth.Server()
-	told := func(name, reason, key string) { // the last decision
+	observed := func(name, reason, key string) { // the last decision
 		t.Helper()
 		last := seen[len(seen)-1]
 		require.Equal(t, []any{observe.Guard, reason, key, "GET", "/manage/keys-of-all/"}, []any{last.Use, last.Reason, last.KeyID, last.Method, last.Route}, name)
@@ -171,7 +171,7 @@ func TestBearer(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, status, "B21 %s", body)
 	status, _, _ = send("GET", "/workspaces/team-a/keys", "", looks)
 	require.Equal(t, http.StatusOK, status)
-	told("accepted", "", key.ID)
+	observed("accepted", "", key.ID)
 	status, _, body = send("POST", "/workspaces/team-a/keys", `{"name":"child","permissions":[]}`, looks)
 	require.Equal(t, http.StatusForbidden, status, "B21 a token of less scope: %s", body)
 	status, _, _ = send("GET", "/workspaces/team-b/keys", "", all)
@@ -180,7 +180,7 @@ func TestBearer(t *testing.T) {
 	status, challenge, _ := send("GET", "/workspaces/team-a/keys", "")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Equal(t, "Bearer", challenge)
-	told("no token", "no_token", "")
+	observed("no token", "no_token", "")
 	for name, headers := range map[string][]string{
 		"another scheme": {"Basic " + all}, "no scheme": {strings.TrimPrefix(all, "Bearer ")}, "no token": {"Bearer "}, "two": {all, all},
 	} {
@@ -190,12 +190,12 @@ func TestBearer(t *testing.T) {
 	status, challenge, _ = send("GET", "/workspaces/team-a/keys", "", all+"x")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, challenge, "invalid_token")
-	told("not valid", "invalid_token", "")
+	observed("not valid", "invalid_token", "")
 	_, err = srv.APIKeys().Disable(t.Context(), people["ada"], key.ID, 0)
 	require.NoError(t, err)
 	status, _, _ = send("GET", "/workspaces/team-a/keys", "", all)
 	require.Equal(t, http.StatusUnauthorized, status, "a token that ended manages nothing")
-	told("revoked", "revoked", key.ID)
+	observed("revoked", "revoked", key.ID)
 	_, err = admin.Bearer(nil)(httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
 	require.Error(t, err)
 }

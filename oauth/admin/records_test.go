@@ -69,10 +69,10 @@ func TestPolicies(t *testing.T) {
 			if workspace == "down" {
 				return false, errors.New("canary")
 			}
-			return workspace != "gone", nil
+			return workspace != "unknown", nil
 		}
 	})
-	r.do("ada", "POST", "/workspaces/gone/keys", newKey).problem(http.StatusNotFound, admin.CodeNotFound)
+	r.do("ada", "POST", "/workspaces/unknown/keys", newKey).problem(http.StatusNotFound, admin.CodeNotFound)
 	r.do("ada", "POST", "/workspaces/down/keys", newKey).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 
 	answer = &policy.Denied{Rule: "office_hours", Reason: "Not at night.", Err: errors.New("canary")}
@@ -100,14 +100,14 @@ func TestPolicyOutages(t *testing.T) {
 	r.do("olga", "POST", "/keys/"+disabled.Key.ID+"/disable", "").Wants(http.StatusOK)
 	before := r.snapshot("team-a")
 	for name, err := range map[string]error{
-		"a denial because of one":  &policy.Denied{Rule: "quota", Reason: "canary", Err: store.ErrUnavailable},
-		"one to try again later":   &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: store.ErrUnavailable},
-		"a record that is gone":    errors.Join(store.ErrNotFound, store.ErrUnavailable),
-		"a version conflict":       errors.Join(store.ErrConflict, store.ErrUnavailable),
-		"a forbidden act":          errors.Join(&apikey.ForbiddenError{Action: "x"}, store.ErrUnavailable),
-		"unauthorized":             errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
-		"its own deadline":         fmt.Errorf("canary: %w", context.DeadlineExceeded),
-		"a query that was stopped": fmt.Errorf("canary: %w", context.Canceled),
+		"a denial because of one":    &policy.Denied{Rule: "quota", Reason: "canary", Err: store.ErrUnavailable},
+		"one to try again later":     &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: store.ErrUnavailable},
+		"a record that is not there": errors.Join(store.ErrNotFound, store.ErrUnavailable),
+		"a version conflict":         errors.Join(store.ErrConflict, store.ErrUnavailable),
+		"a forbidden act":            errors.Join(&apikey.ForbiddenError{Action: "x"}, store.ErrUnavailable),
+		"unauthorized":               errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
+		"its own deadline":           fmt.Errorf("canary: %w", context.DeadlineExceeded),
+		"a query that was stopped":   fmt.Errorf("canary: %w", context.Canceled),
 	} {
 		for _, call := range [][3]string{
 			{"POST", createA, newKey},

@@ -24,7 +24,7 @@ func fieldsOf(e store.Event) (names []string) {
 }
 
 // TestEventsTellNamesAndValues tests that the audit log can be read without the
-// records that it tells of: they may have changed or be gone.
+// records that it tells of: they may have changed or be deleted.
 func TestEventsTellNamesAndValues(t *testing.T) {
 	r := newRig(t, withResources)
 	ctx := t.Context()

@@ -194,7 +194,7 @@ func (r *rig) events(q store.EventQuery) []store.Event {
 func (r *rig) searchCanaries() {
 	_ = r.Flush(context.Background()) // a store that fails has nothing to show
 	r.logs.Show(r.Service)
-	r.logs.Show(r.seen[:min(len(r.seen), 100)]) // they have no room for one anyway
+	r.logs.Show(r.seen[:min(len(r.seen), 100)]) // they are all alike
 	r.logs.SearchStore(r.t, r.store)
 }
 

@@ -87,7 +87,7 @@ func TestLifecycle(t *testing.T) {
 		name   string
 		spec   func(*apikey.Spec)
 		do     func(r *rig, k apikey.Key)
-		reason string // of the refusal; "gone": as for an unknown key; "": works
+		reason string // of the refusal; "unknown": as for an unknown key; "": works
 	}{
 		{"live", nil, func(*rig, apikey.Key) {}, ""},
 		{"1 ms before its end", expires, at(-time.Millisecond), ""},
@@ -109,12 +109,12 @@ func TestLifecycle(t *testing.T) {
 			_, err = r.Enable(ctx, owner, k.ID, 0)
 			must(r.t, err)
 		}, ""},
-		{"deleted", nil, func(r *rig, k apikey.Key) { must(r.t, r.Delete(ctx, owner, k.ID, 0)) }, "gone"},
+		{"deleted", nil, func(r *rig, k apikey.Key) { must(r.t, r.Delete(ctx, owner, k.ID, 0)) }, "unknown"},
 		{"secret retired", nil, func(r *rig, k apikey.Key) {
 			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
 			must(r.t, err)
-		}, "gone"},
-		{"rotated", nil, func(r *rig, k apikey.Key) { r.rotate(owner, k.ID, apikey.Rotation{}) }, "gone"},
+		}, "unknown"},
+		{"rotated", nil, func(r *rig, k apikey.Key) { r.rotate(owner, k.ID, apikey.Rotation{}) }, "unknown"},
 		{"rotated, 1 s before the grace ends", nil, func(r *rig, k apikey.Key) {
 			r.rotate(owner, k.ID, apikey.Rotation{Grace: time.Hour})
 			r.clock.Set(end.Add(-time.Second))
@@ -122,23 +122,23 @@ func TestLifecycle(t *testing.T) {
 		{"rotated, when the grace has ended", nil, func(r *rig, k apikey.Key) {
 			r.rotate(owner, k.ID, apikey.Rotation{Grace: time.Hour})
 			r.clock.Set(end)
-		}, "gone"},
+		}, "unknown"},
 		{"rotated twice, when the first grace has ended", nil, func(r *rig, k apikey.Key) {
 			r.rotate(owner, k.ID, apikey.Rotation{Grace: time.Hour})
 			r.rotate(owner, k.ID, apikey.Rotation{Grace: 2 * time.Hour})
 			r.clock.Set(end)
-		}, "gone"},
+		}, "unknown"},
 		{"prolonged by a rotation, after the end it had", expires, func(r *rig, k apikey.Key) {
 			r.rotate(owner, k.ID, apikey.Rotation{Grace: 2 * time.Hour, Changes: apikey.Changes{Expiry: &apikey.Expiry{}}})
 			r.clock.Set(end)
-		}, "gone"},
+		}, "unknown"},
 		{"workspace suspended", nil, func(r *rig, _ apikey.Key) { must(r.t, r.SetSuspended(ctx, admin, "team-a", true)) }, "suspended"},
 		{"another workspace suspended", nil, func(r *rig, _ apikey.Key) { must(r.t, r.SetSuspended(ctx, admin, "team-b", true)) }, ""},
 		{"workspace resumed", nil, func(r *rig, _ apikey.Key) {
 			must(r.t, r.SetSuspended(ctx, admin, "team-a", true))
 			must(r.t, r.SetSuspended(ctx, admin, "team-a", false))
 		}, ""},
-		{"workspace deleted", nil, func(r *rig, _ apikey.Key) { must(r.t, r.DeleteWorkspace(ctx, admin, "team-a")) }, "gone"},
+		{"workspace deleted", nil, func(r *rig, _ apikey.Key) { must(r.t, r.DeleteWorkspace(ctx, admin, "team-a")) }, "unknown"},
 		{"owner removed", nil, func(r *rig, _ apikey.Key) {
 			_, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
 			must(r.t, err)
@@ -174,7 +174,7 @@ func TestLifecycle(t *testing.T) {
 			case tc.reason == "":
 				require.NoError(t, err)
 				require.False(t, r.revoked(grant))
-			case tc.reason == "gone":
+			case tc.reason == "unknown":
 				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 				require.True(t, r.revoked(before))
 			case errors.As(err, &refused):

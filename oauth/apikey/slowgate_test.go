@@ -90,7 +90,7 @@ func TestSlowGate(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		})
 	})
-	t.Run("a caller that stops waiting makes room", func(t *testing.T) {
+	t.Run("a caller that stops waiting frees its place", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := busyGate(t)
 			for range 40 {
@@ -213,7 +213,7 @@ func TestSlowGateIsFair(t *testing.T) {
 		require.GreaterOrEqual(t, passed["B"], logins)
 		require.GreaterOrEqual(t, passed["C"], logins)
 
-		// The owner of A requests a turn when there is room.
+		// The owner of A requests a turn when a place is free.
 		from := len(begun)
 		for mine := false; !mine; {
 			step()

@@ -53,7 +53,7 @@ func TestTimingWrongSecret(t *testing.T) {
 					return
 				}
 			}
-			t.Error("the states can be told apart in the third round too")
+			t.Error("the states can be distinguished in the third round too")
 		})
 	}
 	t.Run("B02 what takes longer than Config.RefuseAfter is noticed", func(t *testing.T) {

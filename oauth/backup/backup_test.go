@@ -185,13 +185,13 @@ func TestExportPages(t *testing.T) {
 }
 
 // failingWriter fails after a number of bytes.
-type failingWriter struct{ room int }
+type failingWriter struct{ free int }
 
 func (w *failingWriter) Write(p []byte) (int, error) {
-	if len(p) > w.room {
+	if len(p) > w.free {
 		return 0, errors.New("disk full")
 	}
-	w.room -= len(p)
+	w.free -= len(p)
 	return len(p), nil
 }
 

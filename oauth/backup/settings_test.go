@@ -31,7 +31,7 @@ func settled(t *testing.T) *rig {
 	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-b", Rules: store.Rules{MaxKeys: store.Unlimited}})))
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-b", true))
 	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "without-keys", Rules: store.Rules{MaxKeys: 3}})))
-	require.NoError(t, r.DeleteWorkspace(ctx, admin, "gone"))
+	require.NoError(t, r.DeleteWorkspace(ctx, admin, "deleted"))
 	return r
 }
 
@@ -41,7 +41,7 @@ func (r *rig) settingsOf() []string {
 	s, err := r.Settings(r.t.Context(), admin)
 	require.NoError(r.t, err)
 	all := []string{fmt.Sprint(s.KeysOff, s.Rules, s.Reminders)}
-	for _, id := range []string{"team-a", "team-b", "without-keys", "gone"} {
+	for _, id := range []string{"team-a", "team-b", "without-keys", "deleted"} {
 		w, _, err := r.Workspace(r.t.Context(), admin, id)
 		require.NoError(r.t, err)
 		all = append(all, fmt.Sprint(w.ID, w.Suspended, w.Deleted, w.Rules))
@@ -88,7 +88,7 @@ func TestRoundTripOfSettingsAndEvents(t *testing.T) {
 	for id, event := range from.allEvents() {
 		require.Equal(t, event, restored[id])
 	}
-	_, _, err = to.Create(t.Context(), admin, apikey.Spec{Workspace: "gone", Name: "ci"})
+	_, _, err = to.Create(t.Context(), admin, apikey.Spec{Workspace: "deleted", Name: "ci"})
 	require.Error(t, err, "the id of a deleted workspace cannot be used again")
 
 	t.Run("a second time", func(t *testing.T) {

@@ -63,7 +63,7 @@ func TestGoOAuth2(t *testing.T) {
 		"alias":    &models.Client{ID: "other", Secret: "x", UserID: "team-a"},
 		"nil":      nil,
 	}}
-	ids := []string{"000000", "batch", "hashed", "own", "dollars", "spa", "careless", "unowned", "alias", "nil", "gone", "batch"}
+	ids := []string{"000000", "batch", "hashed", "own", "dollars", "spa", "careless", "unowned", "alias", "nil", "missing", "batch"}
 	found, err := migrate.GoOAuth2(t.Context(), from, ids, fromGoOAuth2)
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", found, found, found), "iR2wQbZ0", "B11")
@@ -74,7 +74,7 @@ func TestGoOAuth2(t *testing.T) {
 		"unowned":  "The host's mapping skipped it: nobody owns it.",
 		"alias":    "The store returned a client with another id.",
 		"nil":      "It was not found in the store.",
-		"gone":     "It was not found in the store: not found.",
+		"missing":  "It was not found in the store: not found.",
 	}, skipped(found))
 
 	for _, spec := range found.Keys {

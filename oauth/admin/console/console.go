@@ -49,7 +49,7 @@
 //     logged in with the secret, a button replaces the secret with a new one. (This
 //     needs a store that keeps OnceIDs; see store.Store.)
 //   - A change is made only if the record is still the one that the page showed.
-//     If it was changed meanwhile, the page says by whom and changes nothing.
+//     If it was changed meanwhile, the page names the person, and changes nothing.
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer.
 //   - Only expiries that the rules in force allow are offered. To find out whether a

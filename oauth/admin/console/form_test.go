@@ -139,7 +139,7 @@ func TestRulesAreForOneVersion(t *testing.T) {
 }
 
 // TestFormReadBefore tests a middleware of the host's in front of the console. A form
-// that it has parsed is used. One that is gone is the server's fault, and logged once.
+// that it has parsed is used. A body that was read before is the server's fault, and logged once.
 func TestFormReadBefore(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")

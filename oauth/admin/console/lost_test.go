@@ -169,7 +169,7 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 }
 
 // TestTwoSubmits: of two submits at once to a slow store, one gets the secret. The other
-// one is told so, whichever of the store's calls it finds the first one at, and even if
+// one gets that answer, whichever of the store's calls it finds the first one at, and even if
 // the first one reached the workspace's limit of keys.
 func TestTwoSubmits(t *testing.T) {
 	for name, fill := range secretForms {

@@ -98,7 +98,7 @@ func TestOtherSpellings(t *testing.T) {
 // TestMisplaced: a Console that gets another prefix than it should answers 404, and the log says
 // once what it expected.
 func TestMisplaced(t *testing.T) {
-	const told = "there is no page at the path of a request"
+	const warning = "there is no page at the path of a request"
 	for _, c := range []struct {
 		name, path string
 		mount      func(http.Handler) http.Handler
@@ -120,10 +120,10 @@ func TestMisplaced(t *testing.T) {
 				require.Equal(t, c.status, status)
 			}
 			if c.want == "" {
-				require.NotContains(t, log.String(), told)
+				require.NotContains(t, log.String(), warning)
 				return
 			}
-			require.Equal(t, 1, strings.Count(log.String(), told), log.String())
+			require.Equal(t, 1, strings.Count(log.String(), warning), log.String())
 			require.Contains(t, log.String(), c.want+"\n")
 		})
 	}

@@ -48,11 +48,11 @@ func TestPolicyOutages(t *testing.T) {
 	}
 	for form, send := range forms {
 		for name, err := range map[string]error{
-			"an outage":               fmt.Errorf("canary: %w", store.ErrUnavailable),
-			"a denial because of one": &policy.Denied{Rule: "quota", Reason: "canary", Err: store.ErrUnavailable},
-			"one to try again later":  &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: store.ErrUnavailable},
-			"a record that is gone":   errors.Join(store.ErrNotFound, store.ErrUnavailable),
-			"a deadline of its own":   fmt.Errorf("canary: %w", context.DeadlineExceeded),
+			"an outage":                  fmt.Errorf("canary: %w", store.ErrUnavailable),
+			"a denial because of one":    &policy.Denied{Rule: "quota", Reason: "canary", Err: store.ErrUnavailable},
+			"one to try again later":     &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: store.ErrUnavailable},
+			"a record that is not there": errors.Join(store.ErrNotFound, store.ErrUnavailable),
+			"a deadline of its own":      fmt.Errorf("canary: %w", context.DeadlineExceeded),
 		} {
 			t.Run(form+": "+name, func(t *testing.T) {
 				answer = err
@@ -63,7 +63,7 @@ func TestPolicyOutages(t *testing.T) {
 				require.Equal(t, 2, r.count("team-a"))
 			})
 		}
-		t.Run(form+": a denial that wraps a record that is gone", func(t *testing.T) {
+		t.Run(form+": a denial that wraps a record that is not there", func(t *testing.T) {
 			answer = &policy.Denied{Rule: "quota", Reason: "Not today.", Err: store.ErrNotFound}
 			defer func() { answer = nil }()
 			got := send()
@@ -78,7 +78,7 @@ func TestAuthorizeOutages(t *testing.T) {
 		"of the store's":         fmt.Errorf("canary: %w", store.ErrUnavailable),
 		"of a verifier's":        fmt.Errorf("canary: %w", bearer.ErrUnavailable),
 		"a deadline of its own":  fmt.Errorf("canary: %w", context.DeadlineExceeded),
-		"with a record gone":     errors.Join(store.ErrNotFound, store.ErrUnavailable),
+		"with a missing record":  errors.Join(store.ErrNotFound, store.ErrUnavailable),
 		"with a denial":          errors.Join(&policy.Denied{Rule: "quota", RetryAfter: time.Hour}, store.ErrUnavailable),
 		"with a forbidden place": errors.Join(&apikey.ForbiddenError{Action: "x"}, bearer.ErrUnavailable),
 	} {

@@ -49,7 +49,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 func TestNotices(t *testing.T) {
 	r := newRig(t)
 	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?done=delete").Body, "The key was deleted.")
-	for _, path := range []string{"/workspaces/team-b/keys?done=delete", "/keys/gone?done=delete", "/nothing?done=delete", "/settings?done=settings"} {
+	for _, path := range []string{"/workspaces/team-b/keys?done=delete", "/keys/unknown?done=delete", "/nothing?done=delete", "/settings?done=settings"} {
 		require.NotContains(t, r.get("olga", path).Body, "note good", path)
 	}
 	require.NotContains(t, r.get("olga", "/workspaces/team-a/keys?done=<b>").Body, "note good")
@@ -70,21 +70,21 @@ func TestTitlesOfDaysAreInstants(t *testing.T) {
 func TestEventsNameTheirKeys(t *testing.T) {
 	r := newRig(t)
 	kept, _ := r.made("team-a", "the one that stays", "project.list")
-	gone, _ := r.made("team-a", "the one that goes", "project.list")
+	deleted, _ := r.made("team-a", "the one that goes", "project.list")
 	_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: kept.ID, Secret: "lk_wrong"})
 	require.Error(t, err)
 	_, other := r.made("team-b", "other", "project.list")
 	_, err = r.keys.Authenticate(t.Context(), apikey.Credentials{ID: kept.ID, Secret: other})
 	require.Error(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
-	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, gone.ID, 0))
+	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, deleted.ID, 0))
 	require.NoError(t, r.keys.SetSuspended(t.Context(), people["ada"].Actor, "team-a", true))
 
 	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {
 		body := r.get(person, list).Body
 		require.Contains(t, body, "keys/"+kept.ID+`"><bdi>the one that stays</bdi></a> <small class="id">`+kept.ID)
-		require.Contains(t, body, `<span class="dim"><bdi>the one that goes</bdi> (deleted)</span> <small class="id">`+gone.ID)
-		require.NotContains(t, body, "keys/"+gone.ID+`"`, "no link to what is not there")
+		require.Contains(t, body, `<span class="dim"><bdi>the one that goes</bdi> (deleted)</span> <small class="id">`+deleted.ID)
+		require.NotContains(t, body, "keys/"+deleted.ID+`"`, "no link to what is not there")
 		require.Contains(t, body, `<span class="dim">The workspace</span>`)
 		require.Contains(t, body, "<bdi>an unknown client</bdi>")
 		require.NotContains(t, body, "<bdi>key "+kept.ID, "it is not known that it was the key")

@@ -219,8 +219,8 @@ func (b Body) Release() {
 }
 
 // ReadBody reads at most limit bytes into a buffer. It refuses a longer body by its
-// Content-Length, or else when it has read more than limit bytes. If the body is
-// gone because other code of the host has read it, that is a failure of the server.
+// Content-Length, or else when it has read more than limit bytes. If other code of the
+// host has read the body before, that is a failure of the server.
 func (h *Host) ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
 	if r.ContentLength > int64(limit) {
 		return tooLarge(w)

@@ -242,10 +242,10 @@ func TestReplicaWithoutRun(t *testing.T) {
 		require.NoError(t, f.step(runs))
 		token, _ := f.login(runs)
 		f.clock.Advance(6 * time.Second)
-		gone, cancel := context.WithCancel(t.Context())
+		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 20 { // it may find that it cannot wait, or read all the same
-			_, _ = idle.Verifier().Verify(gone, token)
+			_, _ = idle.Verifier().Verify(canceled, token)
 		}
 		_, err := idle.Verifier().Verify(t.Context(), token)
 		require.NoError(t, err)

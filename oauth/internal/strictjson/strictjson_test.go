@@ -64,7 +64,7 @@ func TestRefused(t *testing.T) {
 		{"B13 duplicate", `{"clientId":1,"clientId":1}`, "clientId", "twice"},
 		{"B13 duplicate unknown", `{"x":1,"x":1}`, "x", "twice"},
 		{"B13 duplicate, one escaped", `{"clientId":1,"client\u0049d":1}`, "clientId", "twice"},
-		{"B13 duplicate far apart", many(`"n0":1`), "n0", "twice"},
+		{"B13 duplicate far behind", many(`"n0":1`), "n0", "twice"},
 		{"B13 duplicate between others", many(`"n50":1`), "n50", "twice"},
 		{"B13 duplicate inside", `{"x":{"y":[{"z":1,"z":2}]}}`, "z", "twice"},
 		{"B13 case variant", `{"clientSecret":"bad","CLIENTSECRET":"good"}`, "CLIENTSECRET", "case"},

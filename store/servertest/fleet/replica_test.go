@@ -90,15 +90,15 @@ func begin(t *testing.T, s spec) (*replica, error) {
 	r := &replica{client: &http.Client{
 		Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
-	gone := make(chan struct{})
+	ended := make(chan struct{})
 	t.Cleanup(func() {
 		r.client.CloseIdleConnections()
 		_ = input.Close() // which ends the process
 		select {
-		case <-gone:
+		case <-ended:
 		case <-time.After(patience):
 			_ = cmd.Process.Kill()
-			<-gone
+			<-ended
 			t.Errorf("a process did not end")
 		}
 		if status := cmd.ProcessState; !status.Success() {
@@ -110,12 +110,12 @@ func begin(t *testing.T, s spec) (*replica, error) {
 		err = json.NewDecoder(output).Decode(&r.where)
 	}
 	go func() {
-		defer close(gone)
+		defer close(ended)
 		_ = cmd.Wait() // its state says how it ended
 	}()
 	if err != nil {
 		_ = input.Close()
-		<-gone
+		<-ended
 		return nil, fmt.Errorf("the process did not start: %w: %s", err, said.String())
 	}
 	return r, nil

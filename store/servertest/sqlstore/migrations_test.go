@@ -63,7 +63,7 @@ func TestMigrations(t *testing.T) {
 	}
 }
 
-// A host whose tool has not run the last migration is told both versions.
+// A host whose tool has not run the last migration gets both versions in the error.
 func TestMigrationsMissed(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {

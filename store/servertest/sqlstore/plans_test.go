@@ -31,7 +31,7 @@ func TestPlans(t *testing.T) {
 			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
 		`INSERT INTO latchkey_creators SELECT creator_id, created, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_lists SELECT 'signers', n::text, '', 0 FROM generate_series(1, 20000) n`,
-		`INSERT INTO latchkey_tombstones SELECT 'gone-' || n, n FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_tombstones SELECT 'deleted-' || n, n FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_revoked SELECT sha256(n::text::bytea), n FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_once SELECT sha256(n::text::bytea), '', n FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_limits SELECT sha256(n::text::bytea), n FROM generate_series(1, 20000) n`,
