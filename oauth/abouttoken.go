@@ -51,9 +51,9 @@ func (s *Server) clientAndToken(
 	case err != nil:
 		return caller, nil, err
 	case request.token == "":
-		return caller, nil, badRequest("The parameter token is missing.")
+		return caller, nil, badRequest("The parameter token is missing; send the token in the form.")
 	}
-	token, err = s.anyAudience.Verify(ctx, request.token)
+	token, err = s.allAudiences.Verify(ctx, request.token)
 	if outcome.IsOutage(err) { // whether the token is live is not known
 		return caller, nil, err
 	}

@@ -14,8 +14,8 @@ import (
 // returns the first address that is not one of them: the address that connected to
 // the outermost trusted proxy. It ignores the port of an address. If a request does
 // not come from a trusted proxy, it returns the connection's address and ignores
-// the header. If an entry of the header is malformed, it returns the last proxy
-// before that entry. If the connection has no address, as over a Unix socket, it
+// the header. If it comes to a malformed entry, or to the beginning of the header, it
+// returns the trusted proxy that it skipped last. If the connection has no address, as over a Unix socket, it
 // returns the zero Addr.
 //
 // RemoteAddr must be as net/http or an adaptor such as AWS Lambda's sets it, with a

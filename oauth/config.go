@@ -78,18 +78,18 @@ type Config struct {
 	// Audience is the aud claim of every token that is not for one of Resources.
 	// Default: Resource, or the issuer if Resource is empty.
 	Audience []string
-	// Signers are the private keys that sign tokens: the first signs, and all verify
-	// and are published. Deploy a new signer in two steps: list it last, then move it
-	// to the front. Remove the old one about 26 hours later, when its last token has
-	// expired; see New. If there are none, the server makes its own keys, and Run
-	// rotates them. It then needs SealKeys if the store is durable. With memstore and
+	// Signers are the private keys that sign tokens: the first signs, and all verify.
+	// All are published, except those with a Secret. Deploy a new signer in two steps:
+	// list it last, then move it to the front. Remove the old one about 26 hours after
+	// the second step, when its last token has expired; see New. If there are none, the
+	// server makes its own keys, and Run rotates them. It then needs SealKeys if the store is durable. With memstore and
 	// no SealKeys, the keys live as long as the Server.
 	Signers []SigningKey
 	// SealKeys encrypt the signing keys that the server makes and keeps in the store,
 	// where all replicas share them. The first encrypts, and all decrypt. SealKeys
 	// and Signers exclude each other. Deploy a new seal key in two steps: list it
-	// last, then move it to the front. A signing key that a seal key of a lower
-	// version encrypted is encrypted again when a server starts and while Run runs,
+	// last, then move it to the front. New and Run encrypt a signing key again with
+	// the first seal key if that has a higher version than the one which encrypted it,
 	// so the old seal key can be removed in the next deploy; see New. If the signing
 	// keys are deleted from the store, the server makes new ones, and the tokens of
 	// the old ones are no longer valid. To end all tokens on purpose, call
@@ -124,8 +124,8 @@ type Config struct {
 	// id_token_signing_alg_values_supported, which names every algorithm that a
 	// published key can have, and subject_types_supported. There are no ID tokens.
 	OpenIDAlias bool
-	// ClientAddr returns the client's address, for budgets and policies. Default:
-	// the address in RemoteAddr, with a port or without. Behind a proxy use
+	// ClientAddr returns the client's address, for APIKeys.Budgets and policies.
+	// Default: the address in RemoteAddr, with a port or without. Behind a proxy use
 	// BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Realm is the realm of challenges: up to 255 printable ASCII characters,
@@ -148,11 +148,12 @@ type Config struct {
 
 	// Reminders, unless nil, is called by Run for keys that are about to expire;
 	// see reminders.New. APIKeys.RemindBefore says when; if it is empty, 30, 7 and
-	// 1 days before the end. Store.OnceIDs is required for it.
+	// 1 days before the expiry. Reminders need Store.OnceIDs.
 	Reminders func(ctx context.Context, r reminders.Reminder) error
 
-	// Observer, unless nil, is called after each login, revocation, introspection and
-	// guarded request whose credential was accepted or refused.
+	// Observer, unless nil, is called each time a login, a revocation, an
+	// introspection or a guard has accepted or refused a credential; see
+	// observe.Observer.
 	Observer observe.Observer
 	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -181,7 +182,7 @@ func (c Config) complete() (Config, paths, []error) {
 		case checkPath(p.path) != nil || p.path == "/":
 			add("Config.%s: %q must be a clean path such as /api/login: one slash before each segment, none at the end, and no characters that need escaping", p.field, p.path)
 		case p.path != "" && slices.Contains(taken, p.path):
-			add("Config.%s: %s is already the path of another document of this server; choose another path", p.field, p.path)
+			add("Config.%s: %s is already the path of another endpoint or document of this server; choose another path", p.field, p.path)
 		}
 		taken = append(taken, p.path)
 	}
@@ -236,9 +237,9 @@ func checkServerURL(address string, loopback bool) error {
 	case u.Hostname() == "" || u.Opaque != "" || u.User != nil:
 		return errors.New("it must be a URL of scheme, host and optional path")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
-		return errors.New("it may have no query and no fragment")
+		return errors.New("it must have no query and no fragment")
 	case checkPath(strings.TrimSuffix(u.EscapedPath(), "/")) != nil || u.EscapedPath() != u.Path:
-		return errors.New("its path may not contain empty or dotted segments or characters that need escaping")
+		return errors.New("its path must not contain empty segments, \".\", \"..\" or characters that need escaping")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && loopback && request.IsLoopback(u.Hostname()):
@@ -273,8 +274,8 @@ func (c Config) resourceURIs() []string {
 	return all
 }
 
-// resourceProblems checks the fields about resources that package apikey does not
-// check.
+// resourceProblems checks Resource and IntrospectAll, and those rules for Resources
+// that package apikey does not check.
 func (c Config) resourceProblems() []error {
 	var problems []error
 	if c.Resource != "" {
@@ -288,7 +289,7 @@ func (c Config) resourceProblems() []error {
 	}
 	for i, r := range c.Resources {
 		if r.URI == c.Resource || slices.Contains(c.Audience, r.URI) {
-			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is the audience of every token already; remove it from Resources", i, r.URI))
+			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is also Config.Resource, or in Config.Audience or its default; remove it from Resources", i, r.URI))
 		}
 	}
 	if c.IntrospectAll != "" && c.Permissions != nil {

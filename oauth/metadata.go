@@ -43,8 +43,9 @@ func (s *Server) ResourceMetadata() http.Handler {
 	}{s.cfg.Resource, []string{s.cfg.Issuer}, s.cfg.Permissions.All().Names(), []string{"header"}}))
 }
 
-// JWKS returns the handler of the public signing keys (RFC 7517). A key is
-// published before it signs, and until the last token that it signed has expired.
+// JWKS returns the handler of the public signing keys (RFC 7517). For when a key of the
+// server's own is published, see Config.RotateEvery and RevokeSigningKeys; the public
+// keys of Config.Signers are published as long as they are listed.
 func (s *Server) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serveDocument(w, r, s.ring.JWKS(r.Context()), signing.MaxAge)

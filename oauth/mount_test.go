@@ -17,7 +17,7 @@ import (
 // is logged with what to change.
 func TestRoutesInAGroup(t *testing.T) {
 	t.Parallel()
-	const warning = "a request came to a longer path than the one that the metadata names"
+	const warning = "the path of a request has a prefix that the metadata does not name"
 	for _, c := range []struct {
 		name   string
 		mount  func(routes map[string]http.Handler) http.Handler

@@ -8,8 +8,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// refusal is an error response. Its description is the server's own text. It
-// repeats no input except names of permissions.
+// refusal is an error response. Its description is the server's own text or a policy's
+// reason. The server's text repeats no input except names of permissions.
 type refusal = answer.Refusal
 
 func badRequest(description string) *refusal {

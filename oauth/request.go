@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,7 +33,7 @@ type tokenRequest struct {
 	clientSecret string
 	scope        string
 	resource     string
-	resources    int    // number of resource parameters in a form
+	resources    int    // number of resource parameters with a value
 	token        string // at revocation and introspection
 	hasAssertion bool
 	json         bool
@@ -58,7 +59,7 @@ func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes
 
 // readTokenRequest reads the body and the client's authentication. It allows one
 // authentication method (RFC 6749, section 2.3), and parameters in the body only.
-// It reads the body into buffer, and empties buffer before it returns.
+// It reads the body into buffer, and wipes buffer before it returns.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
 	arrival := s.host.BoundBody(w, r, bodyDeadline)
 	if bad := s.admit(w, r); bad != nil {
@@ -68,7 +69,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	if bad != nil {
 		return bad
 	}
-	defer empty(buffer)
+	defer wipe(buffer)
 	if bad := s.host.ReadBody(w, r, maxBody, buffer); bad != nil {
 		return bad
 	}
@@ -76,7 +77,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	t.json = kind == "application/json"
 	switch {
 	case !utf8 && (!request.IsASCII(buffer.Bytes()) || !t.json && escapesNonASCII(buffer.Bytes())):
-		bad = badRequest("A body that is not ASCII must be in UTF-8.")
+		bad = badRequest("A body that is not ASCII must be in UTF-8, and the Content-Type must not name another charset.")
 	case t.json:
 		bad = t.readJSON(buffer.Bytes())
 	default:
@@ -88,9 +89,9 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	return t.readBasic(r.Header)
 }
 
-// parameters are the names that admit refuses in the URL: parameters of OAuth and its
+// refusedInURL are the names that admit refuses in the URL: parameters of OAuth and its
 // extensions, and the other spellings that a JSON login may use.
-var parameters = []string{
+var refusedInURL = []string{
 	"grant_type", "client_id", "client_secret", "scope",
 	"client_assertion", "client_assertion_type", "resource", "audience", "token", "token_type_hint",
 	"clientId", "clientSecret", "grantType", "access_token", "code", "refresh_token", "username", "password", "assertion",
@@ -114,7 +115,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	if err != nil {
 		return badRequest("The URL's query is malformed; leave it out.")
 	}
-	if slices.ContainsFunc(parameters, query.Has) {
+	if slices.ContainsFunc(refusedInURL, query.Has) {
 		return badRequest("Parameters must be in the body, not in the URL.")
 	}
 	return nil
@@ -128,7 +129,7 @@ func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
 	}
 	for _, encoding := range header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return "", false, badRequest("The body may not be compressed.")
+			return "", false, badRequest("The body must not be compressed; send it without Content-Encoding.")
 		}
 	}
 	return kind, utf8, nil
@@ -153,7 +154,7 @@ func (t *tokenRequest) readForm(body string) *refusal {
 	seen := array[:0]
 	for pairs := 0; body != ""; pairs++ {
 		if pairs == maxParameters {
-			return badRequest("There are too many parameters.")
+			return badRequest("There are more than " + strconv.Itoa(maxParameters) + " parameters; send only those of this endpoint.")
 		}
 		var pair string
 		pair, body, _ = strings.Cut(body, "&")
@@ -165,9 +166,9 @@ func (t *tokenRequest) readForm(body string) *refusal {
 		value, goodValue := unescape(rawValue)
 		switch {
 		case !goodName || !goodValue || strings.Contains(pair, ";"):
-			return badRequest("A parameter is not correctly encoded. A semicolon must be percent-encoded, too.")
+			return badRequest("A parameter is not correctly encoded. Percent-encode names and values in UTF-8, also a semicolon, and send no NUL character.")
 		case slices.Contains(seen, name) && name != "resource": // RFC 8707, section 2
-			return badRequest("A parameter may not be repeated.")
+			return badRequest("A parameter is repeated; send each one once.")
 		}
 		seen = append(seen, name)
 		t.set(name, value)
@@ -210,7 +211,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 			continue
 		}
 		if _, both := members.Get(pair[1]); both {
-			return badRequest("The member " + pair[1] + " is given twice.")
+			return badRequest("The members " + pair[0] + " and " + pair[1] + " are the same parameter; send one of them.")
 		}
 		members[at].Name = pair[1]
 	}
@@ -220,7 +221,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 		}
 		value, err := strictjson.String(member.Value)
 		if err != nil || strings.Contains(value, "\x00") {
-			return badRequest("The members of a login must be strings.")
+			return badRequest("The member " + member.Name + " must be a string without NUL characters.")
 		}
 		t.set(member.Name, value)
 	}
@@ -257,18 +258,18 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	basic, inBody := !errors.Is(err, request.ErrAbsent), t.clientSecret != ""
 	switch {
 	case basic && inBody, basic && t.hasAssertion, inBody && t.hasAssertion:
-		return badRequest("The client may use only one authentication method.")
+		return badRequest("The client uses more than one authentication method; send its secret either with Basic or in the body.")
 	case !basic && !inBody && !t.hasAssertion && header.Get("Authorization") != "":
-		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic or in the body."}
+		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic, or with client_id and client_secret in the body."}
 	case !basic:
 		return nil
 	}
 	id, secret, ok := parseBasic(credentials)
 	switch {
 	case err != nil || !ok:
-		return badRequest("The Basic credentials are malformed.")
+		return badRequest("The Basic credentials are malformed; they are the Base64 form of client_id:client_secret, each percent-encoded first.")
 	case t.clientID != "" && t.clientID != id:
-		return badRequest("The client_id differs from that of the Basic credentials.")
+		return badRequest("The client_id in the body differs from that of the Basic credentials; leave it out of the body.")
 	}
 	t.clientID, t.clientSecret = id, secret
 	return nil
@@ -286,8 +287,8 @@ func parseBasic(encoded string) (id, secret string, ok bool) {
 	return id, secret, goodID && goodSecret
 }
 
-// empty overwrites and resets a buffer that held a secret or a token.
-func empty(b *bytes.Buffer) {
+// wipe overwrites and resets a buffer that held a secret or a token.
+func wipe(b *bytes.Buffer) {
 	clear(b.Bytes())
 	b.Reset()
 }

@@ -19,14 +19,15 @@ const (
 	upkeepTimeout = 30 * time.Second
 )
 
-// Run does the server's background work until ctx ends. It writes last uses, counts
-// and events; prunes old records; logs which peppers and prefixes are still in use;
-// reads and rotates the signing keys; sends reminders of keys that are about to
-// expire; and follows the changes of other processes, if the store has a Watch. It
-// runs in the caller's goroutine, and starts one goroutine for the reminders, which
-// wait for the host's hook, and one for the changes. When ctx has ended, Run writes
-// what is left, waits for both goroutines, and returns the error of that last
-// write.
+// Run does the server's background work until ctx ends. It writes what logins leave
+// in memory: last uses, daily counts, and the events of refused logins. It prunes old
+// records; logs which peppers and prefixes are still in use; reads and rotates the
+// signing keys, or records that the first of Config.Signers is in use; sends
+// reminders of keys that are about to expire; and follows the changes of other
+// processes, if the store has a Watch. It runs in the caller's goroutine, and starts
+// one goroutine for the reminders, which wait for the host's hook, and one for the
+// changes. When ctx has ended, Run writes what is left, waits for both goroutines,
+// and returns the error of that last write.
 func (s *Server) Run(ctx context.Context) error {
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
@@ -60,7 +61,7 @@ func (s *Server) Run(ctx context.Context) error {
 			defer cancel()
 			err = s.keys.Flush(last)
 			if err != nil { // a host that starts Run in a goroutine may ignore its error
-				s.cfg.Logger.ErrorContext(last, "the last write before the end failed; last uses, counts and events of the last seconds are lost", "error", err)
+				s.cfg.Logger.ErrorContext(last, "the last write of Run failed; last uses, counts and events of the last seconds are lost", "error", err)
 			}
 			return err
 		case <-flush.C:

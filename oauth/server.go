@@ -28,21 +28,21 @@ type Server struct {
 	store store.Store
 	keys  *apikey.Service
 	// reminders is nil if Config.Reminders is nil.
-	reminders   *reminders.Sender
-	manager     *manage.Manager
-	ring        *signing.Ring
-	signers     hostlist.List // Config.Signers
-	recorded    atomic.Int64  // when recordSigner last recorded, in Unix microseconds
-	host        *request.Host
-	verifier    *bearer.Verifier // for guards
-	anyAudience *bearer.Verifier // for revocation and introspection
-	paths       paths
-	metadata    []byte
-	openID      []byte // the metadata with the members that OpenIDAlias adds
+	reminders    *reminders.Sender
+	manager      *manage.Manager
+	ring         *signing.Ring
+	signers      hostlist.List    // Config.Signers
+	recorded     atomic.Int64     // when recordSigner last recorded, in Unix microseconds
+	host         *request.Host    // reads addresses and bodies, and logs wrong mounting
+	verifier     *bearer.Verifier // for guards
+	allAudiences *bearer.Verifier // for revocation and introspection
+	paths        paths
+	metadata     []byte
+	openID       []byte // the metadata with the members that OpenIDAlias adds
 }
 
-// paths are the paths of the documents. origin is the issuer's scheme and host, which
-// stand before a path in a URL of the metadata.
+// paths are the paths of the documents. origin is the issuer's scheme and host: origin
+// and a path together are a URL in the metadata.
 type paths struct {
 	origin, jwks, metadata, openID string
 	// resource is the path of the resource metadata, and resourceURL the URL that
@@ -54,12 +54,13 @@ type paths struct {
 // each names its field.
 //
 // New reads from the store which peppers, prefixes of secrets, seal keys and signers
-// are in use, and makes the first signing key if Config.SealKeys is set. Each of
-// these steps waits up to 10 seconds for the store. New fails if the store is
-// unavailable. It also fails if cfg lacks a key or prefix that is in use and
-// Config.APIKeys.Withdrawn does not name it, or if cfg has another key under its
-// name. The error then gives its name and fingerprint. A signer is in use until about
-// 26 hours after a server that signs with it last started or was in Run.
+// are in use. If Config.Signers is empty and the store has no signing key, it makes
+// the first one. Each of these steps waits up to 10 seconds for the store. New fails
+// if the store is unavailable. It also fails if an entry that is in use is not in cfg
+// and Config.APIKeys.Withdrawn does not name it, or if cfg has a different key under
+// the name of the entry. The error then gives the entry's name and fingerprint. A
+// signer counts as in use for about 26 hours after New or Run of a server that signs
+// with it last recorded it; Run does so every hour.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{
@@ -122,7 +123,7 @@ func (s *Server) verifiers() error {
 	cfg.Audiences = append(slices.Clone(s.cfg.Audience), s.cfg.resourceURIs()...)
 	cfg.CacheEntries, cfg.CacheBytes = 1024, 4<<20
 	cfg.Observer = nil // the credential is the caller's secret, not the token that it asks about
-	s.anyAudience, err = bearer.New(cfg)
+	s.allAudiences, err = bearer.New(cfg)
 	return err
 }
 
@@ -160,11 +161,11 @@ func pathsOf(cfg Config) paths {
 
 // Routes returns the handlers by path. Mount them all at the root of the host's
 // router, never in a group and never behind http.StripPrefix, since the metadata
-// names these paths; the first request under a longer path is logged. To move the
-// login, set Config.TokenPath; for the documents, give Config.Issuer a path. The
-// paths are patterns for http.ServeMux without a method: each handler answers a
-// wrong method itself. A ServeMux panics if it has a pattern that overlaps them,
-// such as "GET /" or "POST /{tenant}/login": use Handler then.
+// names these paths; the first request with a prefix before such a path is logged. To
+// move the login, set Config.TokenPath; for the documents, give Config.Issuer a path.
+// The paths are patterns for http.ServeMux without a method: each handler answers a
+// wrong method itself. A ServeMux panics if it has a pattern that overlaps them, such
+// as "GET /" or "POST /{tenant}/login": use Handler then.
 func (s *Server) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{
 		s.cfg.TokenPath:         s.Token(),
@@ -186,7 +187,7 @@ func (s *Server) Routes() map[string]http.Handler {
 		routes[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			requested, _, _ := strings.Cut(r.RequestURI, "?")
 			if prefix, ok := strings.CutSuffix(requested, path); ok && strings.HasPrefix(prefix, "/") {
-				s.host.Misplaced(r, path, requested, "a request came to a longer path than the one that the metadata names. If a proxy adds the prefix, nothing is wrong. Otherwise clients that read the metadata "+
+				s.host.Misplaced(r, path, requested, "the path of a request has a prefix that the metadata does not name. If a proxy adds the prefix, nothing is wrong. Otherwise clients that read the metadata "+
 					"do not find the route: mount the routes at the root and not in a group, and set Config.TokenPath to move the login")
 			}
 			handler.ServeHTTP(w, r)

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// signersInUse is how long a host's signer is in use after it is recorded: the
+// signersInUse is how long a host's signer counts as in use after it is recorded: the
 // longest lifetime of a token, the longest leeway, an hour for clocks that differ,
 // and the time until recordSigner records it again.
 const (

@@ -103,7 +103,8 @@ type Rotation struct {
 // the store has a Watch, and otherwise within a minute.
 //
 // It returns an error if the signing keys are the host's (Config.Signers), if the
-// clock of this process differs from the store's, or if the store is unavailable.
+// clock of this process differs too much from the store's (APIKeys.MaxClockSkew), or if
+// the store is unavailable.
 func (s *Server) RotateSigningKey(ctx context.Context, r Rotation) error {
 	if err := s.ring.Rotate(ctx, r.Now); err != nil {
 		return fmt.Errorf("oauth: rotate the signing key: %w", err)
@@ -124,10 +125,10 @@ func (s *Server) RevokeSigningKeys(ctx context.Context) error {
 	return nil
 }
 
-// newRing makes the ring of signing keys. These are the host's, or those that the
-// server makes and keeps sealed in the store, or else in its own memory. The
-// returned list has the host's. newRing reads nothing from the store and does not
-// call keys, which may be nil.
+// newRing makes the ring of signing keys: those of Config.Signers, or else those that
+// the server makes and keeps in the store, sealed unless the store is in memory. The
+// returned list has an entry for each of Config.Signers. newRing reads nothing from the
+// store and does not call keys, which may be nil.
 func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, hostlist.List, error) {
 	var given hostlist.List
 	signers, sealKeys, err := signingKeys(st, cfg)

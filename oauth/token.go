@@ -38,7 +38,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// The buffer holds the body, then the response. It is not pooled: the body
 	// reader and response writer of a middleware get parts of it and may keep them.
 	var buffer bytes.Buffer
-	defer empty(&buffer)
+	defer wipe(&buffer)
 	var asked tokenRequest
 	if bad := s.readLogin(w, r, &buffer, &asked); bad != nil {
 		s.refuse(r.Context(), w, bad)
@@ -160,6 +160,8 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 		SecretID:   g.SecretID,
 		Epochs:     g.Epochs,
 	}
+	// A verifier's leeway must not outlast the key. If the key ends later than any leeway
+	// reaches, the claim is left out.
 	if ends := g.Key.Standing.Expires; !ends.IsZero() && ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
 		claims.KeyExpires = ends.Unix()
 	}

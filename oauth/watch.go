@@ -8,13 +8,14 @@ import (
 
 // watch follows the store's stream of changes until ctx ends, and opens it again when
 // it breaks. Package cache answers from memory only while the stream is open. watch
-// calls ringChanged when the signing keys have changed or may have; ringChanged must
+// calls keysChanged when the signing keys have changed or may have; keysChanged must
 // return at once.
-func (s *Server) watch(ctx context.Context, ringChanged func()) {
-	// When the stream opens, the keys may have changed while none was open.
-	store.Follow(ctx, s.store.Watch, ringChanged, func(n store.Notification) {
+func (s *Server) watch(ctx context.Context, keysChanged func()) {
+	// keysChanged is also called each time the stream opens, since the signing keys may
+	// have changed while it was closed.
+	store.Follow(ctx, s.store.Watch, keysChanged, func(n store.Notification) {
 		if n.Kind == store.NotificationSigningKeys {
-			ringChanged()
+			keysChanged()
 		}
 	}, func(err error) {
 		s.cfg.Logger.WarnContext(ctx, "the store's stream of changes broke and will be opened again", "error", err)

@@ -108,7 +108,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if keys == nil {
-		add("keys is nil: pass an apikey.Service")
+		add("keys is nil: pass the *apikey.Service that oauth.Server.APIKeys returns")
 	}
 	if cfg.Authorize == nil {
 		add("Config.Authorize is required: it returns the actor of a request")

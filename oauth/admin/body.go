@@ -22,7 +22,7 @@ const maxBody = 64 << 10
 type body struct {
 	members strictjson.Object
 	raw     []byte
-	bad     *fieldErrors // collects what is wrong, for the call
+	bad     *fieldErrors // those of the call
 }
 
 // readBody reads one JSON object whose members must all be known to the route. If
@@ -105,8 +105,8 @@ func (b *body) require(names ...string) {
 	}
 }
 
-// read reads a member of type T. If it is absent, it returns the zero value; null
-// is an error.
+// read reads a member of type T. If it is absent, it returns the zero value. null or a
+// value of another type is an error; wrong is its text.
 func read[T any](b *body, name, wrong string) (value T) {
 	text, ok := b.members.Get(name)
 	if ok && (b.isNull(name) || json.Unmarshal(text, &value) != nil) {
@@ -121,10 +121,10 @@ func (b *body) text(name string) string { return read[string](b, name, "It must 
 // flag reads a boolean. If it is absent, it returns false.
 func (b *body) flag(name string) bool { return read[bool](b, name, "It must be true or false.") }
 
-// integer reads a whole number. If it is absent, it returns 0. The text or says what else
-// the member may hold.
-func (b *body) integer(name string, least, most int64, or string) int64 {
-	wrong := fmt.Sprintf("It must be a whole number from %d to %d%s.", least, most, or)
+// integer reads a whole number. If it is absent, it returns 0. alternative continues the
+// text of an error, such as ", or null for no limit".
+func (b *body) integer(name string, least, most int64, alternative string) int64 {
+	wrong := fmt.Sprintf("It must be a whole number from %d to %d%s.", least, most, alternative)
 	n := read[int64](b, name, wrong)
 	if n < least || n > most {
 		b.bad.add(name, wrong)
@@ -133,7 +133,7 @@ func (b *body) integer(name string, least, most int64, or string) int64 {
 	return n
 }
 
-// maxSeconds is 100 years. Sums of such durations fit into a time.Duration.
+// maxSeconds is 100 years. The sum of two such durations fits into a time.Duration.
 const maxSeconds = 100 * 366 * 24 * 60 * 60
 
 // seconds reads a duration. If it is absent, it returns 0.

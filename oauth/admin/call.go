@@ -29,7 +29,8 @@ type call struct {
 	body    body
 	bad     fieldErrors // what is wrong with the query or the body
 	// For a page of a list: the cursor after which it begins, nil for the first
-	// page, and its size, 0 for the default.
+	// page, and its size, 0 for the default. Lists of events and of workspaces use only
+	// the ID and the Time of the cursor.
 	after *store.KeyCursor
 	limit int
 	// hasVersion: the caller named a version in If-Match.
@@ -37,9 +38,9 @@ type call struct {
 	version    int64 // the version in If-Match; for a key, 0 means no condition
 }
 
-// name is the method and pattern of the route. It contains nothing of the
+// routeName is the method and pattern of the route. It contains nothing of the
 // request's path.
-func (c *call) name() string { return strings.TrimSpace(c.route.method + " " + c.route.pattern) }
+func (c *call) routeName() string { return strings.TrimSpace(c.route.method + " " + c.route.pattern) }
 
 func (c *call) workspace() string { return c.params["workspace"] }
 
@@ -53,7 +54,7 @@ const maxQueryErrors = 20
 func (c *call) readQuery() error {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return malformed("The query is malformed: a character in it is not correctly encoded.")
+		return malformed("The query is malformed: a character in it is not correctly encoded. Percent-encode each name and value.")
 	}
 	var fields []field
 	for _, name := range slices.Sorted(maps.Keys(query)) {
@@ -104,8 +105,8 @@ func (f *fieldErrors) add(name, reason string) {
 }
 
 // instant parses a date, which means its beginning in UTC, or an RFC 3339 instant.
-// The text or says what else the field may hold.
-func (f *fieldErrors) instant(name, text, or string) time.Time {
+// alternative continues the text of an error, such as ", or null".
+func (f *fieldErrors) instant(name, text, alternative string) time.Time {
 	at, err := time.Parse(time.DateOnly, text)
 	if err != nil {
 		at, err = time.Parse(time.RFC3339, text)
@@ -115,7 +116,7 @@ func (f *fieldErrors) instant(name, text, or string) time.Time {
 	// instant was given.
 	at = at.UTC().Truncate(time.Microsecond)
 	if err != nil || at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
-		f.add(name, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z"+or+".")
+		f.add(name, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z"+alternative+".")
 	}
 	return at
 }
@@ -164,7 +165,7 @@ func each[T, J any](list []T, show func(*T) J) []J {
 func (c *call) write(status int, mediaType string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		c.h.cfg.Logger.ErrorContext(c.r.Context(), "an answer could not be encoded as JSON", "route", c.name(), "error", err)
+		c.h.cfg.Logger.ErrorContext(c.r.Context(), "an answer could not be encoded as JSON", "route", c.routeName(), "error", err)
 		status, mediaType, text = http.StatusInternalServerError, "application/json", []byte(`{}`)
 	}
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))

@@ -30,7 +30,7 @@ func (c *call) onceID(ctx context.Context) (*store.OnceID, error) {
 	actor := c.actor.Ref()
 	once := &store.OnceID{
 		Space:   "admin.idempotency",
-		ID:      request.Digest("latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0]),
+		ID:      request.Digest("latchkey idempotency", actor.Kind, actor.ID, c.routeName(), c.workspace(), c.key(), values[0]),
 		Value:   request.Digest(string(c.body.raw))[:32],
 		Expires: c.h.keys.Now().Add(onceLifetime),
 	}

@@ -37,7 +37,7 @@ func (h *Handler) listKeys(c *call) error {
 	}
 	needsWorkspace := q.Sort == store.ByLastUsed
 	if needsWorkspace && q.Workspace == "" {
-		c.bad.add("sort", "This order is available only for the keys of one workspace: use the list of a workspace.")
+		c.bad.add("sort", "This order is available only for the keys of one workspace: use GET /workspaces/{workspace}/keys, or another order.")
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (h *Handler) listKeys(c *call) error {
 			return err
 		}
 		if workspace.Keys > store.MaxSorted {
-			return invalid(field{Field: "sort", Reason: "This order is available only for workspaces of at most 10000 keys."})
+			return invalid(field{Field: "sort", Reason: "This order is available only for workspaces of at most 10000 keys: use another order."})
 		}
 	}
 	page, err := h.keys.List(ctx, c.actor, q)
@@ -92,7 +92,7 @@ func (c *call) cursorBinding() []string {
 	filter := maps.Clone(c.query)
 	filter.Del("cursor")
 	filter.Del("limit") // the next page may have another size
-	return []string{"latchkey cursor", actor.Kind, actor.ID, c.name(), c.workspace(), filter.Encode()}
+	return []string{"latchkey cursor", actor.Kind, actor.ID, c.routeName(), c.workspace(), filter.Encode()}
 }
 
 // listEvents serves GET /events and GET /workspaces/{workspace}/events.

@@ -22,8 +22,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 	// Errors says what is wrong, field by field.
 	Errors []FieldError `json:"errors,omitempty"`
-	// Missing are permissions that the actor may not grant, and would have to be
-	// able to grant for this request.
+	// Missing names the permissions because of which the request was refused: only an
+	// actor that may grant them may make it.
 	Missing []string `json:"missing,omitempty"`
 	// Rule is the name of the policy that refused the request.
 	Rule string `json:"rule,omitempty"`
@@ -65,7 +65,7 @@ func (c *call) refusalOf(err error) *refusal {
 	if refused.Kind == answer.Conflict && c.hasVersion { // the record does not have that version any more
 		refused = &refusal{Kind: answer.Changed}
 	}
-	refused.Log(c.r.Context(), c.h.cfg.Logger, "a management request", err, "route", c.name())
+	refused.Log(c.r.Context(), c.h.cfg.Logger, "a management request", err, "route", c.routeName())
 	return refused
 }
 

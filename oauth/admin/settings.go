@@ -13,6 +13,8 @@ import (
 )
 
 // showRules returns the members of rules in an answer. Durations are in seconds.
+// store.Unlimited, which is negative, becomes null: answerWorkspace has unlimited_keys
+// for it.
 func showRules(r store.Rules) members {
 	return members{
 		"max_keys": unlessZero(max(0, r.MaxKeys)), "require_expiry": r.RequireExpiry,
@@ -106,6 +108,8 @@ func (b *body) reminders(name string) (times []time.Duration) {
 		return times
 	}
 	for _, n := range list {
+		// The service checks the bounds that wrong names. These bounds are only for the
+		// conversion to a time.Duration.
 		if n < 1 || n > maxSeconds {
 			b.bad.add(name, wrong)
 		}
@@ -140,8 +144,8 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	// The instance's settings are read first, since the change may end the key that
-	// makes it.
+	// The instance's settings are read before the change: after it, the key that made it
+	// may have expired and could not read them.
 	instance, err := h.keys.Settings(c.r.Context(), c.actor)
 	if err != nil {
 		return err

@@ -114,7 +114,7 @@ func (k Kind) Row() Row {
 		Late: {OAuth: Wire{408, "invalid_request"}, Manage: Wire{400, "malformed"}, Problem: unread, Remedy: "Send the whole body in time.", PageRemedy: again},
 		TooLarge: {OAuth: Wire{413, "invalid_request"}, Manage: Wire{413, "too-large"},
 			Problem: "The body is too large", Remedy: "Send at most 64 KiB.", PageRemedy: "Nothing was done. Go back and choose fewer or shorter values."},
-		MediaType:   {Manage: Wire{415, "media-type"}, Problem: "The body is not JSON", Remedy: "The Content-Type must be application/json, in UTF-8."},
+		MediaType:   {Manage: Wire{415, "media-type"}, Problem: "The body is not uncompressed JSON in UTF-8", Remedy: "Send it in that form, with the Content-Type application/json."},
 		Method:      {OAuth: Wire{405, "invalid_request"}, Manage: Wire{405, "method-not-allowed"}, Problem: "This path does not support this method", Remedy: "Use one that the Allow header names."},
 		CrossOrigin: {Manage: Wire{403, "cross-origin"}, Problem: "A page of another origin sent this request", Remedy: "Nothing was done. Use a page of this service."},
 
@@ -125,7 +125,7 @@ func (k Kind) Row() Row {
 		Conflict:             {Manage: Wire{409, "conflict"}, Problem: "Someone else changed this at the same time", Remedy: "Nothing was done. Send it again.", PageRemedy: "Nothing was done. Open the page again and decide again."},
 		Changed:              {Manage: Wire{412, "changed"}, Problem: "This has changed since you read it", Remedy: "Nothing was done. Read it again and decide again."},
 		PreconditionRequired: {Manage: Wire{428, "precondition-required"}, Problem: "If-Match is missing", Remedy: "Send it with the ETag of the settings that you read."},
-		AlreadyDone:          {Manage: Wire{409, "already-done"}, Problem: "This was done before", Remedy: "Its secret is not kept; rotate the key to get a new one."},
+		AlreadyDone:          {Manage: Wire{409, "already-done"}, Problem: "A request with this Idempotency-Key was carried out before", Remedy: "The secret that it created is not kept. If you lost it, rotate the key."},
 		IdempotencyMismatch:  {Manage: Wire{422, "idempotency-mismatch"}, Problem: "This Idempotency-Key was used for another request", Remedy: "Use a new one for a new request."},
 
 		StaleForm: {Manage: Wire{403, "forbidden"}, Problem: "This form is too old, or was made for another person", Remedy: again},
