@@ -47,8 +47,8 @@ type EpochState struct {
 type Epochs interface {
 	// Read returns the state to compare a token with, all as of one moment.
 	// ErrNotFound means that the token must be refused: its key does not exist, was
-	// deleted or belongs to another workspace. A server that may lag behind the one
-	// that takes writes returns ErrUnavailable.
+	// deleted or belongs to another workspace. If the driver can only reach a database
+	// server that may lag behind the one that takes writes, it returns ErrUnavailable.
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)
 	// Revoke revokes one token. until is when the token expires, and now is the
 	// caller's time, by the same clock. The driver may drop the revocation once it

@@ -10,7 +10,7 @@ type Event struct {
 	// ID is unique: an event whose id exists already is not added again.
 	ID   string    `json:"id"`
 	Time time.Time `json:"time"`
-	// Actor is the person, key or system that acted, and ActorName its name at that
+	// Actor is the person or key that acted, and ActorName its name at that
 	// time; empty if it was not known.
 	Actor     ActorRef `json:"actor,omitzero"`
 	ActorName string   `json:"actor_name,omitempty"`
@@ -32,8 +32,8 @@ type Event struct {
 
 // FieldChange is one field that changed, such as "name" or "permissions", and its
 // values before and after as texts. An empty text means that the field was not set.
-// Package apikey cuts each text after 1024 bytes and ends it with "…". If permissions
-// are longer, it names only those that differ.
+// Package apikey cuts a text that is longer than 1024 bytes: it then ends with "…". Of
+// permissions that are longer, it names only those that differ.
 type FieldChange struct {
 	Field string `json:"field"`
 	Old   string `json:"old,omitempty"`

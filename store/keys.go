@@ -10,8 +10,8 @@ import (
 
 // Key is an API key's record.
 type Key struct {
-	// ID is the OAuth client_id: unique in the store, never reused, at most
-	// 255 bytes.
+	// ID is the OAuth client_id: unique in the store, at most 255 bytes. The id of a
+	// deleted key stays taken until Upkeep.Purge.
 	ID string `json:"id"`
 	// Workspace owns the key and never changes.
 	Workspace string `json:"workspace"`
@@ -30,8 +30,8 @@ type Key struct {
 	Secrets []Secret `json:"secrets"`
 	// NotAfter is the instant from which the key is expired. Zero means never.
 	NotAfter time.Time `json:"not_after,omitzero"`
-	// NotAfterText is the expiry as it was given when it was a date
-	// ("2027-01-31"), else empty.
+	// NotAfterText is the date ("2027-01-31") if the expiry was given as a date. It is
+	// empty if it was given as an instant.
 	NotAfterText string `json:"not_after_text,omitempty"`
 	// Resources are the resource indicators (RFC 8707) that the key may ask
 	// tokens for, besides the server's own audience.
@@ -70,14 +70,14 @@ type Secret struct {
 	// Hint is the end of the plaintext, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
 	// Digest is algorithm$pepper version$digest, or a bcrypt, argon2id or
-	// PBKDF2 string of an imported key. It never leaves the server.
+	// PBKDF2 string of an imported secret. Outside the store only a backup holds it.
 	Digest string `json:"digest"`
 	// Prefix is what a generated secret begins with.
 	Prefix string `json:"prefix,omitempty"`
 	// CreatedBy is the actor that created, imported or rotated the key.
 	CreatedBy ActorRef `json:"created_by,omitzero"`
-	// Generated reports whether the secret has 256 random bits: Latchkey generated
-	// it, or the importer declared it so.
+	// Generated reports whether the secret is random, with at least 128 bits: Latchkey
+	// generated it, or its importer declared it so.
 	Generated bool      `json:"generated,omitempty"`
 	Created   time.Time `json:"created"`
 	// NotAfter is the instant from which the secret is refused. Zero means that it
@@ -89,8 +89,8 @@ type Secret struct {
 
 // ActorRef identifies an actor in records and events.
 type ActorRef struct {
-	Kind string `json:"kind"` // "admin", "owner", "key", "system" or "holder"
-	ID   string `json:"id"`   // the host's id of the person, or the id of the key
+	Kind string `json:"kind"` // "admin", "owner", "key", or "holder": anyone who sent a secret to revoke it
+	ID   string `json:"id"`   // the host's id of the person, or the id of the key; for a holder, of the key that had the secret
 }
 
 // Change is what is written together with a record, in the same atomic step.

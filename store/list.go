@@ -55,12 +55,14 @@ func readPage[R any](limit int, read func(most int) ([]R, error)) (records []R, 
 // KeyQuery selects and orders keys. A key must meet every condition that is set.
 // The zero value lists all keys of all workspaces by creation.
 //
-// A key that exists while a caller follows the cursors, and is not renamed meanwhile,
-// is on exactly one of the pages, in order, even if other keys are created or deleted.
+// A key that exists while a caller follows the cursors, and whose sorted value does not
+// change meanwhile, is on exactly one of the pages, in order, even if other keys are
+// created or deleted. ByName, ByLastUsed and ByExpiry go by the values at the time of
+// each page.
 //
 // ByLastUsed is for one workspace of at most MaxSorted keys; otherwise List returns an
 // error that says so. All other orders are for any number of keys, also of all
-// workspaces. ByLastUsed and ByExpiry go by the values at the time of each page.
+// workspaces.
 type KeyQuery struct {
 	// Workspace, unless empty, limits the list to one workspace.
 	Workspace string
@@ -156,7 +158,7 @@ func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPag
 		case "", ByCreated, ByName, ByExpiry:
 			return read(q, most)
 		case ByLastUsed:
-			return q.sorted(read)
+			return q.byLastUse(read)
 		}
 		return nil, fmt.Errorf("unknown order %q: use \"created\", \"name\", \"last_used\" or \"expires\"", q.Sort)
 	})
@@ -167,8 +169,8 @@ func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPag
 	return page, err
 }
 
-// sorted returns all keys after the cursor that match, in order of last use.
-func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Key, error) {
+// byLastUse returns all keys after the cursor that match, in order of last use.
+func (q *KeyQuery) byLastUse(read func(q *KeyQuery, most int) ([]Key, error)) ([]Key, error) {
 	if q.Workspace == "" {
 		return nil, fmt.Errorf("the order %q needs a workspace: name one in the query", q.Sort)
 	}

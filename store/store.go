@@ -71,9 +71,10 @@ type Store struct {
 	Cached Reads
 }
 
-// Records are the records of one driver. A change writes several of them in one
-// transaction, so a host must not assign a field from another driver. A wrapper of
-// the same driver, such as package cache, may replace fields.
+// Records are the parts of a store that must come from one driver, because a change
+// writes to several of them in one transaction. A host must not assign a field from
+// another driver. A wrapper of the same driver, such as package cache, may replace
+// fields.
 type Records struct {
 	Keys       Keys
 	Workspaces Workspaces

@@ -15,8 +15,8 @@ type WorkspacePage struct {
 type Workspaces interface {
 	// List returns one page in byte order of the ids: the workspaces after the id
 	// after, or the first ones if it is empty. limit is 1 to MaxPage; 0 means 100.
-	// Pages that follow each other show each workspace that was listed throughout
-	// exactly once. The work for a page is bounded by limit, so a page may hold
+	// A workspace that exists while a caller follows Next is on exactly one of the
+	// pages. The work for a page is bounded by limit, so a page may hold
 	// fewer workspaces although Next is set.
 	List(ctx context.Context, after string, limit int) (WorkspacePage, error)
 }

@@ -50,8 +50,8 @@ func Owner(id string, workspaces ...string) Actor {
 // permissions that it holds, except admin permissions.
 //
 // secret is the id of the secret that the token was issued for. Once the key no
-// longer has that secret, the actor may do nothing: a request that was admitted
-// earlier can no longer change anything. Empty sets no such limit.
+// longer has that secret, the actor may do nothing, even in a request whose token was
+// checked before that. Empty: the secret is not checked.
 func ByKey(id string, granted scope.Set, secret string) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, secret: secret}
 }

@@ -38,7 +38,7 @@ type Proof struct {
 }
 
 // Key returns the key that logged in.
-func (p *Proof) Key() Key { return p.service.shown(&p.found, p.now) }
+func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 
 // Authenticate checks that the caller holds a secret of a live key. It costs one
 // read and one digest. For an unknown id or a wrong secret it returns
@@ -62,7 +62,7 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 		return Key{}, err
 	}
 	key := p.Key()
-	key.Permissions, _, err = s.askPolicy(ctx, p, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &p.found.Key), p.now.Add(s.cfg.TokenLifetime))
+	key.Permissions, _, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &p.found.Key), p.now.Add(s.cfg.TokenLifetime))
 	if err != nil {
 		return Key{}, s.refuse(ctx, p, err)
 	}
@@ -71,8 +71,8 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 }
 
 // MayRevoke is Authenticate for a key that revokes its own tokens (RFC 7009). It
-// does not ask the policy, and it accepts a key that has expired only by the
-// administrator's rules.
+// does not ask the policy, and it ignores the administrator's expiry rules: a key that
+// has expired only under these rules is accepted.
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
 	p, err := s.authenticate(ctx, c, observe.Revocation)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, use observe.U
 	p := s.newProof(c, use)
 	err := s.prove(ctx, c.Secret, p)
 	if err == nil {
-		err = s.mustLive(ctx, p)
+		err = s.mustBeLive(ctx, p)
 	}
 	if err != nil {
 		return nil, s.refuse(ctx, p, err)
@@ -114,7 +114,7 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
 	if !generated && !s.cfg.Imported || !validID(p.id) || len(plain) > maxImportedSecret {
-		return errMalformed // it cannot be a secret or an id of this service, so the store is not read
+		return errMalformed // no key can have this id, or no secret this form, so the store is not read
 	}
 	var err error
 	p.found, err = lookup(ctx, s.reads, p.id)
@@ -196,9 +196,10 @@ func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool,
 }
 
 // checkImportedSecret verifies an imported secret against each digest that it may
-// match; there are few. A slow digest is verified under a gate, and only within a
-// budget that failed guesses at slow digests spend. A guess that the gate refuses
-// counts as well, since the gate compares it with the secrets that it remembers.
+// match; there are few. A slow digest is verified by the slowGate, and only while the
+// budget s.guesses lasts, which failed guesses at slow digests spend. A guess that the
+// gate turns away counts as well, since the gate has compared it with the secrets that
+// it remembers.
 func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain string) (proved, outdated bool, err error) {
 	guessed := false
 	defer func() {
@@ -207,7 +208,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 		}
 	}()
 	for _, stored := range p.found.Key.Secrets {
-		if expired(stored.NotAfter, p.now) || stored.ID == secrets.ID(plain) {
+		if expired(stored.NotAfter, p.now) || stored.ID == secrets.ID(plain) { // the latter is for checkGenerated
 			continue
 		}
 		if secrets.IsSlow(stored.Digest) {
@@ -257,9 +258,9 @@ func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 	}
 }
 
-// mustLive refuses a key that is not live. A revocation ignores the administrator's
+// mustBeLive refuses a key that is not live. A revocation ignores the administrator's
 // rules.
-func (s *Service) mustLive(ctx context.Context, p *Proof) error {
+func (s *Service) mustBeLive(ctx context.Context, p *Proof) error {
 	p.found.Instance = s.effective(p.found.Instance)
 	if p.use == observe.Revocation {
 		p.found.Instance.Rules, p.found.Workspace.Rules = store.Rules{}, store.Rules{}

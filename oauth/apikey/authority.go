@@ -39,19 +39,19 @@ type powers struct {
 	// grants are the permissions that the actor may grant.
 	grants scope.Set
 	// key is the acting key's record, nil for a person. found is that record with
-	// the settings that were read with it. end is the instant from which the key is
-	// expired, by its own expiry or by the administrator's rules; zero is never.
-	key   *store.Key
-	found *store.Found
-	end   time.Time
+	// the settings that were read with it. expires is the instant from which the key
+	// is expired, by its own expiry or by the administrator's rules; zero is never.
+	key     *store.Key
+	found   *store.Found
+	expires time.Time
 }
 
 // rights is a set of rights, one bit each.
 type rights uint8
 
-// The rights, in the order of names. saveSettings and suspendWorkspaces include
-// readSettings. If an actor with administer grants a wildcard, it also matches admin
-// permissions.
+// The rights, in the order of the list in the method names. saveSettings and
+// suspendWorkspaces include readSettings. A wildcard that an actor with administer
+// grants also matches admin permissions.
 const (
 	listKeys rights = 1 << iota
 	saveKeys
@@ -65,15 +65,15 @@ const (
 	manageKeys = listKeys | saveKeys | deleteKeys
 )
 
-// has reports whether r holds at least one of the others.
-func (r rights) has(others rights) bool { return r&others != 0 }
+// hasAny reports whether r holds at least one of the others.
+func (r rights) hasAny(others rights) bool { return r&others != 0 }
 
-// names returns the names that the rights have in Rights.
+// names returns the rights in the words of type Rights.
 func (r rights) names() (names []string) {
 	for i, name := range []string{
 		"list_keys", "save_keys", "delete_keys", "rotate_own", "read_settings", "save_settings", "suspend_workspaces", "administer",
 	} {
-		if r.has(1 << i) {
+		if r.hasAny(1 << i) {
 			names = append(names, name)
 		}
 	}
@@ -124,7 +124,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !expired(s.NotAfter, now) }) {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has expired or was retired; log in with another one."}
 	}
-	p.key, p.found, p.end = &found.Key, &found, standing.Expires
+	p.key, p.found, p.expires = &found.Key, &found, standing.Expires
 	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	// An empty name in Management allows nothing, since no permission has it.
@@ -188,10 +188,10 @@ func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
 	if p.key != nil {
 		r.Name = p.key.Name
 	}
-	saves := p.everywhere.has(saveKeys)
+	saves := p.everywhere.hasAny(saveKeys)
 	for _, workspace := range p.workspaces {
 		there := p.in(workspace) & (manageKeys | rotateOwn)
-		r.Workspaces[workspace], saves = there.names(), saves || there.has(saveKeys)
+		r.Workspaces[workspace], saves = there.names(), saves || there.hasAny(saveKeys)
 	}
 	if saves {
 		r.Grants = p.grants
@@ -200,7 +200,7 @@ func (s *Service) Rights(ctx context.Context, actor Actor) (Rights, error) {
 }
 
 // admin reports whether the actor is an organization admin.
-func (p powers) admin() bool { return p.everywhere.has(administer) }
+func (p powers) admin() bool { return p.everywhere.hasAny(administer) }
 
 // self reports whether the acting key is the given one.
 func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
@@ -218,7 +218,7 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string)
 		needed = suspendWorkspaces
 	}
 	p, err := s.powersOf(ctx, actor)
-	if err == nil && !p.everywhere.has(needed) {
+	if err == nil && !p.everywhere.hasAny(needed) {
 		err = &ForbiddenError{Action: action, Reason: "You may not do this; ask an organization admin."}
 	}
 	return p, err
@@ -239,13 +239,13 @@ func (s *Service) maySee(ctx context.Context, actor Actor, workspace string) err
 
 func (p powers) maySee(workspace string) error {
 	switch {
-	case workspace == "" && p.everywhere.has(listKeys):
+	case workspace == "" && p.everywhere.hasAny(listKeys):
 		return nil
 	case workspace == "":
 		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
-	case !p.in(workspace).has(manageKeys):
+	case !p.in(workspace).hasAny(manageKeys):
 		return errNoRight
-	case !p.in(workspace).has(listKeys):
+	case !p.in(workspace).hasAny(listKeys):
 		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
 	}
 	return nil
@@ -263,12 +263,12 @@ func (p powers) mayAdd(action, workspace string, deepest int) error {
 	switch {
 	case strings.TrimSpace(workspace) == "":
 		return invalid("workspace", "It may not be empty.")
-	case !p.in(workspace).has(manageKeys):
+	case !p.in(workspace).hasAny(manageKeys):
 		return errNoRight
-	case !p.in(workspace).has(saveKeys):
+	case !p.in(workspace).hasAny(saveKeys):
 		return &ForbiddenError{Action: action, Reason: "You may not create keys in this workspace."}
 	case p.key != nil && p.key.Depth >= deepest:
-		reason := fmt.Sprintf("Keys created by keys may be at most %d deep, and the acting key is as deep already.", deepest)
+		reason := fmt.Sprintf("Keys created by keys may be at most %d deep, which the acting key is already; let a person create the key.", deepest)
 		return &ForbiddenError{Action: action, Reason: reason}
 	}
 	return nil
@@ -288,18 +288,18 @@ func (p powers) mayActOn(action string, k *store.Key) error {
 	var may bool
 	reason := "You may not change this key."
 	switch {
-	case !in.has(manageKeys) && !self:
+	case !in.hasAny(manageKeys) && !self:
 		return errNoRight
 	case action == actRead:
-		may, reason = in.has(listKeys) || self, "You may not see this key."
+		may, reason = in.hasAny(listKeys) || self, "You may not see this key."
 	case action == audit.Delete:
-		may, reason = in.has(deleteKeys) && !self, "You may not delete this key."
+		may, reason = in.hasAny(deleteKeys) && !self, "You may not delete this key."
 	case self && action != audit.Rotate:
 		reason = rotatesOnly
 	case self:
-		may = in.has(rotateOwn)
+		may = in.hasAny(rotateOwn)
 	default:
-		may = in.has(saveKeys)
+		may = in.hasAny(saveKeys)
 	}
 	if !may {
 		return &ForbiddenError{Action: action, Reason: reason}
@@ -362,7 +362,7 @@ func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, give
 		return &ForbiddenError{Action: action, Reason: "The key would hold permissions that you may not grant.", Missing: missing}
 	case byAnother && lacks(p.key.Resources, after.Resources):
 		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the acting key is not allowed."}
-	case byAnother && outlives(after.NotAfter, p.end):
+	case byAnother && outlives(after.NotAfter, p.expires):
 		return &ForbiddenError{Action: action, Reason: "The key would outlive the acting key; give it an earlier expiry."}
 	}
 	return nil

@@ -44,8 +44,8 @@ const (
 // budget counts failed logins. Safe for concurrent use.
 type budget struct {
 	limiter store.Limiter
-	address time.Duration // the time that one failure uses of the window; 0: no bound
-	key     time.Duration
+	// How much of the window one failure uses. 0: no bound.
+	perAddress, perKey time.Duration
 }
 
 func newBudget(b Budgets) *budget {
@@ -53,21 +53,21 @@ func newBudget(b Budgets) *budget {
 }
 
 func newBudgetOn(l store.Limiter, b Budgets) *budget {
-	return &budget{limiter: l, address: failureCost(b.PerAddress, 120), key: failureCost(b.PerAddressAndKey, 60)}
+	return &budget{limiter: l, perAddress: failureCost(b.PerAddress, 120), perKey: failureCost(b.PerAddressAndKey, 60)}
 }
 
-func failureCost(limit, otherwise int) time.Duration {
+func failureCost(limit, standard int) time.Duration {
 	if limit < 0 {
 		return 0
 	}
-	return budgetWindow / time.Duration(min(cmp.Or(limit, otherwise), maxBudget))
+	return budgetWindow / time.Duration(min(cmp.Or(limit, standard), maxBudget))
 }
 
 // over reports whether one more failure would exceed a budget, and how long to wait
 // until it would not. It counts nothing.
 func (b *budget) over(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
 	address, addressAndKey := budgetIDs(addr, keyID)
-	retryAfter = max(b.spend(ctx, address, b.address, 0, now), b.spend(ctx, addressAndKey, b.key, 0, now))
+	retryAfter = max(b.spend(ctx, address, b.perAddress, 0, now), b.spend(ctx, addressAndKey, b.perKey, 0, now))
 	return retryAfter, retryAfter > 0
 }
 
@@ -78,17 +78,16 @@ func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now ti
 	address, addressAndKey := budgetIDs(addr, keyID)
 	// The address comes first: once it is over its budget it must not fill the table
 	// with invented ids.
-	wait := b.spend(ctx, address, b.address, b.address, now)
+	wait := b.spend(ctx, address, b.perAddress, b.perAddress, now)
 	if wait == 0 {
-		wait = b.spend(ctx, addressAndKey, b.key, b.key, now)
+		wait = b.spend(ctx, addressAndKey, b.perKey, b.perKey, now)
 	}
 	return wait, wait > 0
 }
 
-// spend spends the amount, if the budget allows it, and returns how long to
-// wait until one more failure of that cost does not exceed the budget. It ignores
-// the end of the request: a client that closes the connection early must not fail
-// for free.
+// spend spends amount: cost, or 0 to spend nothing. It returns how long to wait until
+// the budget has cost left; 0 if it had, and amount was spent. It ignores the end of
+// the request: a client that closes the connection early must not fail for free.
 func (b *budget) spend(ctx context.Context, id string, cost, amount time.Duration, now time.Time) time.Duration {
 	if cost == 0 {
 		return 0

@@ -33,9 +33,9 @@ type Rotation struct {
 	Changes Changes
 	// Replaces, unless empty, is the id of a secret that was created and then lost,
 	// before anybody used it. It ends at once. The other secrets end when they would
-	// end without this rotation, and Grace has no effect. If the key does not have it,
-	// or a program has logged in with it, the error is an *InvalidError. A login
-	// through another replica counts once Flush has written it there.
+	// end without this rotation, and Grace has no effect. If the key does not have
+	// that secret, or a program has logged in with it, the error is an *InvalidError. A
+	// login at another replica is known once that replica has called Flush.
 	Replaces string
 	// Once is as in Spec.
 	Once *store.OnceID
@@ -54,7 +54,7 @@ type Rotation struct {
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Update, policy: policy.ActionUpdate, version: c.Version,
-		apply: func(p powers, k *store.Key, now time.Time) error { return s.apply(p, k, c, now) },
+		apply: func(p powers, k *store.Key, now time.Time) error { return s.applyChanges(p, k, c, now) },
 	})
 }
 
@@ -78,7 +78,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 				return err
 			}
 			expiry := k.NotAfter
-			if err := s.apply(p, k, r.Changes, now); err != nil {
+			if err := s.applyChanges(p, k, r.Changes, now); err != nil {
 				return err
 			}
 			if r.Replaces != "" {
@@ -159,11 +159,11 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	}
 	changed := changedFields(&before, &after)
 	if len(changed) == 0 {
-		return s.shown(&found, a.now), nil
+		return s.keyOf(&found, a.now), nil
 	}
-	conditions := p.preconditions()
+	conditions := p.keyPreconditions()
 	if a.policy != "" {
-		conditions = p.preconditionsIn(found.Workspace, found.Instance)
+		conditions = p.policyPreconditions(found.Workspace, found.Instance)
 		if err := s.askAltered(ctx, actor, a, &found, &after); err != nil {
 			return Key{}, err
 		}
@@ -173,7 +173,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 			return Key{}, err
 		}
 	}
-	change, err := s.change(a.now, p.actor, eventOf(a.action, &after, changed))
+	change, err := s.newChange(a.now, p.actor, eventOf(a.action, &after, changed))
 	if err != nil {
 		return Key{}, err
 	}
@@ -183,7 +183,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	}
 	after.Version++
 	found.Key = after
-	return s.shown(&found, a.now), nil
+	return s.keyOf(&found, a.now), nil
 }
 
 // askAltered asks the host and the policies about the changed key.
@@ -193,15 +193,15 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 			return err
 		}
 	}
-	_, err := s.ask(ctx, policy.KeyRequest{
+	_, err := s.askKeyPolicy(ctx, policy.KeyRequest{
 		Action: a.policy, Now: a.now, Actor: actor.ref, Address: actor.address,
 		Workspace: found.Workspace, Instance: s.effective(found.Instance),
 	}, &found.Key, after)
 	return err
 }
 
-// apply makes the caller's changes in k.
-func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error {
+// applyChanges makes the caller's changes in k.
+func (s *Service) applyChanges(p powers, k *store.Key, c Changes, now time.Time) error {
 	var bad InvalidError
 	if c.Name != nil {
 		checkText(&bad, "name", *c.Name)

@@ -53,8 +53,9 @@ type Config struct {
 	Options
 }
 
-// Options are settings of a Service, used alone or by package oauth. The zero value
-// of each field is the production default.
+// Options are the less common settings of a Service. A host that uses package oauth
+// sets them as oauth.Config.APIKeys. The zero value of each field is the production
+// default.
 type Options struct {
 	// DefaultKeysOff, DefaultRules and DefaultRemindersOff are the settings of an
 	// instance until its administrator saves some. Zero: keys on, no limit, no
@@ -169,7 +170,7 @@ type Management struct {
 	AdminDelete string
 
 	// ReadSettings lets a key read the settings of the instance and of every
-	// workspace. Each of the other two includes it.
+	// workspace. SaveSettings and SuspendWorkspaces include it.
 	ReadSettings string
 	// SaveSettings lets a key replace these settings. It includes switching keys off,
 	// but not revoking all tokens. To preview settings the key needs AdminList as well.
@@ -190,7 +191,7 @@ const maxSecrets = 8
 // starts no goroutine: call Flush every few seconds and once at the end.
 type Service struct {
 	store store.Store
-	// reads serve logins, from a cache if the host has one.
+	// reads answers the reads of logins, from a cache if the host has one.
 	reads store.Reads
 	cfg   Config
 	// keyPolicy decides about keys to be stored: Config.Policy, then the settings.
@@ -198,8 +199,8 @@ type Service struct {
 	keyPolicy policy.Policy
 	hasher    *secrets.Hasher
 	inUse     inUse
-	budget    *budget
-	guesses   *budget // at slow digests
+	budget    *budget // of failed logins
+	guesses   *budget // of failed guesses at slow digests, see checkImportedSecret
 	slow      *slowGate
 	aligning  sync.Mutex // see delayRefusal
 	unwritten *unwritten
@@ -243,7 +244,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	if cfg.Workspaces == nil {
 		cfg.Logger.Warn("apikey.Options.Workspaces is not set: an administrator can create keys in a workspace that does not exist; set it to a function that knows your workspaces")
 	}
-	// A Config printed by accident must not show them.
+	// The hasher has the peppers. The Config needs them no more.
 	cfg.Peppers = nil
 	s := &Service{
 		store:     st,
@@ -256,12 +257,13 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		slow:      newSlowGate(),
 		unwritten: newUnwritten(st.Usage != nil),
 	}
-	if err := s.startLists(); err != nil {
+	if err := s.checkLists(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
+// complete checks cfg and sets the defaults. It returns all problems.
 func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -279,14 +281,14 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	for _, d := range []struct {
 		field           string
 		value           *time.Duration
-		otherwise       time.Duration
+		standard        time.Duration
 		least, greatest time.Duration
 	}{
 		{"TokenLifetime", &cfg.TokenLifetime, 5 * time.Minute, time.Second, hostlist.LongestToken},
 		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, time.Hour},
 		{"RefuseAfter", &cfg.RefuseAfter, 25 * time.Millisecond, math.MinInt64, time.Second}, // negative: off
 	} {
-		if *d.value = cmp.Or(*d.value, d.otherwise); *d.value < d.least || *d.value > d.greatest {
+		if *d.value = cmp.Or(*d.value, d.standard); *d.value < d.least || *d.value > d.greatest {
 			add("Config.%s is %s; it must be from %s to %s", d.field, *d.value, max(0, d.least), d.greatest)
 		}
 	}

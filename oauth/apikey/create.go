@@ -135,7 +135,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		c.made = []store.Secret{secret}
 	}
 	key.Secrets = c.made
-	limit, err := s.ask(ctx, policy.KeyRequest{
+	limit, err := s.askKeyPolicy(ctx, policy.KeyRequest{
 		Action: c.policy, Now: c.now, Actor: actor.ref, Address: actor.address,
 		Workspace: workspace, Instance: instance,
 	}, nil, &key)
@@ -152,17 +152,17 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err := s.insert(ctx, p, c.action, found, limit, spec.Once, c.now); err != nil {
 		return Key{}, err
 	}
-	return s.shown(found, c.now), nil
+	return s.keyOf(found, c.now), nil
 }
 
 // insert writes a new key with its preconditions. If the limit of keys is reached,
 // it returns a *policy.Denied.
 func (s *Service) insert(ctx context.Context, p powers, action string, f *store.Found, limit int, once *store.OnceID, now time.Time) error {
-	change, err := s.change(now, p.actor, eventOf(action, &f.Key, changedFields(&store.Key{}, &f.Key)))
+	change, err := s.newChange(now, p.actor, eventOf(action, &f.Key, changedFields(&store.Key{}, &f.Key)))
 	if err != nil {
 		return err
 	}
-	change.Once, change.Preconditions = onceOf(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
+	change.Once, change.Preconditions = onceOf(once, f.Key.ID), p.policyPreconditions(f.Workspace, f.Instance)
 	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
 		return err
 	}
@@ -204,9 +204,9 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	if p.key != nil {
 		key.Depth = p.key.Depth + 1
 	}
-	if p.key != nil && spec.Expiry.At.IsZero() && !p.end.IsZero() {
-		key.NotAfter = p.end
-		if p.end.Equal(p.key.NotAfter) {
+	if p.key != nil && spec.Expiry.At.IsZero() && !p.expires.IsZero() {
+		key.NotAfter = p.expires
+		if p.expires.Equal(p.key.NotAfter) {
 			key.NotAfterText = p.key.NotAfterText
 		}
 	}
@@ -221,15 +221,15 @@ func (c *creation) callBeforeStore(ctx context.Context, s *Service, found *store
 	}
 	seen := key.Clone()
 	c.before = &seen
-	if err := c.spec.BeforeStore(ctx, s.shown(found, c.now), c.plaintext); err != nil {
-		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
+	if err := c.spec.BeforeStore(ctx, s.keyOf(found, c.now), c.plaintext); err != nil {
+		return fmt.Errorf("apikey: create key: Spec.BeforeStore: %w", err)
 	}
 	return nil
 }
 
-// ask runs the policies and narrows after as they decide. Policies never get a
+// askKeyPolicy runs the policies and narrows after as they decide. Policies never get a
 // digest. It returns the lowest limit of keys that a policy set.
-func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, after *store.Key) (limit int, err error) {
+func (s *Service) askKeyPolicy(ctx context.Context, facts policy.KeyRequest, before, after *store.Key) (limit int, err error) {
 	shown := forPolicies(*after)
 	facts.After = &shown
 	if before != nil {

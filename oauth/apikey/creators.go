@@ -76,15 +76,16 @@ type walk struct {
 	problems   []error
 }
 
-// source is a creator whose keys are to be disabled: all of them if since is zero, or
-// only those created from since on, when another creator could act as this one.
+// source is a creator whose keys are to be disabled. If since is zero, all of them
+// are. If not, only those created from since on are: at that time another creator gave
+// this one a secret, and could act as it.
 type source struct {
 	creator store.ActorRef
 	since   time.Time
 }
 
-// logged is a source found in the audit log.
-type logged struct {
+// logEntry is a source found in the audit log.
+type logEntry struct {
 	source
 	at time.Time
 }
@@ -95,7 +96,7 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 		_, err := w.disableAll(ctx, source{creator: creator})
 		return err
 	}
-	log, err := w.log(ctx, creator)
+	entries, err := w.logEntries(ctx, creator)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 			return err
 		}
 		sources = append(sources, further...)
-		for _, entry := range log[from.creator] {
+		for _, entry := range entries[from.creator] {
 			if !entry.at.Before(from.since) {
 				sources = append(sources, entry.source)
 			}
@@ -150,15 +151,15 @@ func (w *walk) disableAll(ctx context.Context, from source) (further []source, e
 	return further, nil
 }
 
-// earliest returns the time that a replica with the slowest clock that is tolerated
-// may have recorded for an event at the time at.
+// earliest returns the time at less Config.MaxClockSkew: another replica, whose clock
+// is behind, may have recorded that time for what happened after at.
 func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
 
-// log reads from the audit log which keys the creator and all keys created, and to which
+// logEntries reads from the audit log which keys the creator and all keys created, and to which
 // keys they gave secrets. For a key that was deleted, and for a secret that was
 // replaced, only the log says where they came from.
-func (w *walk) log(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logged, err error) {
-	byCreator = map[store.ActorRef][]logged{}
+func (w *walk) logEntries(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logEntry, err error) {
+	byCreator = map[store.ActorRef][]logEntry{}
 	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
@@ -168,7 +169,7 @@ func (w *walk) log(ctx context.Context, creator store.ActorRef) (byCreator map[s
 			}
 			q.After = page.Next
 			for _, event := range page.Events {
-				entry := logged{source{creator: store.ActorRef{Kind: kindKey, ID: event.Key}}, event.Time}
+				entry := logEntry{source{creator: store.ActorRef{Kind: kindKey, ID: event.Key}}, event.Time}
 				byKey := event.Actor.Kind == kindKey
 				if action == audit.Rotate {
 					if !byKey || event.Actor.ID == event.Key {
@@ -201,8 +202,9 @@ func (w *walk) disable(ctx context.Context, id string) {
 	})
 }
 
-// retire retires the secrets that a source gave to the key k. It returns when the
-// first of those that another key gave was created; zero if there is none.
+// retire retires the secrets that a source gave to the key k. If the source is another
+// key, it could act as k since then: retire returns when the first of these secrets was
+// created. If not, or if there are none, it returns zero.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
 	given := func(secret store.Secret) bool {
 		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)
@@ -240,7 +242,8 @@ func (w *walk) alter(ctx context.Context, id, action string, apply func(*store.K
 		w.ended += count
 	case errors.Is(err, store.ErrConflict):
 		w.unfinished = true
-	case !errors.Is(err, store.ErrNotFound): // deleted meanwhile
+	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
+	default:
 		w.problems = append(w.problems, err)
 	}
 }

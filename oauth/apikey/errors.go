@@ -19,7 +19,7 @@ var ErrInvalidCredentials = errors.New("apikey: the client id or the secret is w
 
 // errMalformed refuses credentials without a read of the store. The client gets the
 // same response as for a wrong secret.
-var errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
+var errMalformed = fmt.Errorf("%w: one of them is malformed", ErrInvalidCredentials)
 
 // ForbiddenError says that the actor may not do something with a key or workspace
 // that it may know of, and why.

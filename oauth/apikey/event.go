@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// change makes the store.Change of a write, with its audit event.
-func (s *Service) change(now time.Time, actor Actor, e store.Event) (store.Change, error) {
+// newChange makes the store.Change of a write, with its audit event.
+func (s *Service) newChange(now time.Time, actor Actor, e store.Event) (store.Change, error) {
 	var random [16]byte
 	if _, err := io.ReadFull(s.cfg.Random, random[:]); err != nil {
 		return store.Change{}, fmt.Errorf("apikey: %s: no random id for the event: %w", e.Action, err)
@@ -71,8 +71,9 @@ func fieldChanges(names string, before, after []string) (changed []store.FieldCh
 	return changed
 }
 
-// keyTexts returns the fields of a key as texts. Keys that differ have different
-// texts.
+// keyTexts returns the fields of k as texts, in the order of changedFields. Keys that
+// differ have different texts. other is the key to compare with: if the permissions of
+// k are too long for an event, only those that other lacks are returned.
 func keyTexts(k, other *store.Key) []string {
 	held, requested := k.Permissions, k.RequestedPermissions
 	if len(held.String()) > maxEventText { // what differs must not be cut off
@@ -105,6 +106,7 @@ const settingsNames = "max_keys require_expiry max_lifetime enforced_at suspende
 // settingsTexts returns the fields of settings as texts.
 func settingsTexts(r store.Rules, suspended bool, in store.InstanceSettings) []string {
 	return []string{
+		// The number, but "unlimited" for store.Unlimited, and empty for 0.
 		strings.TrimPrefix(strings.Replace(strconv.Itoa(r.MaxKeys), "-1", "unlimited", 1), "0"), strconv.FormatBool(r.RequireExpiry), spanText(r.MaxLifetime), instantText(r.EnforcedFrom),
 		strconv.FormatBool(suspended), strconv.FormatBool(!in.KeysOff), strconv.FormatBool(!in.Reminders.Off), spanText(in.Reminders.Before...),
 	}

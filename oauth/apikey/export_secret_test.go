@@ -29,7 +29,7 @@ func (s SlowGate) Hash(ctx context.Context, random io.Reader, secret string) (st
 }
 
 // Idle reports whether no key runs or waits.
-func (s SlowGate) Idle() bool { return len(s.g.shares) == 0 && len(s.g.running) == 0 }
+func (s SlowGate) Idle() bool { return len(s.g.states) == 0 && len(s.g.running) == 0 }
 
 // Matches counts what is remembered.
 func (s SlowGate) Matches() int { return len(s.g.matches) }

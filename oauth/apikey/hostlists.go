@@ -29,8 +29,8 @@ type inUse struct {
 	mu       sync.Mutex
 	recorded map[store.ListEntry]bool
 
-	// sinceCount are the entries of secrets that were about to be written since the
-	// count began. The count may not have seen those secrets.
+	// sinceCount are the entries of secrets that this process has written, or was about
+	// to write, since the count began. The count may not have seen those secrets.
 	sinceCount map[store.ListEntry]bool
 
 	counting sync.Mutex
@@ -45,8 +45,8 @@ func nameOnly(e store.ListEntry) store.ListEntry {
 	return store.ListEntry{List: e.List, Name: e.Name}
 }
 
-// older reports whether e is not the first of its list.
-func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[:], nameOnly(e)) }
+// outdated reports whether e is not the first of its list: new secrets do not use it.
+func (u *inUse) outdated(e store.ListEntry) bool { return !slices.Contains(u.first[:], nameOnly(e)) }
 
 // entriesOf returns the entries that stored secrets name. A slow digest names no
 // pepper, and an imported secret names no prefix.
@@ -97,30 +97,30 @@ func listed(cfg Config, hash *secrets.Hasher) hostlist.List {
 	return l
 }
 
-// startLists fails if a list lacks an entry that is in use. It logs the entries in
-// use that are not the first of their list.
-func (s *Service) startLists() error {
+// checkLists fails if an entry that is in use is neither listed nor withdrawn. It logs
+// the entries in use that are not the first of their list.
+func (s *Service) checkLists() error {
 	ctx, cancel := context.WithTimeout(context.Background(), listsTimeout)
 	defer cancel()
 	s.inUse.listed = listed(s.cfg, s.hasher)
 	s.inUse.first = [2]store.ListEntry{nameOnly(s.inUse.listed[0]), {List: store.SecretPrefixes, Name: s.cfg.SecretPrefixes[0]}}
-	used, lacking, err := s.readLists(ctx)
+	used, missing, err := s.readLists(ctx)
 	if err != nil {
 		return err
-	} else if lacking != nil {
-		return fmt.Errorf("apikey: %w", lacking)
+	} else if missing != nil {
+		return fmt.Errorf("apikey: %w", missing)
 	}
 	for _, e := range used {
-		if s.inUse.older(e) {
+		if s.inUse.outdated(e) {
 			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this entry", "entry", hostlist.Title(e), "withdrawn", slices.Contains(s.cfg.Withdrawn, hostlist.Title(e)))
 		}
 	}
 	return nil
 }
 
-// readLists reads which entries are in use. The error lacking names those that the
-// lists lack.
-func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lacking, err error) {
+// readLists reads which entries are in use. The error missing names those that are
+// neither listed nor withdrawn.
+func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, missing, err error) {
 	if used, err = s.store.HostLists.Entries(ctx); err != nil {
 		return nil, nil, fmt.Errorf("apikey: read which peppers and prefixes are in use: %w", err)
 	}

@@ -36,7 +36,8 @@ type ImportSpec struct {
 }
 
 // Import creates a key with a given id and secret. Config.Imported must be true. If a
-// key has or had the id, the error is store.ErrExists. The other errors are those
+// key has the id, or had it and Prune has not removed its tombstone, the error is
+// store.ErrExists. The other errors are those
 // of Create.
 func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {
 	var bad InvalidError
@@ -52,7 +53,7 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key
 	case len(spec.Secret) > maxImportedSecret:
 		bad.add("secret", fmt.Sprintf("A secret has at most %d bytes.", maxImportedSecret))
 	case spec.Generated && len(spec.Secret) < minGenerated:
-		bad.add("secret", fmt.Sprintf("A random secret of 128 bits has at least %d characters.", minGenerated))
+		bad.add("secret", fmt.Sprintf("A secret of 128 random bits has at least %d characters; import a shorter one without Generated.", minGenerated))
 	}
 	if err := bad.orNil(); err != nil {
 		return Key{}, err

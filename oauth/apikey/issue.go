@@ -74,7 +74,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	// Policies may write into what they get, so the lifetime is bounded before.
 	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Expires)
 	end = earlier(end, p.secret.NotAfter)
-	granted, end, err = s.askPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
+	granted, end, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +147,9 @@ func (s *Service) notHeld(missing scope.Set) error {
 	return &RefusedError{Reason: "scope", Description: "This API key does not hold every permission that was requested.", Missing: named}
 }
 
-// askPolicy lets the host's policy decide about a use of the key, and returns the
+// askTokenPolicy lets the host's policy decide about a use of the key, and returns the
 // permissions and the expiry that it leaves.
-func (s *Service) askPolicy(
+func (s *Service) askTokenPolicy(
 	ctx context.Context, p *Proof, use policy.TokenRequest, granted scope.Set, end time.Time,
 ) (scope.Set, time.Time, error) {
 	if s.cfg.Policy == nil {

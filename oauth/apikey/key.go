@@ -75,11 +75,11 @@ type KeySecret struct {
 	LastUsed time.Time // zero is never
 }
 
-// shown returns the Key of a stored key.
-func (s *Service) shown(f *store.Found, now time.Time) Key {
+// keyOf returns the Key of a stored key.
+func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	record, instance := forPolicies(f.Key), s.effective(f.Instance)
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
-	shown.RulesBroken, shown.Outdated = breaks(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
+	shown.RulesBroken, shown.Outdated = rulesBroken(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
 	shown.Secrets = make([]KeySecret, len(record.Secrets))
 	for i, secret := range record.Secrets {
 		shown.Secrets[i] = KeySecret{

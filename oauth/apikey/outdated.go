@@ -32,7 +32,7 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 func (s *Service) outdated(key *store.Key, now time.Time) []string {
 	var names []string
 	for _, e := range namedBy(key, now) {
-		if title := hostlist.Title(e); s.inUse.older(e) && !slices.Contains(names, title) {
+		if title := hostlist.Title(e); s.inUse.outdated(e) && !slices.Contains(names, title) {
 			names = append(names, title)
 		}
 	}
@@ -56,9 +56,9 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	defer u.counting.Unlock()
-	used, lacking, err := s.readLists(ctx)
-	if used = append(used, u.listed...); err != nil || !slices.ContainsFunc(used, u.older) {
-		return errors.Join(lacking, err)
+	used, missing, err := s.readLists(ctx)
+	if used = append(used, u.listed...); err != nil || !slices.ContainsFunc(used, u.outdated) {
+		return errors.Join(missing, err)
 	}
 	if u.after == nil {
 		u.count = map[store.ListEntry]int{}
@@ -70,9 +70,9 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 		page, err := s.store.Keys.List(ctx, store.KeyQuery{After: u.after, Limit: store.MaxPage})
 		switch {
 		case err != nil && ctx.Err() != nil && u.after != nil:
-			return lacking
+			return missing
 		case err != nil:
-			return errors.Join(lacking, fmt.Errorf("apikey: count which peppers and prefixes are in use: %w", err))
+			return errors.Join(missing, fmt.Errorf("apikey: count which peppers and prefixes are in use: %w", err))
 		}
 		for i := range page.Keys {
 			for _, e := range namedBy(&page.Keys[i], now) {
@@ -84,7 +84,7 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	for _, e := range used {
 		u.count[nameOnly(e)] += 0 // add the entries that no secret names
 	}
-	problems := []error{lacking}
+	problems := []error{missing}
 	for e, secrets := range u.count {
 		problems = append(problems, s.recordOrForget(ctx, e, secrets))
 	}
@@ -95,18 +95,18 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 // list, recordOrForget logs the number of secrets, and removes the record if there are
 // none.
 func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets int) error {
-	older := s.inUse.older(e)
+	outdated := s.inUse.outdated(e)
 	if secrets > 0 {
-		if older {
+		if outdated {
 			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this entry", "entry", hostlist.Title(e), "secrets", secrets)
 		}
 		return s.record(ctx, e)
 	}
-	if !older || s.inUse.written(e) {
+	if !outdated || s.inUse.forgetRecorded(e) {
 		return nil
 	}
 	err := s.store.HostLists.Forget(ctx, e.List, e.Name)
-	meanwhile := s.inUse.written(e)
+	meanwhile := s.inUse.forgetRecorded(e)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("apikey: forget %s: %w", hostlist.Title(e), err)
@@ -118,10 +118,10 @@ func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets
 	return nil
 }
 
-// written reports whether a secret that names e may have been written since the
-// count began. It also forgets that e is recorded, so that the next such secret
-// records it again.
-func (u *inUse) written(e store.ListEntry) bool {
+// forgetRecorded forgets that e is recorded, so that the next secret that names e
+// records it again. It reports whether this process may have written such a secret
+// since the count began.
+func (u *inUse) forgetRecorded(e store.ListEntry) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.recorded, e)

@@ -17,13 +17,13 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) 
 	if err != nil {
 		return Key{}, err
 	}
-	return s.shown(&found, s.now()), nil
+	return s.keyOf(&found, s.now()), nil
 }
 
 // WorkspaceStanding says whether keys of a workspace can be live. They cannot if the
-// workspace was deleted, while it is suspended, here or by Config.Workspaces, and
-// while keys are switched off. If Config.Workspaces fails, the answer goes by what is
-// stored here.
+// workspace was deleted, if it is suspended in the store or not active by
+// Config.Workspaces, or if keys are switched off. If Config.Workspaces fails, only the
+// store decides.
 func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (policy.Standing, error) {
 	w, instance, err := s.settingsOf(ctx, workspace)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page
 	now := s.now()
 	page := Page[Key]{Keys: make([]Key, len(listed.Keys)), Checked: len(listed.Keys), Next: listed.Next}
 	for i := range listed.Keys {
-		page.Keys[i] = s.shown(foundOf(&listed, i), now)
+		page.Keys[i] = s.keyOf(foundOf(&listed, i), now)
 	}
 	return page, nil
 }
@@ -87,7 +87,7 @@ func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) 
 	if err != nil {
 		return scope.Set{}, err
 	}
-	if !p.in(workspace).has(saveKeys) {
+	if !p.in(workspace).hasAny(saveKeys) {
 		return scope.Set{}, nil
 	}
 	return p.grants, s.mustExist(ctx, workspace)
@@ -100,7 +100,7 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 		return store.EventPage{}, err
 	}
 	page, err := s.store.Events.List(ctx, q)
-	return page, fail("list events", err)
+	return page, describe("list events", err)
 }
 
 // Exists reports whether a key has the id. It reads like a login, from the cache if the

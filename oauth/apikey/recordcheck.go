@@ -45,7 +45,7 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
 	checkActor(bad, "created_by", secret.CreatedBy)
 	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
-	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is not in Config.SecretPrefixes.")
+	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is not in Config.SecretPrefixes; add it.")
 	bad.addIf(!validID(secret.ID), "secrets", idForm)
 	bad.addIf(twice, "secrets", "Two secrets have the same id.")
 	bad.addIf(secret.Created.IsZero(), "secrets", "A secret must have the time of its creation.")
@@ -63,7 +63,7 @@ func (s *Service) checkDigest(secret *store.Secret) error {
 	slow := secrets.IsSlow(secret.Digest)
 	switch {
 	case !s.cfg.Imported && (!secret.Generated || slow):
-		return errors.New("the secret is an imported one, and Config.Imported is false")
+		return errors.New("the secret is an imported one, and Config.Imported is false; set it to true")
 	case slow:
 		_, err := secrets.ParseSlow(secret.Digest)
 		return err

@@ -28,12 +28,13 @@ func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Foun
 	}
 }
 
-// eachRecord calls take for each key until it returns false.
+// eachRecord does the work of Records. It calls take for each key until take returns
+// false.
 func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.Found) bool) error {
 	if _, err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
-	change, err := s.change(s.now(), actor, store.Event{Action: audit.Export})
+	change, err := s.newChange(s.now(), actor, store.Event{Action: audit.Export})
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 	}
 	// This comes first, so that a key that exists already does not suspend its workspace.
 	if _, err := lookup(ctx, s.store.Keys, key.ID); err == nil {
-		return store.ErrExists
+		return fmt.Errorf("apikey: restore key: a key has this id: %w", store.ErrExists)
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", err)
 	}
@@ -109,8 +110,9 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 }
 
 // RestoreEvent adds an event that Events returned to the audit log, unless one with
-// its id is there. Package backup uses it. An event with a text that no event has is
-// an *InvalidError. For an organization admin.
+// its id is there. Package backup uses it. If Events could not have returned the event,
+// for example because a text is too long, the error is an *InvalidError. For an
+// organization admin.
 func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) error {
 	if _, err := s.mayAdminister(ctx, actor, audit.Restore); err != nil {
 		return err

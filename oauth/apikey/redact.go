@@ -16,8 +16,8 @@ func hide(text string) string {
 	return redacted
 }
 
-// shownCredentials and shownImport have the same fields, but not the methods that
-// would call themselves again.
+// shownCredentials and shownImport have the same fields but no methods. Printing them
+// from Format and MarshalJSON does not call these again.
 type (
 	shownCredentials Credentials
 	shownImport      ImportSpec

@@ -52,8 +52,9 @@ func (s *Service) observe(ctx context.Context, p *Proof, reason string) {
 	s.cfg.Observer(ctx, d)
 }
 
-// maxUnknown is the length of a UUID, which generated key ids are.
-const maxUnknown = 36
+// maxUnknownID is the greatest length of an unknown id that the Observer gets: that of
+// a UUID, which generated key ids are.
+const maxUnknownID = 36
 
 // presented returns the Decision.ClientID. It is empty if the id may contain a secret:
 // a client may have sent its secret, or its Basic credentials, as the id.
@@ -64,7 +65,7 @@ func (s *Service) presented(p *Proof) string {
 		return ""
 	case p.found.Key.ID != "":
 		return p.id
-	case s.cfg.Imported, len(p.id) > maxUnknown:
+	case s.cfg.Imported, len(p.id) > maxUnknownID:
 		return ""
 	}
 	return printable(p.id)
@@ -128,7 +129,7 @@ func reasonOf(err error) string {
 	return "unavailable"
 }
 
-// hourly remembers what was logged in this hour.
+// hourly remembers the names of what was logged or recorded in this hour.
 type hourly struct {
 	mu   sync.Mutex
 	hour time.Time

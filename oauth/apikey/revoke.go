@@ -38,7 +38,7 @@ func (s *Service) removeProved(ctx context.Context, p *Proof) error {
 	}
 	after.Updated = p.now
 	holder := Actor{ref: store.ActorRef{Kind: "holder", ID: after.ID}, address: p.address}
-	change, err := s.change(p.now, holder, eventOf(audit.Revoke, &after, changedFields(&before, &after)))
+	change, err := s.newChange(p.now, holder, eventOf(audit.Revoke, &after, changedFields(&before, &after)))
 	if err != nil {
 		return err
 	}

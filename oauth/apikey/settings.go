@@ -73,11 +73,11 @@ func (s *Service) alterInstance(
 			return in, nil
 		}
 		in.Updated = s.now()
-		change, err := s.change(in.Updated, p.actor, store.Event{Action: action, Changes: changed})
+		change, err := s.newChange(in.Updated, p.actor, store.Event{Action: action, Changes: changed})
 		if err != nil {
 			return store.InstanceSettings{}, err
 		}
-		change.RevokeTokens, change.Preconditions = revoke, p.preconditionsOfActor()
+		change.RevokeTokens, change.Preconditions = revoke, p.actorPreconditions()
 		if err := s.store.Settings.SetInstance(ctx, in, change); err != nil {
 			return store.InstanceSettings{}, writeError(action, err)
 		}

@@ -15,10 +15,10 @@ import (
 
 // Bounds of a slowGate.
 const (
-	slowRunning = 2      // at once; leaves other requests a processor
-	slowLogins  = 16     // of one key that run or wait
-	slowKeys    = 64     // keys that run or wait
-	slowMatches = 16_384 // remembered
+	slowRunning = 2      // verifications that run at once
+	slowLogins  = 16     // logins of one key that run or wait
+	slowKeys    = 64     // keys whose logins run or wait
+	slowMatches = 16_384 // pairs that matched and are remembered
 )
 
 // slowGate runs slow verifications, few at the same time. There is one queue for
@@ -35,12 +35,12 @@ type slowGate struct {
 	running chan struct{}
 
 	mu      sync.Mutex
-	shares  map[string]*slowShare
+	states  map[string]*slowState
 	matches map[[sha256.Size]byte]struct{}
 }
 
-// slowShare is the state of a key of which verifications run or wait.
-type slowShare struct {
+// slowState is the state of a key of which verifications run or wait.
+type slowState struct {
 	logins int
 	turn   chan struct{} // the queue of the key
 }
@@ -49,7 +49,7 @@ func newSlowGate() *slowGate {
 	key := []byte(rand.Text())
 	return &slowGate{
 		running: make(chan struct{}, slowRunning),
-		shares:  make(map[string]*slowShare),
+		states:  make(map[string]*slowState),
 		matches: make(map[[sha256.Size]byte]struct{}),
 		sum: func(stored, secret string) (sum [sha256.Size]byte) {
 			mac := hmac.New(sha256.New, key)
@@ -120,14 +120,14 @@ func (g *slowGate) remember(sum [sha256.Size]byte) {
 
 // enter waits for a turn of the key. If it returns nil, call leave after the turn.
 func (g *slowGate) enter(ctx context.Context, key string) error {
-	share := g.join(key)
-	if share == nil {
+	state := g.join(key)
+	if state == nil {
 		return fmt.Errorf("%w: too many slow verifications are waiting; try again later", store.ErrUnavailable)
 	}
-	err := queue(ctx, share.turn)
+	err := queue(ctx, state.turn)
 	if err == nil {
 		if err = queue(ctx, g.running); err != nil {
-			<-share.turn
+			<-state.turn
 		}
 	}
 	if err != nil {
@@ -156,30 +156,30 @@ func queue(ctx context.Context, turns chan<- struct{}) error {
 	}
 }
 
-// join counts a login of a key and returns the key's share, or nil if a bound is
+// join counts a login of a key and returns the key's state, or nil if a bound is
 // reached.
-func (g *slowGate) join(key string) *slowShare {
+func (g *slowGate) join(key string) *slowState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	share := g.shares[key]
-	if share == nil {
-		share = &slowShare{turn: make(chan struct{}, 1)}
+	state := g.states[key]
+	if state == nil {
+		state = &slowState{turn: make(chan struct{}, 1)}
 	}
-	if share.logins == slowLogins || share.logins == 0 && len(g.shares) == slowKeys {
+	if state.logins == slowLogins || state.logins == 0 && len(g.states) == slowKeys {
 		return nil
 	}
-	share.logins++
-	g.shares[key] = share
-	return share
+	state.logins++
+	g.states[key] = state
+	return state
 }
 
 // release undoes one join.
-func (g *slowGate) release(key string) *slowShare {
+func (g *slowGate) release(key string) *slowState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	share := g.shares[key]
-	if share.logins--; share.logins == 0 {
-		delete(g.shares, key)
+	state := g.states[key]
+	if state.logins--; state.logins == 0 {
+		delete(g.states, key)
 	}
-	return share
+	return state
 }

@@ -23,15 +23,15 @@ func (s *Service) Prune(ctx context.Context) error {
 	var problems []error
 	if s.cfg.EventRetention > 0 {
 		_, err := s.store.Events.Prune(ctx, now.Add(-s.cfg.EventRetention))
-		problems = append(problems, fail("prune events", err))
+		problems = append(problems, describe("prune events", err))
 	}
 	if s.cfg.UsageRetention > 0 && s.store.Usage != nil {
 		_, err := s.store.Usage.Prune(ctx, now.Add(-s.cfg.UsageRetention))
-		problems = append(problems, fail("prune usage", err))
+		problems = append(problems, describe("prune usage", err))
 	}
 	// Twice the longest lifetime that any configuration can give a token.
 	_, err = s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken))
-	problems = append(problems, fail("purge tombstones", err))
+	problems = append(problems, describe("purge tombstones", err))
 	if err := s.countLists(ctx, now); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: %w", err))
 	}
@@ -52,7 +52,7 @@ func (s *Service) CheckClock(ctx context.Context) (bool, error) {
 	if theirs.IsZero() || !theirs.Before(before.Add(-s.cfg.MaxClockSkew)) && !theirs.After(after.Add(s.cfg.MaxClockSkew)) {
 		return true, nil
 	}
-	s.cfg.Logger.WarnContext(ctx, "the clock of this process differs from the store's by more than its bound: nothing old is removed and no signing key is rotated until they agree; correct the clock",
+	s.cfg.Logger.WarnContext(ctx, "the clock of this process differs from the store's by more than MaxClockSkew: no old record is removed and no signing key is rotated until they agree; correct the clock",
 		"clock", after, "store", theirs, "most", s.cfg.MaxClockSkew)
 	return false, nil
 }

@@ -18,7 +18,7 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 		return store.Workspace{}, store.Rules{}, invalid("workspace", "It may not be empty.")
 	}
 	p, err := s.powersOf(ctx, actor)
-	if err == nil && !p.everywhere.has(readSettings) {
+	if err == nil && !p.everywhere.hasAny(readSettings) {
 		err = p.maySee(id)
 	}
 	if err == nil {
@@ -43,7 +43,7 @@ func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, lim
 		return store.WorkspacePage{}, err
 	}
 	page, err := s.store.Workspaces.List(ctx, after, limit)
-	return page, fail("list workspaces", err)
+	return page, describe("list workspaces", err)
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.
@@ -91,7 +91,7 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 		return err
 	}
 	now := s.now()
-	change, err := s.change(now, actor, store.Event{Action: audit.DeleteWorkspace, Workspace: workspace})
+	change, err := s.newChange(now, actor, store.Event{Action: audit.DeleteWorkspace, Workspace: workspace})
 	if err != nil {
 		return err
 	}
@@ -122,11 +122,11 @@ func (s *Service) alterWorkspace(
 			return w, nil
 		}
 		w.Updated = s.now()
-		change, err := s.change(w.Updated, p.actor, store.Event{Action: action, Workspace: id, Changes: changed})
+		change, err := s.newChange(w.Updated, p.actor, store.Event{Action: action, Workspace: id, Changes: changed})
 		if err != nil {
 			return store.Workspace{}, err
 		}
-		change.RevokeTokens, change.Preconditions = revoke, p.preconditionsOfActor()
+		change.RevokeTokens, change.Preconditions = revoke, p.actorPreconditions()
 		if err := s.store.Settings.SetWorkspace(ctx, w, change); err != nil {
 			return store.Workspace{}, writeError(action, err)
 		}

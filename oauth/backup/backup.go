@@ -106,10 +106,12 @@ type exporter struct {
 }
 
 // settingsAndKeys writes the settings before the keys, so that a restored key cannot
-// log in before they are there.
+// log in before they are there. Records writes the event of the export before it yields
+// the first key, and the event must come before any line. So the settings are written
+// when the first key comes, or, without keys, after the loop.
 func (e *exporter) settingsAndKeys() error {
 	settings := sync.OnceValue(e.settings)
-	for record, err := range e.keys.Records(e.ctx, e.actor) { // Records writes the event of the export before it yields
+	for record, err := range e.keys.Records(e.ctx, e.actor) {
 		if err == nil {
 			err = settings()
 		}

@@ -68,5 +68,5 @@ func Example() {
 	// Output:
 	// 1 restored, 0 refused
 	// ci logs in
-	// line 1 store: already exists
+	// line 1 apikey: restore key: a key has this id: store: already exists
 }

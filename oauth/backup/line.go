@@ -35,9 +35,9 @@ func decode(text []byte) (line, error) {
 	}
 	switch {
 	case l.Format != format:
-		return line{}, malformed(fmt.Sprintf("Its format is %d, but this version reads %d.", l.Format, format))
+		return line{}, malformed(fmt.Sprintf("Its format is %d, but this version reads %d; restore it with the version that wrote it.", l.Format, format))
 	case l.Key != nil && l.Key.Secrets == nil:
-		return l, malformed(`Member "secrets" is null.`)
+		return l, malformed(`Member "secrets" is null; without secrets it is [].`)
 	}
 	switch l {
 	case line{Format: format, Instance: l.Instance, Reminders: l.Reminders},
@@ -46,7 +46,7 @@ func decode(text []byte) (line, error) {
 		line{Format: format, Event: l.Event}:
 		return l, nil
 	}
-	return l, malformed("It mixes records of different kinds.")
+	return l, malformed("It mixes records of different kinds; a line holds one record.")
 }
 
 func malformed(reason string) error {

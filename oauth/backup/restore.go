@@ -41,11 +41,13 @@ type Problem struct {
 	Line int
 	// ID is the id of the key, workspace or event. It is empty if it could not be read.
 	ID string
-	// Err says why: store.ErrExists for an id that a key has, or a deleted key had, for
-	// settings where some were saved before, and for a deleted workspace that has keys
-	// here; store.ErrNotFound for a workspace that was deleted; *apikey.ForbiddenError
-	// for permissions that the actor may not grant; *apikey.InvalidError for a
-	// malformed line. It contains no digest.
+	// Err says why the line was refused. It contains no digest. It is or wraps
+	//
+	//	store.ErrExists         a key, living or deleted, has the id; or settings were saved here before;
+	//	                        or the workspace was deleted in the backup and has keys here
+	//	store.ErrNotFound       the workspace was deleted here
+	//	*apikey.ForbiddenError  the actor may not grant the permissions
+	//	*apikey.InvalidError    the line is malformed, or its digest or prefix is not known here
 	Err error
 }
 
@@ -136,7 +138,7 @@ func (r *restorer) restore(text []byte) (id string, err error) {
 		counts = &r.done.Events
 		err = r.keys.RestoreEvent(r.ctx, r.actor, *l.Event)
 	default:
-		err = malformed("It holds no record.")
+		err = malformed("It holds no record; it must have one of instance, workspace, key and event.")
 	}
 	if err == nil {
 		*counts++
@@ -151,19 +153,19 @@ func (r *restorer) instance(l line) error {
 		settings.Reminders = *l.Reminders
 	}
 	_, err := r.keys.SaveSettings(r.ctx, r.actor, settings)
-	return existing(err)
+	return conflictAsExists(err)
 }
 
-// workspace saves the settings if none were ever saved: the version is 0. Its first
-// write deletes or suspends the workspace, so that an interrupted restore, which
-// cannot be completed later, leaves no key usable.
+// workspace saves the settings if none were ever saved: the version is 0. It deletes or
+// suspends the workspace first. If the restore is interrupted after that, the next one
+// refuses the line because settings are saved, but no key is usable by mistake.
 func (r *restorer) workspace(w store.Workspace) error {
 	// This changes nothing, so it writes nothing. It fails if settings were saved, since
 	// its version is 0.
 	here, err := r.keys.SaveWorkspace(r.ctx, r.actor, store.Workspace{ID: w.ID})
 	switch {
 	case err != nil:
-		return existing(err)
+		return conflictAsExists(err)
 	case w.Deleted && here.Keys > 0:
 		return fmt.Errorf("backup: the workspace was deleted in the backup, but has keys here: %w", store.ErrExists)
 	case w.Deleted:
@@ -176,14 +178,14 @@ func (r *restorer) workspace(w store.Workspace) error {
 	}
 	here.Rules = w.Rules
 	_, err = r.keys.SaveWorkspace(r.ctx, r.actor, here)
-	return existing(err)
+	return conflictAsExists(err)
 }
 
-// existing replaces store.ErrConflict, the error of a save if settings were saved before,
-// by store.ErrExists.
-func existing(err error) error {
+// conflictAsExists replaces store.ErrConflict, the error of a save if settings were
+// saved before, by store.ErrExists.
+func conflictAsExists(err error) error {
 	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("backup: settings were saved here before: %w", store.ErrExists)
+		return fmt.Errorf("backup: settings were saved here before, and are kept: %w", store.ErrExists)
 	}
 	return err
 }
@@ -197,7 +199,8 @@ func refusesLine(err error) bool {
 }
 
 // nextLine reads up to the next line feed. It drops the text of a line that is too
-// long. At the end of in it returns the last line first, and io.EOF after that.
+// long. At the end of the input it returns a last line without a line feed first, and
+// io.EOF after that.
 func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')

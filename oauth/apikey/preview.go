@@ -9,12 +9,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// KeyPreview is the effect of other settings on one key.
+// KeyPreview is the effect of settings, which are not saved, on one key.
 type KeyPreview struct {
 	// Key is the key under the present settings.
 	Key Key
 	// Before and After are the instants from which the key can no longer log in,
-	// under the present and the other settings; zero is never. If keys are switched
+	// under the present and the new settings; zero is never. If keys are switched
 	// off, it is the time of the preview. Whether the key is disabled or its
 	// workspace suspended is ignored.
 	Before, After time.Time
@@ -59,7 +59,7 @@ func (s *Service) preview(ctx context.Context, actor Actor, workspace string, af
 	for i := range keys.Keys {
 		f := foundOf(&keys, i)
 		standing := standingAt(f, now)
-		e := KeyPreview{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
+		e := KeyPreview{Key: s.keyOf(f, now), Before: noLoginFrom(standing, f, now)}
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
 		if !e.After.Equal(e.Before) && (!expired(e.Before, now) || !expired(e.After, now)) {
@@ -77,9 +77,9 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 	return standing.Expires
 }
 
-// breaks returns the names of the rules that would refuse the key if it were created
+// rulesBroken returns the names of the rules that would refuse the key if it were created
 // now.
-func breaks(k *store.Key, rules store.Rules) []string {
+func rulesBroken(k *store.Key, rules store.Rules) []string {
 	var broken []string
 	if rules.RequireExpiry && k.NotAfter.IsZero() {
 		broken = append(broken, "require_expiry")

@@ -21,12 +21,12 @@ func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret stri
 	})
 }
 
-// removeSecret removes one secret. A token that names a secret which the key does not
-// have is revoked.
+// removeSecret removes one secret, which revokes its tokens: a token is refused if its
+// key no longer has the secret that it names.
 func removeSecret(k *store.Key, id string) error {
 	i := slices.IndexFunc(k.Secrets, func(secret store.Secret) bool { return secret.ID == id })
 	if i < 0 {
-		return fmt.Errorf("apikey: secret: %w", store.ErrNotFound)
+		return fmt.Errorf("apikey: the key has no secret with this id: %w", store.ErrNotFound)
 	}
 	k.Secrets = slices.Delete(slices.Clone(k.Secrets), i, i+1)
 	return nil
@@ -81,10 +81,10 @@ func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, versio
 	if version != 0 && version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
-	change, err := s.change(now, p.actor, eventOf(audit.Delete, &found.Key, changedFields(&found.Key, &store.Key{})))
+	change, err := s.newChange(now, p.actor, eventOf(audit.Delete, &found.Key, changedFields(&found.Key, &store.Key{})))
 	if err != nil {
 		return err
 	}
-	change.Preconditions = p.preconditions()
+	change.Preconditions = p.keyPreconditions()
 	return writeError("delete key", s.store.Keys.Delete(ctx, found.Key.Workspace, id, version, now, change))
 }

@@ -1,0 +1,179 @@
+package apikey
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const (
+	// maxCounts bounds the counts of one write.
+	maxCounts = 500
+	// maxUnwritten bounds the uses, and the counts, kept in memory between two
+	// flushes. Further ones are dropped.
+	maxUnwritten = 262_144
+	// maxRefusals bounds the events kept between two flushes and the names that
+	// hourly remembers. An event that is recorded again after hourly forgot its name
+	// has the same id, and the store skips it.
+	maxRefusals = 10_000
+)
+
+// unwritten collects the uses, counts and events of logins and refusals until Flush
+// writes them.
+type unwritten struct {
+	counting bool // the store keeps counts
+	logged   hourly
+	mu       sync.Mutex
+	uses     map[usedSecret]time.Time
+	counts   map[keyDay]store.Count
+	events   []store.Event // of refusals, one for each key, reason and hour
+}
+
+type usedSecret struct{ key, secret string }
+
+type keyDay struct {
+	key string
+	day time.Time
+}
+
+// batch is the content of unwritten, taken out to be written.
+type batch struct {
+	uses   []store.Use
+	counts []store.Count
+	events []store.Event
+}
+
+func newUnwritten(counting bool) *unwritten {
+	return &unwritten{counting: counting, uses: make(map[usedSecret]time.Time), counts: make(map[keyDay]store.Count)}
+}
+
+// Flush writes to the store what logins have left in memory: last uses, daily
+// counts, and the events of refused logins. Call it every few seconds and once at
+// the end. What a failed call could not write is kept for the next one. A failed
+// write may have written its counts, and they are written again: after a failure, a
+// count may be too high.
+func (s *Service) Flush(ctx context.Context) error {
+	b := s.unwritten.take()
+	var problems []error
+	if len(b.uses) > 0 {
+		if err := s.store.Upkeep.RecordUses(ctx, b.uses); err != nil {
+			s.unwritten.putBack(batch{uses: b.uses})
+			problems = append(problems, describe("write last uses", err))
+		}
+	}
+	for len(b.counts) > 0 {
+		n := min(len(b.counts), maxCounts)
+		if err := s.store.Usage.Add(ctx, b.counts[:n]); err != nil {
+			s.unwritten.putBack(batch{counts: b.counts})
+			problems = append(problems, describe("write usage", err))
+			break
+		}
+		b.counts = b.counts[n:]
+	}
+	if len(b.events) > 0 {
+		if err := s.store.Events.Append(ctx, b.events...); err != nil {
+			s.unwritten.putBack(batch{events: b.events})
+			problems = append(problems, describe("write events of refused logins", err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.use(store.Use{Key: k.ID, Secret: secret, At: at})
+	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
+}
+
+// refusal counts a refusal of a key that exists. Refusals with unknown ids are not
+// recorded, since anyone can send them.
+func (u *unwritten) refusal(p *Proof, reason string) {
+	k, at := &p.found.Key, p.now
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Refusals: 1})
+	name := k.ID + "\x00" + reason
+	if len(u.events) >= maxRefusals || !u.logged.first(name, at) {
+		return
+	}
+	// The id is the same in every process, so the store keeps only one event.
+	sum := sha256.Sum256([]byte(name + "\x00" + at.Truncate(time.Hour).Format(time.RFC3339)))
+	u.events = append(u.events, store.Event{
+		ID:        "refused-" + hex.EncodeToString(sum[:12]),
+		Time:      at,
+		Actor:     store.ActorRef{Kind: kindKey, ID: k.ID},
+		Address:   addressText(p.address),
+		Action:    audit.Refuse,
+		Workspace: k.Workspace,
+		Key:       k.ID,
+		KeyName:   k.Name,
+		Note:      reason,
+	})
+}
+
+// used reports whether a login with the secret waits to be written.
+func (u *unwritten) used(key, secret string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, waits := u.uses[usedSecret{key, secret}]
+	return waits
+}
+
+// use records a use. The caller holds the lock, as for count.
+func (u *unwritten) use(use store.Use) {
+	id := usedSecret{use.Key, use.Secret}
+	old, known := u.uses[id]
+	if use.At.After(old) && (known || len(u.uses) < maxUnwritten) {
+		u.uses[id] = use.At
+	}
+}
+
+func (u *unwritten) count(c store.Count) {
+	if !u.counting {
+		return
+	}
+	c.Day = c.Day.Truncate(24 * time.Hour)
+	id := keyDay{c.Key, c.Day}
+	sum, known := u.counts[id]
+	if !known && len(u.counts) >= maxUnwritten {
+		return
+	}
+	c.Logins += sum.Logins
+	c.Refusals += sum.Refusals
+	u.counts[id] = c
+}
+
+func (u *unwritten) take() batch {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b := batch{events: u.events}
+	for id, at := range u.uses {
+		b.uses = append(b.uses, store.Use{Key: id.key, Secret: id.secret, At: at})
+	}
+	for _, c := range u.counts {
+		b.counts = append(b.counts, c)
+	}
+	clear(u.uses)
+	clear(u.counts)
+	u.events = nil
+	return b
+}
+
+func (u *unwritten) putBack(b batch) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, use := range b.uses {
+		u.use(use)
+	}
+	for _, c := range b.counts {
+		u.count(c)
+	}
+	u.events = append(u.events, b.events[:min(len(b.events), maxRefusals-len(u.events))]...)
+}

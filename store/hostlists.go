@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// ListName names a list of keys that a host configures. Seal keys have no list
+// here: the ring says which of them are in use.
+type ListName string
+
+// The lists.
+const (
+	Signers        ListName = "signers"
+	Peppers        ListName = "peppers"
+	SecretPrefixes ListName = "secret_prefixes"
+)
+
+// ListEntry is an entry of a host's list that is in use: something that was made
+// with it has not expired yet.
+type ListEntry struct {
+	List ListName
+	// Name is the id of a signer, the version of a pepper, or a prefix.
+	Name string
+	// Fingerprint distinguishes two keys of one name. It reveals nothing about
+	// the key.
+	Fingerprint string
+	// Until is when the last thing made with the entry expires. Zero means never:
+	// the entry stays until Forget.
+	Until time.Time
+}
+
+// HostLists records which entries of the host's lists are in use. A process that starts
+// without one of them can then report it.
+type HostLists interface {
+	// Entries returns the recorded entries, sorted by list and name in byte order.
+	Entries(ctx context.Context) ([]ListEntry, error)
+	// Record adds entries, all or none. For an entry that exists, the later Until
+	// is kept, and zero is the latest. An entry that exists with another
+	// fingerprint is ErrConflict.
+	Record(ctx context.Context, entries ...ListEntry) error
+	// Forget removes an entry. If there is none, the error is ErrNotFound.
+	Forget(ctx context.Context, list ListName, name string) error
+}

@@ -1,0 +1,26 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Count is the number of logins and refusals of one key on one day.
+type Count struct {
+	Workspace string
+	Key       string
+	Day       time.Time // any instant of the day, UTC
+	Logins    int64
+	Refusals  int64
+}
+
+// Usage counts logins and refusals by key and day.
+type Usage interface {
+	// Add adds each count to the stored one.
+	Add(ctx context.Context, counts []Count) error
+	// ByDay returns a key's counts with from <= day < to, oldest first. Days without
+	// counts are left out. Day is midnight UTC.
+	ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]Count, error)
+	// Prune removes days before the given time and returns how many.
+	Prune(ctx context.Context, before time.Time) (int, error)
+}
