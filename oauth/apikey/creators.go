@@ -151,12 +151,12 @@ func (w *walk) disableAll(ctx context.Context, from source) (further []source, e
 	return further, nil
 }
 
-// earliest returns the time at less Config.MaxClockSkew: another replica, whose clock
-// is behind, may have recorded that time for what happened after at.
-func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
+// earliest returns the earliest time that another replica may have recorded for what
+// happened after at. Either clock may differ from the store's by MaxClockSkew.
+func (w *walk) earliest(at time.Time) time.Time { return at.Add(-2 * w.service.cfg.MaxClockSkew) }
 
-// logEntries reads from the audit log which keys the creator and all keys created, and to which
-// keys they gave secrets. For a key that was deleted, and for a secret that was
+// logEntries reads from the audit log which keys the creator and all keys created, and to
+// which keys they gave secrets. For a key that was deleted, and for a secret that was
 // replaced, only the log says where they came from.
 func (w *walk) logEntries(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logEntry, err error) {
 	byCreator = map[store.ActorRef][]logEntry{}

@@ -70,6 +70,19 @@ func TestDisableAllByFollowsGivenSecrets(t *testing.T) {
 			require.Zero(t, n)
 		})
 	}
+	t.Run("B27 the clocks of two replicas differ as much as they may", func(t *testing.T) {
+		st := memstore.New()
+		ahead, behind := rigOn(t, st), rigOn(t, st)
+		leaked, _ := ahead.create(owner, "team-a", "keys.save project.list")
+		other, _ := ahead.create(manager, "team-a", "keys.save project.list")
+		ahead.clock.Set(noon.Add(time.Hour + time.Minute)) // MaxClockSkew is a minute
+		behind.clock.Set(noon.Add(time.Hour - time.Minute))
+		ahead.rotate(asKey(leaked), other.ID, apikey.Rotation{Grace: 9 * time.Hour})
+		hidden, _ := behind.create(asKey(other), "team-a", "project.list")
+		_, err := ahead.DisableAllBy(t.Context(), admin, asKey(leaked).Ref())
+		require.NoError(t, err)
+		ahead.requireDisabled(map[string]bool{leaked.ID: true, other.ID: false, hidden.ID: true})
+	})
 	t.Run("not if a person gave it", func(t *testing.T) {
 		r := newRig(t)
 		other, _ := r.create(manager, "team-a", "keys.save project.list")
