@@ -64,7 +64,9 @@ type Problem struct {
 // deleted is deleted here, too, if it has no keys.
 //
 // A key whose id exists is reported and never overwritten, and an event that exists is
-// left as it is, so that an interrupted restore can be run again. Each key is one write
+// left as it is, so that an interrupted restore can be run again. If it was interrupted
+// within the settings of a suspended workspace, the next one refuses their line: the
+// workspace is suspended, and its rules must be saved by hand. Each key is one write
 // with its event. Tokens from before the restore are not valid for a restored key. What
 // was retired, disabled or deleted after the export is restored, too.
 //
