@@ -75,8 +75,9 @@ type Config struct {
 	// Resources are further resource servers for which a key may be allowed to
 	// request tokens at the login (RFC 8707).
 	Resources []apikey.Resource
-	// Audience is the aud claim of every token that is not for one of Resources.
-	// Default: Resource, or the issuer if Resource is empty.
+	// Audience is the aud claim of every token that is not for one of Resources. A
+	// token for which the login names one of these audiences as its resource has that
+	// one alone. Default: Resource, or the issuer if Resource is empty.
 	Audience []string
 	// Signers are the private keys that sign tokens: the first signs, and all verify.
 	// All are published, except those with a Secret. Deploy a new signer in two steps:
@@ -161,8 +162,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// complete sets the defaults. It returns the paths of the endpoints and documents,
-// and all problems, each of which names its field.
+// complete sets the defaults and checks the fields. It returns the paths of the
+// documents, and all problems, each of which names its field.
 func (c Config) complete() (Config, paths, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -250,8 +251,9 @@ func checkServerURL(address string, loopback bool) error {
 	return errors.New("it must be https")
 }
 
-// checkPath allows only paths that every router matches literally: clean, without
-// escapes and without the syntax of patterns.
+// checkPath allows only clean paths without escapes and braces, which http.ServeMux
+// matches literally. It does not refuse what other routers have in patterns, such as
+// ':' and '*'.
 func checkPath(text string) error {
 	if text == "" {
 		return nil

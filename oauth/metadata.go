@@ -43,8 +43,8 @@ func (s *Server) ResourceMetadata() http.Handler {
 	}{s.cfg.Resource, []string{s.cfg.Issuer}, s.cfg.Permissions.All().Names(), []string{"header"}}))
 }
 
-// JWKS returns the handler of the public signing keys (RFC 7517). For when a key of the
-// server's own is published, see Config.RotateEvery and RevokeSigningKeys; the public
+// JWKS returns the handler of the public signing keys (RFC 7517). Config.RotateEvery
+// and RevokeSigningKeys say when a key that the server makes is published. The public
 // keys of Config.Signers are published as long as they are listed.
 func (s *Server) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -129,7 +129,7 @@ func publishedAlgorithms() []string {
 
 // toJSON returns content as a line of JSON.
 func toJSON(content any) []byte {
-	body, _ := json.Marshal(content) //nolint:errcheck // texts only
+	body, _ := json.Marshal(content) //nolint:errcheck // texts, numbers and booleans can always be encoded
 	return append(body, '\n')
 }
 

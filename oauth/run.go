@@ -40,14 +40,14 @@ func (s *Server) Run(ctx context.Context) error {
 		defer reminders.Wait() // after the last write
 		reminders.Go(func() { s.remind(ctx) })
 	}
-	changed := make(chan struct{}, 1)
+	signingKeysChanged := make(chan struct{}, 1)
 	if s.store.Watch != nil {
 		var changes sync.WaitGroup
 		defer changes.Wait()
 		changes.Go(func() {
 			s.watch(ctx, func() {
 				select {
-				case changed <- struct{}{}:
+				case signingKeysChanged <- struct{}{}:
 				default: // a step is pending already
 				}
 			})
@@ -68,7 +68,7 @@ func (s *Server) Run(ctx context.Context) error {
 			err = bounded(ctx, s.keys.Flush)
 		case <-step.C:
 			err = errors.Join(s.ring.Step(ctx), bounded(ctx, s.recordSigner))
-		case <-changed:
+		case <-signingKeysChanged:
 			err = s.ring.Step(ctx)
 		case <-prune.C:
 			err = bounded(ctx, s.keys.Prune)
@@ -80,7 +80,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // bounded calls do with a timeout, so that a store that hangs does not block all
-// other work.
+// other work. The ring's Step has a timeout of its own.
 func bounded(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout)
 	defer cancel()

@@ -11,13 +11,14 @@ import (
 
 // Serve runs web on l together with Run, and shuts both down in the order that
 // loses nothing. When ctx ends, web accepts no more requests and finishes the open
-// ones, for at most grace. Then Run writes what the last requests left in memory.
+// ones, for at most grace. Then Run writes what the last requests left in memory, and
+// Serve returns. If web fails or the host shuts it down, the same follows at once.
 // web's handler is the host's and must include Routes. For TLS use a listener of
 // tls.NewListener. Call Serve once, and do not call Run.
 //
-// Serve returns after that, or when web fails. It returns nil if ctx ended or the
-// host shut web down, and nothing was lost. If requests take longer than grace,
-// their connections are closed and the error wraps context.DeadlineExceeded.
+// Serve returns nil if ctx ended or the host shut web down, and nothing was lost. If
+// requests take longer than grace, their connections are closed and the error wraps
+// context.DeadlineExceeded.
 func (s *Server) Serve(ctx context.Context, web *http.Server, l net.Listener, grace time.Duration) error {
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -126,8 +126,8 @@ func (s *Server) RevokeSigningKeys(ctx context.Context) error {
 }
 
 // newRing makes the ring of signing keys: those of Config.Signers, or else those that
-// the server makes and keeps in the store, sealed unless the store is in memory. The
-// returned list has an entry for each of Config.Signers. newRing reads nothing from the
+// the server makes and keeps in the store. These are sealed if there are
+// Config.SealKeys, which a durable store requires. The returned list has an entry for each of Config.Signers. newRing reads nothing from the
 // store and does not call keys, which may be nil.
 func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, hostlist.List, error) {
 	var given hostlist.List

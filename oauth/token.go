@@ -72,7 +72,9 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	if err != nil {
 		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
-			lacked.Missing = scope.Set{} // they are sent to the client, and an imported secret may look like a permission
+			// The response would repeat these names, and one of them may be the client's
+			// own secret, sent as a scope by mistake.
+			lacked.Missing = scope.Set{}
 		}
 		return nil, "", err
 	}

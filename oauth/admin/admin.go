@@ -20,17 +20,18 @@
 //   - JSON is read strictly: an unknown member, or one that appears twice or in
 //     another case, is answered with 400, and so is an unknown query parameter. A
 //     name or permissions that are null are answered with 422.
-//   - A member whose name ends in _at is an instant, and one that ends in _on is a
-//     date. A duration is a whole number of seconds. null means none: no expiry, no
-//     limit, never.
+//   - A member whose name ends in _at is an instant, for which a request may also send
+//     a date. One that ends in _on is a date. A duration is a whole number of
+//     seconds. null means none: no expiry, no limit, never.
 //   - No answer may be cached. A secret is only in the answer that created it,
 //     which has no ETag.
 //   - A key and a record of settings have an ETag. A change with If-Match is
 //     made only if the record still has that ETag; otherwise the answer is 412.
 //     A weak ETag matches as well, because proxies that compress make ETags
 //     weak; a list of ETags never matches. Replacing settings needs If-Match
-//     (428); elsewhere it is optional. A route that changes no such record, such
-//     as the one that suspends a workspace, answers every ETag with 412.
+//     (428); a change of one key may have it. All other routes that change
+//     something, such as the one that suspends a workspace, take no If-Match and
+//     answer every ETag with 412.
 //   - Creating and rotating take an Idempotency-Key. If the same request is sent
 //     again, it creates nothing and is answered with 409 and the id of the first
 //     request's key. Another body with the same Idempotency-Key is answered with
@@ -97,7 +98,7 @@ type Config struct {
 type Handler struct {
 	keys    *apikey.Service
 	cfg     Config
-	host    *request.Host
+	host    *request.Host // reads addresses and bodies, and logs wrong mounting
 	origins *http.CrossOriginProtection
 	routes  []route
 }

@@ -194,7 +194,7 @@ func (b *body) expiry(name string) apikey.Expiry {
 	return expiry
 }
 
-// instant reads a date, which means its beginning in UTC, an instant, or null. For
+// instant reads an instant, a date or null. A date means its beginning in UTC. For
 // null or absent it returns the zero time.
 func (b *body) instant(name string) time.Time {
 	if b.isNull(name) {

@@ -84,8 +84,8 @@ func (c *call) choice(name string, words ...string) string {
 	return word
 }
 
-// instant reads a parameter that is an instant. If it is absent, it returns the zero
-// time.
+// instant reads a parameter that is an instant or a date. If it is absent, it returns
+// the zero time.
 func (c *call) instant(name string) time.Time {
 	text := c.query.Get(name)
 	if text == "" {
@@ -104,7 +104,7 @@ func (f *fieldErrors) add(name, reason string) {
 	}
 }
 
-// instant parses a date, which means its beginning in UTC, or an RFC 3339 instant.
+// instant parses an RFC 3339 instant, or a date, which means its beginning in UTC.
 // alternative continues the text of an error, such as ", or null".
 func (f *fieldErrors) instant(name, text, alternative string) time.Time {
 	at, err := time.Parse(time.DateOnly, text)

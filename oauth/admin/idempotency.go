@@ -17,8 +17,8 @@ const maxIdempotencyKey = 255
 
 // onceID returns the one-time id for the request's Idempotency-Key, or nil if the
 // request has none. The id depends on the actor, the workspace or key in the
-// path, and the route. Its value is a digest of the body. If the request was carried
-// out before, the error is its refusal.
+// path, and the route. Its value is a digest of the body. If a request with this
+// Idempotency-Key was carried out before, the error is the refusal of repeated.
 func (c *call) onceID(ctx context.Context) (*store.OnceID, error) {
 	values := c.r.Header.Values("Idempotency-Key")
 	if len(values) == 0 {
@@ -37,7 +37,7 @@ func (c *call) onceID(ctx context.Context) (*store.OnceID, error) {
 	return once, c.repeated(ctx, once)
 }
 
-// repeated returns a refusal if the request was carried out before. The secret of
+// repeated returns a refusal if a request with this id was carried out before. The secret of
 // the first request is not stored: a caller that lost it rotates the key.
 func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	if once == nil {

@@ -23,7 +23,7 @@ const noVersion = -1
 // A weak ETag is accepted as well, unlike in RFC 9110, section 13.1.1: a proxy
 // that compresses an answer makes its ETag weak, and an ETag here stands for the
 // record and not for its encoding. Any other text, also a list of ETags, matches
-// no record. If the route changes nothing that has an ETag, a condition is
+// no record. If the route takes no condition (see conditional), an ETag is
 // refused: ignoring it could make a change that the caller does not want.
 //
 // Replacing a whole record needs the header (RFC 6585, section 3): without it, one
@@ -37,7 +37,7 @@ func (c *call) readCondition() error {
 	case c.route.method == http.MethodGet || len(lines) == 0 || named == "*":
 		return nil
 	case !c.route.conditional():
-		return &refusal{Kind: answer.Changed, Detail: "This request changes no single record that has an ETag. Leave If-Match out."}
+		return &refusal{Kind: answer.Changed, Detail: "This request takes no If-Match. Leave the header out."}
 	}
 	version, ok := parseETag(named)
 	if !ok {

@@ -22,8 +22,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 	// Errors says what is wrong, field by field.
 	Errors []FieldError `json:"errors,omitempty"`
-	// Missing names the permissions because of which the request was refused: only an
-	// actor that may grant them may make it.
+	// Missing names the permissions that the actor would have to be able to grant to
+	// make this request.
 	Missing []string `json:"missing,omitempty"`
 	// Rule is the name of the policy that refused the request.
 	Rule string `json:"rule,omitempty"`

@@ -42,7 +42,7 @@ func (h *Handler) catalog(c *call) error {
 		if err != nil {
 			return err
 		}
-		if set, err = catalog.Expand(set, true); err == nil { // else no key can have it: it matches only admin permissions, and its first segment is not admin
+		if set, err = catalog.Expand(set, true); err == nil { // Expand fails if the pattern matches only admin permissions and does not begin with "admin."
 			wildcards = append(wildcards, members{"pattern": pattern, "permissions": set.Names()})
 		}
 	}

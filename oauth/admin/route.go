@@ -87,7 +87,8 @@ func routes() []route {
 	}
 }
 
-// conditional reports whether the route changes one record that has an ETag.
+// conditional reports whether the route takes an ETag in If-Match: it replaces
+// settings or changes one key.
 func (t *route) conditional() bool {
 	return t.method == http.MethodPut || t.method != http.MethodGet && strings.HasPrefix(t.pattern, "/keys/{key}")
 }

@@ -108,8 +108,8 @@ func (b *body) reminders(name string) (times []time.Duration) {
 		return times
 	}
 	for _, n := range list {
-		// The service checks the bounds that wrong names. These bounds are only for the
-		// conversion to a time.Duration.
+		// The service checks the bounds of 1 hour and 366 days. These bounds only keep the
+		// conversion to a time.Duration from overflowing.
 		if n < 1 || n > maxSeconds {
 			b.bad.add(name, wrong)
 		}
