@@ -71,9 +71,9 @@ type Decision struct {
 	// ClientID is the id that the client sent with a secret. Anyone can send it: see
 	// KeyID for the key whose secret was right. Characters that cannot be printed are
 	// replaced by U+FFFD. ClientID is empty for a token. It is also empty if the client
-	// may have sent a secret as the id: if it contains a prefix of secrets, or if no
-	// key has it and it is longer than 36 bytes, or apikey.Options.Imported is set,
-	// since an imported secret can have any form.
+	// may have sent a secret as the id. That is so if the id contains a prefix of
+	// secrets. It is also so if no key has the id, and it is longer than 36 bytes or
+	// apikey.Options.Imported is set (an imported secret can have any form).
 	ClientID string
 	// KeyID and Workspace are those of the key. They are set only if its secret was
 	// right, or if the signature of the token was right.
