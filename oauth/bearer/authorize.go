@@ -114,7 +114,7 @@ func (v *Verifier) decide(ctx context.Context, credential string, guard Guard, w
 	id := workspace()
 	if id == "" {
 		guard.logNoWorkspace.Do(func() {
-			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because no workspace was found in it: with InPath, check that the router sets a path value of that name; with InFunc, Check or Authorize, check the workspace that it gets",
+			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because no workspace was found in it: with InPath, check that the router sets a path value of that name; with InFunc, check what the function returns; with Check or Authorize, check the workspace that is passed to it",
 				"guard", guard.alternatives, "path_value", guard.pathValue)
 		})
 	}

@@ -184,9 +184,9 @@ func (i *Introspector) Revoked(ctx context.Context, t Token) (bool, error) {
 			return false, q.err
 		case q.revoked:
 			return true, nil
-		// The request may have been sent more than CacheFor before this call
-		// began, and the token revoked since. Then wait for the next one, which
-		// is sent after this call began.
+		// Another caller's request may have been sent more than CacheFor before
+		// this call began, and the token revoked since. Then no case applies, and
+		// the loop waits for the next request, which is sent after this call began.
 		case started || joined || within(begun, q.asked, i.config.CacheFor):
 			return false, nil
 		}

@@ -74,8 +74,8 @@ type RemoteKeys struct {
 	running  atomic.Int32 // calls of Run
 }
 
-// keyState is the current state. It is immutable: only the goroutine that set
-// inFlight stores the next state.
+// keyState is the current state. It is immutable. While a fetch runs, only that fetch
+// stores the next state.
 type keyState struct {
 	keys     staticKeys    // nil: no fetch has succeeded
 	fetched  time.Time     // when the fetch of keys began
@@ -250,10 +250,9 @@ func (s *RemoteKeys) load() (staticKeys, error) {
 	return keys, err
 }
 
-// within reports whether now is at or after then, by less than d. If the clock
-// jumped back to before then, it reports false, because the time passed is
-// unknown.
-func within(now, then time.Time, d time.Duration) bool {
-	age := now.Sub(then)
+// within reports whether less than d has passed since start. If now is before start,
+// it reports false: the clock jumped back, so the time passed is unknown.
+func within(now, start time.Time, d time.Duration) bool {
+	age := now.Sub(start)
 	return age >= 0 && age < d
 }

@@ -69,7 +69,8 @@ type Server struct {
 	cfg    oauth.Config
 	server *oauth.Server
 	// plain uses the same store and signing keys, but none of the host's policies
-	// and rules, so that the keys and tokens of a test do not depend on them.
+	// and rules. It creates the keys of a test and issues most tokens that must be
+	// refused; Token and Login use server.
 	plain   *oauth.Server
 	web     *httptest.Server
 	mounted atomic.Pointer[http.Handler]

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// run sends the requests that must be refused first, because the handler may
-// change the answers to later requests when it runs.
+// run first sends the requests that must be refused, and then those that must be
+// accepted: these run the handler, which may change the answers to later requests.
 func (p *probe) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{p.withoutToken, p.lacking, p.otherWorkspace, p.permitted} {
 		if err := step(ctx); err != nil {

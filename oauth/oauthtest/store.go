@@ -56,7 +56,8 @@ type race struct {
 	name string
 	// caller returns the call that each caller repeats until it is refused.
 	caller func(*raceRound) func(context.Context) error
-	// end ends the callers' right. alive lists the keys that should not work any more.
+	// end ends the callers' right. alive lists the keys that work although
+	// they should not.
 	end func(*raceRound, context.Context) (alive func(context.Context) ([]string, error), err error)
 }
 
@@ -84,7 +85,7 @@ func newRaceRound(ctx context.Context, st store.Store, workspace string) (*raceR
 			Logger:      slog.New(slog.DiscardHandler),
 			Options: apikey.Options{
 				Management: apikey.Management{Save: "keys.save"},
-				Peppers:    []apikey.Pepper{{Version: 1, Key: padTo32("pepper of oauthtest.CheckStore")}},
+				Peppers:    []apikey.Pepper{{Version: 1, Key: padded("pepper of oauthtest.CheckStore")}},
 			},
 		}); err != nil {
 			return nil, err
@@ -102,8 +103,8 @@ func newRaceRound(ctx context.Context, st store.Store, workspace string) (*raceR
 	return s, nil
 }
 
-// padTo32 returns text with 32 dots after it: a pepper has at least 32 bytes.
-func padTo32(text string) []byte { return append([]byte(text), "................................"...) }
+// padded returns text with 32 dots after it: a pepper has at least 32 bytes.
+func padded(text string) []byte { return append([]byte(text), "................................"...) }
 
 func (s *raceRound) saveSettings(ctx context.Context, wanted store.Instance) error {
 	now, err := s.replicas[0].Settings(ctx, s.admin)
@@ -325,7 +326,7 @@ func (r race) run(s *raceRound) error {
 		return err
 	}
 	if len(found)+len(late) > 0 {
-		return fmt.Errorf("%d keys worked after the call returned, and %d after the callers stopped", len(found), len(late))
+		return fmt.Errorf("%d keys worked after the call returned, and %d after the callers stopped; the driver must check the preconditions of a change in the same atomic step as its write", len(found), len(late))
 	}
 	return nil
 }

@@ -16,7 +16,8 @@
 // pages about a workspace can link to workspaces/{workspace}/keys below the prefix, and
 // your pages for administrators can link to settings. Escape the id of the workspace
 // with url.PathEscape. Put a tilde before the ids ".", ".." and "/" ("~.."), because
-// browsers and routers would treat them as parts of the path.
+// browsers and routers would treat them as parts of the path. An id that is one of these
+// after one or more tildes gets another tilde.
 //
 // # Links to a new key
 //
@@ -32,8 +33,8 @@
 // # Rules for every page
 //
 //   - It works without JavaScript. JavaScript adds buttons that copy, a search for
-//     permissions and a list of those selected. It keeps what was typed for when the
-//     person goes back to a form, and keeps a form from being sent twice.
+//     permissions and a list of those selected. If the person goes back to a form, it
+//     fills in again what was typed. It prevents a form from being sent twice.
 //   - Nothing is loaded from another origin, and nothing is inline: the
 //     Content-Security-Policy allows only the console's own stylesheet, script
 //     and icon, and Trusted Types prevent scripts from turning text into markup.
@@ -156,7 +157,7 @@ type Person struct {
 type Console struct {
 	keys    *apikey.Service
 	cfg     Config
-	host    *request.Host
+	host    *request.Host // reads requests, and logs what the host must correct
 	origins *http.CrossOriginProtection
 	pages   *template.Template
 	assets  map[string][]byte

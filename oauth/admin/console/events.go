@@ -123,7 +123,7 @@ func (s *call) downloadEvents() error {
 	return nil
 }
 
-// actionTexts returns the texts for people of all actions in the audit log.
+// actionTexts returns, for each action in the audit log, the text that pages show.
 func actionTexts() map[string]string {
 	return map[string]string{
 		audit.Create:          "Created the key",

@@ -107,7 +107,7 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
 		if rules.MaxLifetime, ok = parseSpan(text); !ok || rules.MaxLifetime < time.Minute {
-			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m. Leave it empty to set no maximum here.")
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m (one minute). Leave it empty to set no maximum here.")
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {

@@ -95,7 +95,7 @@ func (f *keyForm) prefill(link *form) error {
 	spec := f.spec()
 	spec.Name = cmp.Or(spec.Name, "preview")
 	if expires != "never" && spec.Expiry == (apikey.Expiry{}) {
-		spec.Expiry.At = f.now.Add(time.Minute) // any expiry that the rules allow, so that none is reported as wrong
+		spec.Expiry.At = f.now.Add(time.Minute) // within the rules, so that they do not refuse the expiry that the link lacks
 	}
 	_, wrong := f.try(spec)
 	fields := map[string]string{"name": "name", "permissions": "permissions", "expires": "expires_at", "expires_on": "expires_at"}
@@ -141,7 +141,7 @@ func (f *keyForm) permissions() scope.Set {
 func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call
 	if status == http.StatusConflict {
-		f.Version = f.Key.Version // the page reports the change
+		f.Version = f.Key.Version // the page says what was changed, so the person may now change that version
 	}
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))

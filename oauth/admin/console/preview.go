@@ -48,7 +48,9 @@ func (s *call) preview(read func(*store.KeyCursor) (apikey.Page[apikey.KeyPrevie
 	shown := &preview{}
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := read(after)
-		now := s.keys().Now() // after read, which gives keys that a change switches off its own time as their end
+		// Keys that a change switches off end at the time at which read was called. So now
+		// must be later than that call.
+		now := s.keys().Now()
 		shown.Checked += page.Checked
 		for i := range page.Keys {
 			shown.add(&page.Keys[i], now)

@@ -148,8 +148,10 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	case answer.StaleForm, answer.Malformed, answer.Late:
 		page.Again = s.root() + formPage(s.r.URL)
 	case answer.Unauthorized, answer.Unavailable, answer.DeniedForNow, answer.Failed:
+		// If Authorize failed, the form has not been read yet. Otherwise ParseForm does
+		// nothing.
 		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxSignedOutForm)
-		if s.r.ParseForm() != nil { // Authorize is called before the form is read
+		if s.r.ParseForm() != nil {
 			return
 		}
 		page.Sent = s.r.PostForm

@@ -96,7 +96,8 @@ type call struct {
 }
 
 // maxForm bounds a form in bytes; a form with every permission of a large catalog
-// fits. maxSignedOutForm bounds the form of a person who is not signed in.
+// fits. maxSignedOutForm bounds a form whose sender Authorize did not
+// identify, because nobody is signed in or because of an outage.
 const (
 	maxForm          = 1 << 20
 	maxSignedOutForm = 64 << 10
@@ -136,7 +137,7 @@ func (s *call) identify() error {
 	case outcome.IsOutage(err), err != nil && s.r.Context().Err() != nil:
 		return fmt.Errorf("console: authorize: %w: %w", store.ErrUnavailable, err)
 	case err != nil || person.Actor.Ref().ID == "":
-		s.c.cfg.Logger.DebugContext(s.r.Context(), "a request without a signed-in person", "error", err)
+		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in: Config.Authorize returned an error, or an actor without an id", "error", err)
 		return &answer.Refusal{Kind: answer.Unauthorized}
 	}
 	person.Actor = person.Actor.WithAddress(s.c.host.Addr(s.r))

@@ -79,7 +79,7 @@ func (s *call) changeSettings(page settingsPage, wrong []problem, save func() er
 	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.version(0)
 	ask := func(status int, wrong []problem) error {
 		if status == http.StatusConflict {
-			page.Version = current // the page reports the change
+			page.Version = current // the page says what was changed, so the person may now change that version
 		}
 		return s.showSettings(status, page, wrong)
 	}

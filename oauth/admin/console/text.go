@@ -38,10 +38,10 @@ type moment struct {
 	Ago  string // relative to now
 }
 
-// When returns the texts of an instant. For the zero time the text is none.
-func (f frame) When(t time.Time, none string) moment {
+// When returns the texts of an instant. For the zero time, Text is ifZero.
+func (f frame) When(t time.Time, ifZero string) moment {
 	if t.IsZero() {
-		return moment{Text: none}
+		return moment{Text: ifZero}
 	}
 	t = t.UTC()
 	return moment{ISO: t.Format(time.RFC3339), Text: t.Format(instantText), Day: t.Format(dayText), Ago: distance(t.Sub(f.now))}
@@ -59,8 +59,8 @@ func distance(d time.Duration) string {
 		{730 * day, 365 * day, "year"}, {60 * day, 30 * day, "month"}, {2 * day, day, "day"},
 		{time.Hour, time.Hour, "hour"}, {time.Minute, time.Minute, "minute"},
 	} {
-		// Half a minute passes between a choice and the page that shows it: an instant
-		// that was chosen 60 days ahead is still "in 2 months".
+		// Between a choice and the page that shows it, up to half a minute may pass. An
+		// instant that was chosen 60 days ahead is then still shown as "in 2 months".
 		if d.Abs()+30*time.Second < u.from {
 			continue
 		}
