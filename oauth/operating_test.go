@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -91,7 +92,7 @@ func TestOperatingLogLines(t *testing.T) {
 func loggedLines(t *testing.T) (levels map[string]string, literals map[string]bool) {
 	t.Helper()
 	levels, literals = make(map[string]string), make(map[string]bool)
-	at := map[string]int{"Warn": 0, "Error": 0, "WarnContext": 1, "ErrorContext": 1}
+	at := map[string]int{"Warn": 0, "Error": 0, "WarnContext": 1, "ErrorContext": 1, "Misplaced": 3}
 	for _, root := range []string{"../scope", "../store", "../policy", "."} {
 		require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() && entry.Name() == "servertest" {
@@ -124,7 +125,7 @@ func loggedLines(t *testing.T) (levels map[string]string, literals map[string]bo
 					return true // such as err.Error()
 				}
 				if message := messageOf(call.Args[i]); strings.Trim(message, ".") != "" {
-					levels[message] = strings.ToUpper(strings.TrimSuffix(function.Sel.Name, "Context"))
+					levels[message] = cmp.Or(map[string]string{"Misplaced": "WARN"}[function.Sel.Name], strings.ToUpper(strings.TrimSuffix(function.Sel.Name, "Context")))
 				}
 				return true
 			})

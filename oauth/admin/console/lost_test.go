@@ -156,6 +156,23 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 		r.login(r.only().ID, secret)
 		require.NotContains(t, r.post("olga", path, form).Body, offered)
 	})
+	t.Run("B19 a store that fails says nothing of the key", func(t *testing.T) {
+		var down bool
+		r := newRig(t, func(st *store.Store, _ *apikey.Config, _ *console.Config) {
+			*st = harness.Tapped(*st, func(context.Context, string) error {
+				if down {
+					return store.ErrUnavailable
+				}
+				return nil
+			}, "Keys.Lookup")
+		})
+		path, form := secretForms["create"](r)
+		r.post("olga", path, form)
+		down = true
+		again := r.post("olga", path, form)
+		require.Equal(t, http.StatusServiceUnavailable, again.StatusCode)
+		require.NotContains(t, again.Body, "deleted")
+	})
 	t.Run("the key is deleted", func(t *testing.T) {
 		r := newRig(t)
 		path, form := secretForms["create"](r)

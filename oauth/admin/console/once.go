@@ -93,7 +93,10 @@ func (s *call) answerRepeated(form string) error {
 		title = "Already rotated"
 	}
 	again, flushErr := sentBefore{ID: id}, s.keys().Flush(s.r.Context()) // LastUsed is written by Flush
-	again.Key, _ = s.keys().Get(s.r.Context(), s.actor(), id)            //nolint:errcheck // the key may have been deleted
+	again.Key, err = s.keys().Get(s.r.Context(), s.actor(), id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
 	if last := len(again.Key.Secrets) - 1; flushErr == nil && last >= 0 && strconv.FormatInt(again.Key.Version, 10) == version &&
 		again.Key.Standing.Live() && again.Key.Secrets[last].LastUsed.IsZero() {
 		again.Lost = again.Key.Secrets[last].ID
