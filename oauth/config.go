@@ -156,7 +156,9 @@ type Config struct {
 	// introspection or a guard has accepted or refused a credential; see
 	// observe.Observer.
 	Observer observe.Observer
-	// Logger receives warnings and errors. Default slog.Default().
+	// Logger receives warnings and errors. At level Info it receives requests that a
+	// policy refused, signing keys that the server made, and whether secrets still use
+	// old peppers and prefixes. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time

@@ -267,7 +267,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	id, secret, ok := parseBasic(credentials)
 	switch {
 	case err != nil || !ok:
-		return badRequest("The Basic credentials are malformed; they are the Base64 form of client_id:client_secret, each percent-encoded first.")
+		return badRequest("The Basic credentials are malformed, or there are two Authorization headers. Send one header, with the Base64 form of client_id:client_secret, each percent-encoded first.")
 	case t.clientID != "" && t.clientID != id:
 		return badRequest("The client_id in the body differs from that of the Basic credentials; leave it out of the body.")
 	}

@@ -14,7 +14,8 @@ import (
 // its own tokens. From then on this server's guards refuse the token. The endpoint
 // accepts a form and authenticates the key like the login, but without the
 // administrator's expiry rules and policies: a key that only these refuse may still
-// revoke its tokens. Like a login, a revocation writes no audit event.
+// revoke its tokens. A revocation writes an audit event only if the key is refused, as
+// a login does.
 func (s *Server) Revocation() http.Handler { return s.aboutToken(s.keys.MayRevoke, s.revoke) }
 
 func (s *Server) revoke(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error) {

@@ -35,8 +35,8 @@
 //   - Creating and rotating take an Idempotency-Key. If the same request is sent
 //     again, it creates nothing and is answered with 409 and the id of the first
 //     request's key. Another body with the same Idempotency-Key is answered with
-//     422. An Idempotency-Key belongs to its actor, workspace and route, for 24
-//     hours. Of two concurrent requests one is carried out.
+//     422. An Idempotency-Key belongs to its actor and route, and to the workspace
+//     or key in the path, for 24 hours. Of two concurrent requests one is carried out.
 //   - Lists come in pages. A cursor is signed. It is valid only for the same
 //     actor, list and filter.
 //   - A page of another origin cannot make a browser send a change with the
@@ -84,13 +84,15 @@ type Config struct {
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds a request: the time to read its body, and the time of
-	// Authorize, the store and the policies. A request that takes longer is
-	// answered with 503; its change may have been made. Default 2 seconds; 10 ms
-	// to 5 minutes. A shorter ReadTimeout of the host's http.Server applies to
-	// the body as well. Behind a middleware that hides the connection, only
-	// ReadTimeout bounds the body, and that is logged.
+	// Authorize, the store and the policies. If the body does not arrive in time,
+	// the answer is 400. If the rest takes longer, the answer is 503, and the change
+	// may have been made. Default 2 seconds; 10 ms to 5 minutes. A shorter
+	// ReadTimeout of the host's http.Server applies to the body as well. Behind a
+	// middleware that hides the connection, only ReadTimeout bounds the body, and
+	// that is logged.
 	Timeout time.Duration
-	// Logger logs warnings and errors. Default slog.Default().
+	// Logger receives warnings and errors and, at level Debug, the errors of Authorize
+	// that are not sent to the caller. Default slog.Default().
 	Logger *slog.Logger
 }
 
