@@ -18,9 +18,15 @@ func (s *Server) aboutToken(
 	respond func(ctx context.Context, caller *apikey.Key, token *bearer.Principal) ([]byte, error),
 ) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request tokenRequest
+		var buffer bytes.Buffer
+		if bad := s.readTokenRequest(w, r, &buffer, &request); bad != nil {
+			s.refuse(r.Context(), w, bad)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 		defer cancel()
-		caller, token, err := s.clientAndToken(ctx, w, r, authenticate)
+		caller, token, err := s.clientAndToken(ctx, r, &request, authenticate)
 		var body []byte
 		if err == nil {
 			body, err = respond(ctx, &caller, token)
@@ -33,16 +39,11 @@ func (s *Server) aboutToken(
 	})
 }
 
-// clientAndToken reads the form, authenticates the calling key, and verifies the token
-// in the form. The returned token is nil if it is not live.
+// clientAndToken authenticates the calling key, and verifies the token in the form. The
+// returned token is nil if it is not live.
 func (s *Server) clientAndToken(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, authenticate func(context.Context, apikey.Credentials) (apikey.Key, error),
+	ctx context.Context, r *http.Request, request *tokenRequest, authenticate func(context.Context, apikey.Credentials) (apikey.Key, error),
 ) (caller apikey.Key, token *bearer.Principal, err error) {
-	var request tokenRequest
-	var buffer bytes.Buffer
-	if bad := s.readTokenRequest(w, r, &buffer, &request); bad != nil {
-		return caller, nil, bad
-	}
 	if request.json {
 		return caller, nil, badRequest("This endpoint accepts application/x-www-form-urlencoded only.")
 	}

@@ -186,6 +186,24 @@ func TestSlowBodyOfADocument(t *testing.T) {
 	})
 }
 
+// TestSlowBodyIsNotASlowStore tests that LoginTimeout begins when the body is there.
+func TestSlowBodyIsNotASlowStore(t *testing.T) {
+	for _, path := range []string{"/api/login", "/api/revoke", "/api/introspect"} {
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, inMemory, func(s *setup) { s.config.LoginTimeout = 900 * time.Millisecond })
+				body := w.grant("token", "none")
+				conn := w.raw(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, form, len(body)))
+				time.Sleep(3 * time.Second) // by the bubble's clock
+				_, err := io.WriteString(conn, body)
+				require.NoError(t, err)
+				a := answerOn(t, bufio.NewReader(conn))
+				require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+			})
+		})
+	}
+}
+
 // TestHostsReadTimeout tests that the server's own shorter ReadTimeout stays.
 func TestHostsReadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,7 +42,8 @@ type Config struct {
 	// Resources are further resource servers for which keys may be allowed to
 	// request tokens (RFC 8707). Each needs an absolute URI of its own.
 	Resources []Resource
-	// Logger receives warnings and errors. Default slog.Default().
+	// Logger receives warnings and errors and, at level Info, whether secrets still use
+	// old peppers and prefixes. Default slog.Default().
 	Logger *slog.Logger
 	// Observer, unless nil, is called after each decision about an id and secret.
 	Observer observe.Observer

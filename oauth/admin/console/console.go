@@ -135,7 +135,8 @@ type Config struct {
 	// cannot bound the time in which a form arrives, and logs that. Then only
 	// http.Server.ReadTimeout of the host bounds it.
 	Timeout time.Duration
-	// Logger logs warnings and errors. Default slog.Default().
+	// Logger receives warnings and errors and, at level Debug, why nobody is signed in.
+	// Default slog.Default().
 	Logger *slog.Logger
 }
 
