@@ -21,7 +21,8 @@ type Actor struct {
 	address    netip.Addr
 }
 
-// Kinds of actors, in records.
+// Kinds of actors, in records. The event of RevokeSecret has the kind "holder", which
+// no Actor of a caller has.
 const (
 	kindAdmin = "admin"
 	kindOwner = "owner"

@@ -41,9 +41,10 @@ type Proof struct {
 func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 
 // Authenticate checks that the caller holds a secret of a live key. It costs one
-// read and one digest. For an unknown id or a wrong secret it returns
-// ErrInvalidCredentials, whatever the key's state, and not before
-// Config.RefuseAfter has passed. After too many of these it returns a
+// read and one digest; with Config.Imported it may compute several digests. For an
+// unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
+// state, and not before Config.RefuseAfter has passed; for a malformed id or secret
+// it returns it at once. After too many of these it returns a
 // *ThrottledError; a correct generated secret is never throttled. If the secret is
 // right and the key is not live, it returns a *RefusedError. If the store is
 // unavailable, the error wraps store.ErrUnavailable.

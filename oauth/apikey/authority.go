@@ -49,7 +49,7 @@ type powers struct {
 // rights is a set of rights, one bit each.
 type rights uint8
 
-// The rights, in the order of the list in the method names. saveSettings and
+// The rights, one for each word in rights.names, in the same order. saveSettings and
 // suspendWorkspaces include readSettings. A wildcard that an actor with administer
 // grants also matches admin permissions.
 const (

@@ -85,9 +85,10 @@ func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now ti
 	return wait, wait > 0
 }
 
-// spend spends amount: cost, or 0 to spend nothing. It returns how long to wait until
-// the budget has cost left; 0 if it had, and amount was spent. It ignores the end of
-// the request: a client that closes the connection early must not fail for free.
+// spend takes amount from the budget if at least cost is left in it, and returns 0.
+// Otherwise it takes nothing, and returns how long to wait until that much is left.
+// amount is cost, or 0 to check only. spend ignores the end of the request: a client
+// that closes the connection early must not fail for free.
 func (b *budget) spend(ctx context.Context, id string, cost, amount time.Duration, now time.Time) time.Duration {
 	if cost == 0 {
 		return 0

@@ -96,8 +96,8 @@ type Options struct {
 	// Deploy a new pepper in two steps: list it last, then move it to the front. A
 	// login rewrites the digest that it verified if the first pepper has a higher
 	// version. Remove a pepper when no digest names it any more: Prune logs that,
-	// and Outdated lists the keys that are left. Replace prefixes of secrets in the
-	// same way.
+	// and Outdated lists the keys that are left. Replace a prefix of secrets in the
+	// same two steps. No login changes it: rotate the keys that Outdated lists.
 	Peppers []Pepper
 	// Withdrawn names peppers and prefixes that leaked or were lost and are no
 	// longer listed, although stored secrets still name them: "pepper 1", "pepper

@@ -40,10 +40,10 @@ type Spec struct {
 	// Resources are the resource indicators, of Config.Resources, for which the key
 	// may request tokens, besides the server's own audience.
 	Resources []string
-	// Once, unless nil, is a one-time id that the creation spends. The store keeps
-	// the key's id with it, and the Value after one space if that is not empty: see
-	// FindOnce. If it was spent before, the error is store.ErrExists. It must expire
-	// in the future.
+	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the
+	// key by it. In the store its Value becomes the key's id, followed by a space and
+	// the given Value if there is one. If it was spent before, the error is
+	// store.ErrExists. It must expire in the future.
 	Once *store.OnceID
 	// BeforeStore, unless nil, is called with the key as it is to be stored and its
 	// secret, after every check and policy and right before the write. If it

@@ -202,9 +202,10 @@ func (w *walk) disable(ctx context.Context, id string) {
 	})
 }
 
-// retire retires the secrets that a source gave to the key k. If the source is another
-// key, it could act as k since then: retire returns when the first of these secrets was
-// created. If not, or if there are none, it returns zero.
+// retire retires the secrets that a source gave to the key k. If the source is a key
+// other than k, retire returns when the first of these secrets was created: since then
+// the source could act as k. For any other source, and if it gave k no secret, retire
+// returns zero.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
 	given := func(secret store.Secret) bool {
 		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)

@@ -18,9 +18,9 @@ const (
 	// maxUnwritten bounds the uses, and the counts, kept in memory between two
 	// flushes. Further ones are dropped.
 	maxUnwritten = 262_144
-	// maxRefusals bounds the events kept between two flushes and the names that
-	// hourly remembers. An event that is recorded again after hourly forgot its name
-	// has the same id, and the store skips it.
+	// maxRefusals bounds the events kept between two flushes, and the names in a
+	// value of type hourly. If an event is recorded again after its name was dropped
+	// there, it has the same id, and the store skips it.
 	maxRefusals = 10_000
 )
 

@@ -58,8 +58,8 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 }
 
 // Restorer returns a function that stores a key as Records yielded it, and suspends
-// its workspace if that was suspended. It does not restore Version, Epoch and the
-// other fields of the workspace. Package backup uses it.
+// its workspace if that was suspended. It does not restore the key's Version and
+// Epoch, nor any other field of the workspace. Package backup uses it.
 //
 // For an organization admin, which Restorer checks once. The function's errors:
 // *InvalidError for a record that is not valid, or whose digests this service
