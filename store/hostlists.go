@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// ListName names a list of keys that a host configures. Seal keys have no list
-// here: the ring says which of them are in use.
+// ListName names a list that a host configures: of signers, peppers or secret prefixes.
+// Seal keys have no list here: the signing keys in the Ring say which are in use.
 type ListName string
 
 // The lists.

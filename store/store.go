@@ -7,8 +7,9 @@
 //   - A driver stores records and decides nothing: it uses the time that the
 //     caller passes, checks no permission and computes no expiry. Three things use
 //     the store's own clock instead, so that a caller with a wrong clock harms no
-//     other: epochs, a Limiter that processes share, and garbage collection, which
-//     never changes an answer.
+//     other: epochs, a Limiter that processes share, and the removal of what has
+//     expired, such as one-time ids. (sqlstore and redisstore keep it for ten minutes
+//     more, for callers whose clocks run behind.) Prune and Purge go by the caller's time.
 //   - Records are copied in and out: a caller may change what it passed or got.
 //   - Every method is safe for concurrent use and takes a context first. If
 //     the context has ended, a call returns its error and writes nothing.

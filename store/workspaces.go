@@ -13,8 +13,9 @@ type WorkspacePage struct {
 // Workspaces lists the workspaces of which a store has keys or a saved record
 // (Version > 0). Deleted workspaces have a record.
 type Workspaces interface {
-	// List returns one page in byte order of the ids: the workspaces after the id
-	// after, or the first ones if it is empty. limit is 1 to MaxPage; 0 means 100.
+	// List returns one page in byte order of the ids. It begins after the id that the
+	// argument after holds, or with the first id if after is empty. limit is 1 to
+	// MaxPage; 0 means 100.
 	// A workspace that exists while a caller follows Next is on exactly one of the
 	// pages. The work for a page is bounded by limit, so a page may hold
 	// fewer workspaces although Next is set.

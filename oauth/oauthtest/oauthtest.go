@@ -53,8 +53,8 @@ import (
 // for concurrent use, also by parallel subtests. Its background work runs only if
 // the test calls Server().Run.
 //
-// Its methods take the calling test and end it (Fatal) if they fail: call them from
-// the test's own goroutine.
+// A method that takes the calling test ends it (Fatal) if the method fails: call it
+// from the test's own goroutine.
 type Server struct {
 	// URL is the URL of the server, without a slash at the end. It is also the
 	// issuer, unless the Config names one.

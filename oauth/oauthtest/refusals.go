@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Expired returns a token that is valid but for its expiry: it expired one second more
-// than the server's leeway ago. A guard answers 401.
+// Expired returns a token that is valid but for its expiry, which is in the past by the
+// server's leeway and one second more. A guard answers 401.
 func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.expired, workspace, permissions)
@@ -51,8 +51,8 @@ func (s *Server) foreignAudience(ctx context.Context, workspace string, permissi
 	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Audience = []string{"https://foreign-audience.example"} }, workspace, permissions)
 }
 
-// WrongKey returns a token with a wrong signature, which is valid otherwise. A
-// guard answers 401.
+// WrongKey returns a token that is valid but for its signature, which is random bytes.
+// A guard treats it as a token signed with another key, and answers 401.
 func (s *Server) WrongKey(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.wrongKey, workspace, permissions)

@@ -109,8 +109,8 @@ func (s *call) after() (place *store.KeyCursor) {
 }
 
 // pager returns the links of the page that begins after a cursor; next is nil on the
-// last page. Cursors are sealed: with a cursor of their own making, people could find
-// out where keys that they may not see are in the order.
+// last page. Cursors are sealed: a person who could make cursors could find out the
+// position that a key has in a list, even if they may not see the key.
 func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	values := without(s.r.URL.Query(), "cursor", "done")
 	p.Filter = maps.Clone(values)

@@ -16,8 +16,8 @@
 // pages about a workspace can link to workspaces/{workspace}/keys below the prefix, and
 // your pages for administrators can link to settings. Escape the id of the workspace
 // with url.PathEscape. Put a tilde before the ids ".", ".." and "/" ("~.."), because
-// browsers and routers would treat them as parts of the path. An id that is one of these
-// after one or more tildes gets another tilde.
+// browsers and routers would treat them as parts of the path. An id that is itself
+// tildes before one of these, such as "~..", gets another tilde ("~~..").
 //
 // # Links to a new key
 //
@@ -148,8 +148,8 @@ type Person struct {
 	// Name is shown at the top of each page, and in audit events beside the
 	// actor's id. Default: the actor's id.
 	Name string
-	// Workspaces are listed on the first page, in this order. For a member they
-	// are the member's workspaces, for an administrator some or all. The list
+	// Workspaces are listed on the first page, in this order. For an owner they
+	// are the owner's workspaces, for an administrator some or all. The list
 	// grants nothing.
 	Workspaces []string
 }

@@ -57,8 +57,9 @@ func (f *keyForm) expiryForm() expiryForm {
 	return e
 }
 
-// expiry reads the choice. It returns nil if the key keeps its expiry, and if the choice
-// is wrong; then it calls fail. The service decides whether the rules allow the choice.
+// expiry reads the choice. It returns nil if the key keeps its expiry. If the choice is
+// wrong, it calls fail, and returns nil or an empty expiry. The service decides whether
+// the rules allow the choice.
 func (f *keyForm) expiry() *apikey.Expiry {
 	switch chosen := f.Get("expires"); chosen {
 	case "keep":

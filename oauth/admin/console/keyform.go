@@ -95,7 +95,9 @@ func (f *keyForm) prefill(link *form) error {
 	spec := f.spec()
 	spec.Name = cmp.Or(spec.Name, "preview")
 	if expires != "never" && spec.Expiry == (apikey.Expiry{}) {
-		spec.Expiry.At = f.now.Add(time.Minute) // within the rules, so that they do not refuse the expiry that the link lacks
+		// The link gives no valid expiry. With one that is within the rules, they do not
+		// refuse the key for the lack of an expiry.
+		spec.Expiry.At = f.now.Add(time.Minute)
 	}
 	_, wrong := f.try(spec)
 	fields := map[string]string{"name": "name", "permissions": "permissions", "expires": "expires_at", "expires_on": "expires_at"}

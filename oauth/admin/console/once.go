@@ -77,9 +77,9 @@ type sentBefore struct {
 }
 
 // answerRepeated answers the request if its form was sent before, and then returns
-// errAnswered. The page names the key that the form created or rotated. Until a program
-// has logged in with the form's secret or somebody has changed the key, the page offers
-// to replace the secret.
+// errAnswered. The page names the key that the form created or rotated. It offers to
+// replace the secret if the key works, nobody has changed the key since, and it is known
+// that no program has logged in with the secret.
 func (s *call) answerRepeated(form string) error {
 	id, version, err := s.keys().FindOnce(s.r.Context(), *s.onceID(form))
 	switch {

@@ -9,7 +9,7 @@ import (
 )
 
 // home lists the person's workspaces, and for an administrator all. It redirects to the
-// workspace whose id was typed, or to the only one of a member.
+// workspace whose id was typed, or to the only one of an owner.
 func (s *call) home() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "workspaces", id, "keys")
