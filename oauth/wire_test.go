@@ -194,7 +194,7 @@ func TestSlowBodyIsNotASlowStore(t *testing.T) {
 				w := newWorld(t, inMemory, func(s *setup) { s.config.LoginTimeout = 900 * time.Millisecond })
 				body := w.grant("token", "none")
 				conn := w.raw(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, form, len(body)))
-				time.Sleep(3 * time.Second) // by the bubble's clock
+				time.Sleep(3 * time.Second) //nolint:forbidigo // by the clock of the bubble
 				_, err := io.WriteString(conn, body)
 				require.NoError(t, err)
 				a := answerOn(t, bufio.NewReader(conn))
