@@ -334,8 +334,9 @@ func outage(err error) error {
 // expired reports whether the instant notAfter has come. Zero is never.
 func expired(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// forPolicies returns k as policies get it: without digests, and without its epoch,
-// which the store sets on a write.
+// forPolicies returns a copy of k without digests, and without its epoch, which the
+// store sets on a write. Policies about a key to be stored get it, and keyOf makes the
+// Key of callers from it.
 func forPolicies(k store.Key) store.Key {
 	k = k.Clone()
 	k.Epoch = 0

@@ -50,8 +50,8 @@ type powers struct {
 type rights uint8
 
 // The rights, one for each word in rights.names, in the same order. saveSettings and
-// suspendWorkspaces include readSettings. A wildcard that an actor with administer
-// grants also matches admin permissions.
+// suspendWorkspaces include readSettings. If the actor has the right administer, the
+// wildcards in a key's permissions match admin permissions too.
 const (
 	listKeys rights = 1 << iota
 	saveKeys

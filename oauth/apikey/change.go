@@ -45,7 +45,9 @@ type Rotation struct {
 // permissions or resources or sets an earlier expiry, it revokes the key's tokens.
 // If it adds any or sets a later expiry, the actor must be able to grant all that
 // the key then holds. A set of permissions equal to the one given before, wildcards
-// included, changes nothing. A call that changes nothing writes nothing.
+// included, changes nothing, unless an organization admin gives it and some of the
+// key's permissions became admin permissions; see Key.Withheld. A call that changes
+// nothing writes nothing.
 //
 // The errors of this and of the other methods that change one key:
 // store.ErrNotFound if there is no such key or the actor has no right in its

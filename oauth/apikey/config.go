@@ -196,7 +196,8 @@ type Service struct {
 	reads store.Reads
 	cfg   Config
 	// keyPolicy decides about keys to be stored: Config.Policy, then the settings.
-	// For a login Config.Policy decides alone.
+	// A login does not use it: mustBeLive checks the settings, then askTokenPolicy
+	// asks Config.Policy.
 	keyPolicy policy.Policy
 	hasher    *secrets.Hasher
 	inUse     inUse

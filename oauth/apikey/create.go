@@ -227,8 +227,9 @@ func (c *creation) callBeforeStore(ctx context.Context, s *Service, found *store
 	return nil
 }
 
-// askKeyPolicy runs the policies and narrows after as they decide. Policies never get a
-// digest. It returns the lowest limit of keys that a policy set.
+// askKeyPolicy asks the policies about the change from before to after. It removes from
+// after the permissions that they drop, and sets the expiry that they leave. Policies
+// never get a digest. It returns the lowest limit of keys that a policy set.
 func (s *Service) askKeyPolicy(ctx context.Context, facts policy.KeyRequest, before, after *store.Key) (limit int, err error) {
 	shown := forPolicies(*after)
 	facts.After = &shown

@@ -71,7 +71,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	// Policies may write into what they get, so the lifetime is bounded before.
+	// The token ends no later than the key and the secret. A policy can only shorten this.
 	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Expires)
 	end = earlier(end, p.secret.NotAfter)
 	granted, end, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)

@@ -49,8 +49,8 @@ type Key struct {
 	// Standing says whether the key is live, when it ends and why, as for a login.
 	// Config.Workspaces and Config.Policy are not asked for it.
 	Standing policy.Standing
-	// RulesBroken names the expiry rules in force that would refuse this key if it were
-	// created now: "require_expiry", "max_lifetime".
+	// RulesBroken names the expiry rules of the settings that the key's own expiry
+	// breaks: "require_expiry", "max_lifetime". MaxLifetime counts from SecretCreated.
 	RulesBroken []string
 	// Outdated names the peppers and prefixes of the key's secrets that are not the
 	// first of their list: "pepper 1", "secret prefix lk_".

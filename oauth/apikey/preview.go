@@ -77,8 +77,8 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 	return standing.Expires
 }
 
-// rulesBroken returns the names of the rules that would refuse the key if it were created
-// now.
+// rulesBroken returns the names of the expiry rules that the key's own expiry breaks. It
+// does not check EnforcedFrom.
 func rulesBroken(k *store.Key, rules store.Rules) []string {
 	var broken []string
 	if rules.RequireExpiry && k.NotAfter.IsZero() {

@@ -20,8 +20,9 @@ import (
 // Observer, waits until Config.RefuseAfter has passed, and returns the error.
 func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 	proved := p.secret.ID != ""
-	// The response time must not show whether a key was found. If the store is
-	// unavailable none was found, and for a malformed secret none was looked up.
+	// The response time must not show whether a key was found. For a malformed id or
+	// secret none was looked up. An error that wraps store.ErrUnavailable is not
+	// delayed either: none was found, or the digest of a found key could not be verified.
 	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
 	if errors.Is(err, ErrInvalidCredentials) {
 		if wait, over := s.budget.fail(ctx, p.address, p.id, p.now); over {
