@@ -35,6 +35,7 @@ func newOtherOrigin(t *testing.T) *otherOrigin {
 			_, _ = io.WriteString(w, "window.ran = true")
 		case "/form":
 			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, `<link rel="icon" href="data:,">`) // or the browser asks for one, at any time
 		case "/x.css":
 			w.Header().Set("Content-Type", "text/css")
 		case "/x.svg":
