@@ -59,7 +59,7 @@ func distribution(t *testing.T, client *redis.ClusterClient, nodes []*servers.Pr
 		}
 		require.NoError(t, s.Keys.Create(ctx, newKey(workspace, id), store.NoLimit, change))
 		require.NoError(t, s.Epochs.Revoke(ctx, id, noon.Add(time.Hour), noon))
-		_, _, err := s.Limiter.Advance(ctx, id, noon, time.Second, time.Minute)
+		_, _, err := s.Limiter.Advance(ctx, id, noon, time.Minute, time.Minute) // which the server keeps for a minute
 		require.NoError(t, err)
 		counts = append(counts, store.Count{Workspace: "team-1", Key: id, Day: noon, Logins: 1})
 	}
