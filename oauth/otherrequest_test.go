@@ -194,7 +194,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 	}
 
 	const callers = 4
-	marks := map[string][]string{} // by the name's last part, what only its requests hold
+	owned := map[string][]string{} // by the name's last part, what only its requests hold
 	for round := range 3 {
 		for i := range callers {
 			caller := string(rune('a' + i))
@@ -212,7 +212,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 			require.Equal(t, true, send(name("introspect"), "introspection", "token="+token+credentials).Member("active"))
 			require.Equal(t, http.StatusOK, send(name("revoke"), "revocation", "token="+token+credentials).StatusCode)
 			require.Equal(t, http.StatusUnauthorized, send(name("refused"), "login", cc+"&client_id="+id+"&client_secret="+typo(secret)).StatusCode)
-			marks[caller] = append(marks[caller], "workspace-of-"+caller, id, secret, token[:strings.LastIndexByte(token, '.')])
+			owned[caller] = append(owned[caller], "workspace-of-"+caller, id, secret, token[:strings.LastIndexByte(token, '.')])
 		}
 	}
 
@@ -225,9 +225,9 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 		_, caller, _ := strings.Cut(name, "/")
 		for _, read := range reads {
 			text := read()
-			for other, belongings := range marks {
-				for _, mark := range belongings {
-					if other != caller && strings.Contains(text, mark) {
+			for other, belongings := range owned {
+				for _, own := range belongings {
+					if other != caller && strings.Contains(text, own) {
 						t.Errorf("%s got data of %s: %.200q", name, other, text)
 					}
 				}

@@ -200,8 +200,8 @@ func TestIntrospection(t *testing.T) {
 	})
 	t.Run("7662-04 tokens of another workspace are for holders of the named permission only", func(t *testing.T) {
 		w := w.at(t)
-		stranger, strangerSecret := w.newKey("team-b", "project.list")
-		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", stranger.ID, strangerSecret, token).Body)
+		other, otherSecret := w.newKey("team-b", "project.list")
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", other.ID, otherSecret, token).Body)
 		all, allSecret := w.newKey("team-b", "admin.project.list")
 		require.Equal(t, true, w.ask("/api/introspect", all.ID, allSecret, token).Member("active"))
 		neighbour, neighbourSecret := w.newKey("team-a", "project.list")

@@ -36,7 +36,7 @@ func keys(text string) chromedp.Action[chromedp.Void] {
 func (w *window) press(text string) { w.t.Helper(); w.steps(keys(text)) }
 
 // tabTo presses the tab key until an element has the focus. All elements before it must be
-// visible and have a focus mark.
+// visible and have a focus outline.
 func (w *window) tabTo(wanted string) {
 	w.t.Helper()
 	var passed []string
@@ -44,7 +44,7 @@ func (w *window) tabTo(wanted string) {
 		w.press(kb.Tab)
 		at := eval[string](w, focused)
 		require.True(w.t, eval[bool](w, isVisible), "%s has the focus, but is not visible", at)
-		require.True(w.t, eval[bool](w, `getComputedStyle(document.activeElement).outlineStyle !== "none"`), "%s has the focus, but no focus mark", at)
+		require.True(w.t, eval[bool](w, `getComputedStyle(document.activeElement).outlineStyle !== "none"`), "%s has the focus, but no focus outline", at)
 		if at == wanted {
 			return
 		}

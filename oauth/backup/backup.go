@@ -12,7 +12,7 @@
 // # Format
 //
 // Each line is an object: the number of the format, and one record. Times are RFC 3339
-// in UTC. An empty member may be left out, unless it is marked with *.
+// in UTC. An empty member may be left out, unless it has a *.
 // oauth/OPERATING.md describes the digests.
 //
 //	format*          1

@@ -49,8 +49,8 @@ type RemoteKeysConfig struct {
 	// Cooldown is the minimum time between two fetches: one second to Refresh.
 	// It limits how many requests tokens with made-up kids can cause at the
 	// issuer. A new key should be published this long before its first use.
-	// While there is no usable set, fetches are two seconds apart, or a Cooldown
-	// if that is shorter. Zero: DefaultCooldown, or Refresh if that is shorter.
+	// While there is no usable set, a fetch starts two seconds after the last one, or a
+	// Cooldown if that is shorter. Zero: DefaultCooldown, or Refresh if that is shorter.
 	Cooldown time.Duration
 	// MaxStale is how old the last good set may be while no new one can be
 	// fetched: Refresh to 30 days. An older set is not used: every token is

@@ -48,7 +48,7 @@ func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, 
 		return "", "", oautherrors.ErrUnauthorizedClient
 	}
 	info := data.TokenInfo
-	if err := markKeyToken(info); err != nil {
+	if err := setKeyToken(info); err != nil {
 		return "", "", err
 	}
 	grant, err := a.keys.Issue(ctx, c.proof, apikey.Request{Scope: info.GetScope()})

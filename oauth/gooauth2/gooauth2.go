@@ -200,25 +200,25 @@ func (noTokens) GetByRefresh(context.Context, string) (oauth2.TokenInfo, error) 
 	return nil, oautherrors.ErrInvalidRefreshToken
 }
 
-// keyMark marks the TokenInfo of a key's token, between AccessGenerate and
+// keyExtension is set in the TokenInfo of a key's token, by AccessGenerate for
 // TokenStore.
-const keyMark = "latchkey.key"
+const keyExtension = "latchkey.key"
 
 func isKeyToken(info oauth2.TokenInfo) bool {
 	extendable, ok := info.(oauth2.ExtendableTokenInfo)
-	return ok && extendable.GetExtension().Has(keyMark)
+	return ok && extendable.GetExtension().Has(keyExtension)
 }
 
-func markKeyToken(info oauth2.TokenInfo) error {
+func setKeyToken(info oauth2.TokenInfo) error {
 	extendable, ok := info.(oauth2.ExtendableTokenInfo)
 	if !ok {
-		return fmt.Errorf("gooauth2: the TokenInfo is not an oauth2.ExtendableTokenInfo, so a key's token cannot be marked: %w", oautherrors.ErrServerError)
+		return fmt.Errorf("gooauth2: the TokenInfo is not an oauth2.ExtendableTokenInfo, so a key's token cannot be recognized later: %w", oautherrors.ErrServerError)
 	}
 	extension := extendable.GetExtension()
 	if extension == nil {
 		extension = map[string][]string{}
 	}
-	extension.Set(keyMark, "1")
+	extension.Set(keyExtension, "1")
 	extendable.SetExtension(extension)
 	return nil
 }

@@ -52,8 +52,8 @@
 // MariaDB 10.11). Once a call that disables a key has returned, all nodes refuse the
 // key: each query waits until its node has applied what the cluster has committed. The
 // nodes compare only the rows that transactions wrote, so a change also writes the rows
-// that its decision is based on. This package sets what is marked "set"; what is marked
-// "yours" is for you to configure.
+// that its decision is based on. This package does what the lines with "set" say; those
+// with "yours" are for you to configure.
 //
 //	set    wsrep_sync_wait of the session and of each query, 7
 //	set    idle_transaction_timeout of the session, 2 s

@@ -146,7 +146,7 @@ func TestCreateIsRefused(t *testing.T) {
 		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "Choose from the list", false},
 		{"no expiry chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}}, 422, "expires", "Choose when", false},
 		{"no day chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}}, 422, "expires_on", "Choose a day", false},
-		{"a day gone by", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}, "expires_on": {"2026-06-01"}}, 422, "expires", "in the past", false},
+		{"a day in the past", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}, "expires_on": {"2026-06-01"}}, 422, "expires", "in the past", false},
 		{"longer than allowed", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"90d"}}, 403, "expires", "30 days", false},
 		{"never, though an expiry is needed", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"never"}}, 403, "expires", "", false},
 		{"a manager and an admin permission", "max", url.Values{"name": {"x"}, "permissions": {"admin.project.list"}, "expires": {"7d"}}, 403, "permissions", "admin.project.list", false},

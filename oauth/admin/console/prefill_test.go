@@ -61,7 +61,7 @@ func TestLinkToANewKey(t *testing.T) {
 		{"no permission", "olga", url.Values{"permissions": {`a"b`}}, []string{"90d"}, "", "Permissions: The form holds a text that is not a permission. Choose from the list."},
 		{"an admin permission, by an owner", "olga", url.Values{"name": {"ci"}, "permissions": {"admin.project.list project.list"}}, []string{"project.list", "90d"}, "", "ask an administrator to grant them: admin.project.list."},
 		{"an instant", "olga", url.Values{"expires_at": {"soon"}}, []string{"date"}, "soon", "Expiry: Choose a day"},
-		{"a day gone by", "olga", url.Values{"expires_at": {"2026-06-30"}}, []string{"date"}, "2026-06-30", "Expiry: It is in the past."},
+		{"a day in the past", "olga", url.Values{"expires_at": {"2026-06-30"}}, []string{"date"}, "2026-06-30", "Expiry: It is in the past."},
 		{"too late a day", "olga", url.Values{"expires_at": {"2027-06-30"}}, []string{"date"}, "2027-06-30", "the latest allowed is 2027-01-17, 12:00 UTC"},
 		{"never, against the rules", "olga", url.Values{"expires_at": {"never"}}, []string{"90d"}, "", "Expiry: This key needs an expiry"},
 	} {
