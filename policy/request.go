@@ -138,6 +138,11 @@ const (
 	// the permissions that a policy drops, such as the one to introspect the tokens
 	// of other workspaces.
 	UseIntrospect
+	// UseDirect is a request that carries the key's secret in place of a token. No
+	// token is issued. Granted is what the key holds, and the request is decided as if
+	// it did not hold the permissions that a policy drops. A policy that shortens
+	// NotAfter changes nothing.
+	UseDirect
 )
 
 // TokenRequest is the use of a live key whose secret was verified: a login, unless

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -44,15 +45,12 @@ func checkSettings(ctx context.Context, r *KeyRequest) error {
 
 // EffectiveRules merges the rules of the instance and of one workspace into the
 // rules that apply to the workspace, as store.Rules documents for each field. A
-// zero field of the result means no rule. MaxKeys is never store.Unlimited.
+// zero field of the result means no rule. No field is store.Unlimited.
 func EffectiveRules(instance store.Instance, workspace store.Workspace) store.Rules {
 	rules, own := instance.Rules, workspace.Rules
-	if own.MaxKeys != 0 {
-		rules.MaxKeys = own.MaxKeys
-	}
-	if rules.MaxKeys == store.Unlimited {
-		rules.MaxKeys = 0
-	}
+	rules.MaxKeys = ownOr(own.MaxKeys, rules.MaxKeys)
+	rules.KeyRequests = ownOr(own.KeyRequests, rules.KeyRequests)
+	rules.WorkspaceRequests = ownOr(own.WorkspaceRequests, rules.WorkspaceRequests)
 	rules.RequireExpiry = rules.RequireExpiry || own.RequireExpiry
 	if own.MaxLifetime != 0 && (rules.MaxLifetime == 0 || own.MaxLifetime < rules.MaxLifetime) {
 		rules.MaxLifetime = own.MaxLifetime
@@ -61,4 +59,13 @@ func EffectiveRules(instance store.Instance, workspace store.Workspace) store.Ru
 		rules.EnforcedFrom = own.EnforcedFrom
 	}
 	return rules
+}
+
+// ownOr returns the workspace's own number or, if that is 0, the instance's. Unlimited
+// becomes 0.
+func ownOr(own, instance int) int {
+	if n := cmp.Or(own, instance); n != store.Unlimited {
+		return n
+	}
+	return 0
 }

@@ -38,6 +38,8 @@ type Key struct {
 	Resources []string `json:"resources,omitempty"`
 	// Disabled keys cannot log in until they are enabled.
 	Disabled bool `json:"disabled,omitempty"`
+	// Direct allows the key's secrets in requests in place of a token.
+	Direct bool `json:"direct,omitempty"`
 	// CreatedBy is the actor that created the key.
 	CreatedBy ActorRef `json:"created_by,omitzero"`
 	// Depth is the number of keys between this key and a person: 0 if a person
@@ -65,7 +67,8 @@ func (k Key) Clone() Key {
 
 // Secret is one secret of a key, as a digest.
 type Secret struct {
-	// ID is unique within the key; a token names the secret it came from.
+	// ID is unique in the store: no two keys have a secret with one id, and no key has
+	// two. A token names the secret it came from.
 	ID string `json:"id"`
 	// Hint is the end of the plaintext, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
@@ -144,7 +147,8 @@ type Keys interface {
 	// precondition of c.Preconditions that does not hold is ErrConflict; a workspace that
 	// was deleted is ErrNotFound; an id that a key or a tombstone has is
 	// ErrExists; a workspace that holds limit keys or more is ErrLimit, unless
-	// limit is NoLimit. Disabled and expired keys count, deleted ones do not. Of N
+	// limit is NoLimit; a secret id that a secret of another key has is
+	// ErrSecretExists. Disabled and expired keys count, deleted ones do not. Of N
 	// concurrent calls with limit L for an empty workspace exactly min(N, L)
 	// succeed. A failed call writes nothing.
 	Create(ctx context.Context, k Key, limit int, c Change) error
@@ -163,7 +167,8 @@ type Keys interface {
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
 	// precondition of c.Preconditions that does not hold is ErrConflict; missing, deleted
-	// or of another workspace is ErrNotFound; another version is ErrConflict.
+	// or of another workspace is ErrNotFound; another version is ErrConflict; a
+	// secret id that a secret of another key has is ErrSecretExists.
 	// Of N concurrent calls with one version exactly one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
 
@@ -177,6 +182,16 @@ type Keys interface {
 	// are read together with the page's last key, or later. A workspace without keys
 	// gives an empty page and no error.
 	List(ctx context.Context, q KeyQuery) (KeyPage, error)
+}
+
+// Secrets finds keys by their secrets.
+type Secrets interface {
+	// LookupSecret is Keys.Lookup for the key that has a secret with the given id,
+	// expired or not. If no key has one, or its key was deleted, the error is
+	// ErrNotFound. Of N concurrent calls of Create and Update that give one secret id
+	// to different keys, exactly one succeeds. Once a secret was removed from its key,
+	// or the key deleted, another key may have the id.
+	LookupSecret(ctx context.Context, secretID string) (Found, error)
 }
 
 // Upkeep maintains key records. It serves no actor, so it changes no version, writes

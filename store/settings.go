@@ -24,17 +24,25 @@ type Rules struct {
 	// only to keys stored from now on. If both records have an instant, the earlier
 	// applies.
 	EnforcedFrom time.Time `json:"enforced_at,omitzero"`
+	// KeyRequests and WorkspaceRequests are how many requests a minute one key, and all
+	// keys of a workspace together, may send to the routes that the host limits. 0, and
+	// Unlimited in a workspace's record, mean the same as for MaxKeys.
+	KeyRequests       int `json:"key_requests,omitempty"`
+	WorkspaceRequests int `json:"workspace_requests,omitempty"`
 }
 
-// Unlimited lifts the instance's limit, as Rules.MaxKeys of a workspace.
+// Unlimited lifts the instance's limit, as Rules.MaxKeys, KeyRequests or
+// WorkspaceRequests of a workspace.
 const Unlimited = -1
 
 // Instance holds the settings of the whole instance that decide about keys. Every
 // look-up returns them.
 type Instance struct {
 	// KeysOff makes every login and every creation of a key fail.
-	KeysOff bool  `json:"keys_off,omitempty"`
-	Rules   Rules `json:"rules,omitzero"`
+	KeysOff bool `json:"keys_off,omitempty"`
+	// DirectOff forbids secrets in place of tokens, whatever Key.Direct says.
+	DirectOff bool  `json:"direct_off,omitempty"`
+	Rules     Rules `json:"rules,omitzero"`
 	// Epoch revokes tokens: a token that was issued under another epoch is refused.
 	// Drivers set it (see Epochs) and ignore the caller's value.
 	Epoch   int64     `json:"-"`

@@ -28,6 +28,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // The errors of the contract. Drivers wrap them with the operation; callers
@@ -39,6 +40,8 @@ var (
 	// ErrExists: the id belongs to a key or to the tombstone of a deleted key, or
 	// the one-time id was spent before.
 	ErrExists = errors.New("store: already exists")
+	// ErrSecretExists: another key has a secret with this id. It wraps ErrExists.
+	ErrSecretExists = fmt.Errorf("%w: another key has this secret", ErrExists)
 	// ErrConflict: the record, or a record that the decision was based on, changed
 	// since it was read.
 	ErrConflict = errors.New("store: version conflict")
@@ -78,6 +81,7 @@ type Store struct {
 // fields.
 type Records struct {
 	Keys       Keys
+	Secrets    Secrets
 	Workspaces Workspaces
 	Upkeep     Upkeep
 	Settings   Settings
@@ -89,9 +93,11 @@ type Records struct {
 }
 
 // Reads are the reads of a login and of a route's guard. The methods behave as
-// Keys.Lookup and Epochs.Read do.
+// Keys.Lookup, Secrets.LookupSecret and Epochs.Read do, except that several callers
+// may get the same slices: a caller must not change them.
 type Reads interface {
 	Lookup(ctx context.Context, id string) (Found, error)
+	LookupSecret(ctx context.Context, secretID string) (Found, error)
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)
 }
 
@@ -100,11 +106,12 @@ func (s Store) Reads() Reads {
 	if s.Cached != nil {
 		return s.Cached
 	}
-	return reads{s.Keys, s.Epochs}
+	return reads{s.Keys, s.Secrets, s.Epochs}
 }
 
-// reads has the methods Lookup and Read of the driver.
+// reads has the methods Lookup, LookupSecret and Read of the driver.
 type reads struct {
 	Keys
+	Secrets
 	Epochs
 }

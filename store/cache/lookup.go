@@ -75,3 +75,8 @@ func (c *Cache) lookUp(ctx context.Context, id, workspace string, at stamp, now 
 	c.found.put(found.Key.ID, &entry[store.Found]{stamp: at, read: now, value: found})
 	return found, nil
 }
+
+// LookupSecret implements store.Reads.
+func (c *Cache) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
+	return c.inner.Secrets.LookupSecret(ctx, secretID)
+}

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 			return store.ErrExists
 		case limit != store.NoLimit && record.Keys >= limit:
 			return store.ErrLimit
+		case db.secretsTaken(&k, nil):
+			return store.ErrSecretExists
 		}
 		k = copyKey(k)
 		k.Version, k.Epoch = 1, db.nextEpoch(0)
@@ -31,6 +34,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		k.Workspace = ws.ID // all keys share one string
 		ws.Keys++
 		db.keys[k.ID] = &k
+		db.addSecrets(&k)
 		db.list(&k)
 		return nil
 	})
@@ -41,9 +45,18 @@ func keyNotification(workspace, id string) store.Notification {
 }
 
 // Lookup implements store.Keys.
-func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, err error) {
-	err = t.db.read(ctx, "look up key", func() error {
-		k := t.db.keys[id]
+func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
+	return t.find(ctx, "look up key", t.db.keys, id)
+}
+
+// LookupSecret implements store.Secrets.
+func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
+	return t.find(ctx, "look up secret", t.db.secrets, secretID)
+}
+
+func (t *keyTable) find(ctx context.Context, operation string, in map[string]*store.Key, id string) (found store.Found, err error) {
+	err = t.db.read(ctx, operation, func() error {
+		k := in[id]
 		if k == nil {
 			return store.ErrNotFound
 		}
@@ -64,6 +77,9 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		if old.Version != k.Version {
 			return store.ErrConflict
 		}
+		if db.secretsTaken(&k, old) {
+			return store.ErrSecretExists
+		}
 		k = copyKey(k)
 		k.Workspace, k.Created, k.CreatedBy, k.Depth, k.LastUsed = old.Workspace, old.Created, old.CreatedBy, old.Depth, old.LastUsed
 		k.Version, k.Epoch = old.Version+1, old.Epoch
@@ -77,7 +93,9 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			}
 		}
 		db.unlist(old)
+		db.removeSecrets(old)
 		*old = k
+		db.addSecrets(old)
 		db.list(old)
 		return nil
 	})
@@ -115,9 +133,30 @@ func (db *database) find(workspace, id string) (*store.Key, error) {
 // remove removes a key and adds its tombstone.
 func (db *database) remove(k *store.Key, at time.Time) {
 	delete(db.keys, k.ID)
+	db.removeSecrets(k)
 	db.unlist(k)
 	db.workspaces[k.Workspace].Keys--
 	db.tombstones[k.ID] = toMicro(at)
+}
+
+// secretsTaken reports whether a key other than old has one of the secrets of k.
+func (db *database) secretsTaken(k, old *store.Key) bool {
+	return slices.ContainsFunc(k.Secrets, func(s store.Secret) bool {
+		owner := db.secrets[s.ID]
+		return owner != nil && owner != old
+	})
+}
+
+func (db *database) addSecrets(k *store.Key) {
+	for i := range k.Secrets {
+		db.secrets[k.Secrets[i].ID] = k
+	}
+}
+
+func (db *database) removeSecrets(k *store.Key) {
+	for i := range k.Secrets {
+		delete(db.secrets, k.Secrets[i].ID)
+	}
 }
 
 // copyKey copies a key to store it. It copies the strings, too: they may be substrings

@@ -26,6 +26,7 @@ func New() store.Store {
 	db := &database{
 		start:      start,
 		keys:       make(map[string]*store.Key),
+		secrets:    make(map[string]*store.Key),
 		orders:     newOrders(),
 		tombstones: make(map[string]time.Time),
 		workspaces: make(map[string]*workspace),
@@ -41,6 +42,7 @@ func New() store.Store {
 	return store.Store{
 		Records: store.Records{
 			Keys:       &keyTable{db},
+			Secrets:    &keyTable{db},
 			Workspaces: &workspaceTable{db},
 			Upkeep:     &upkeep{db},
 			Settings:   &settings{db},
@@ -66,6 +68,7 @@ type database struct {
 	workspaces map[string]*workspace
 	listed     index[workspace] // all of workspaces, by id
 	keys       map[string]*store.Key
+	secrets    map[string]*store.Key         // by the ids of their secrets
 	orders     orders                        // of all keys
 	tombstones map[string]time.Time          // ids of deleted keys, and when each was deleted
 	events     map[string]bool               // their ids

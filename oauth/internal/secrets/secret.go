@@ -213,11 +213,10 @@ func base62(number []byte, chars int) string {
 // Tokens and lists show the id: 72 bits of a fast hash. It reveals nothing about
 // 256 random bits, but anyone could test guesses at a weaker secret with it. So
 // secrets that Latchkey did not generate get a RandomID instead.
-func ID(secret string) string {
-	message := append(make([]byte, 0, 128), "latchkey secret id\x00"...)
-	sum := sha256.Sum256(append(message, secret...))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
-}
+func ID(secret string) string { return IDOf(sha256.Sum256([]byte(secret))) }
+
+// IDOf is ID for a secret of which only the SHA-256 is known.
+func IDOf(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:9]) }
 
 // RandomID returns 9 random bytes in base64url.
 func RandomID(random io.Reader) (string, error) {
