@@ -13,6 +13,8 @@ import (
 //   - While keys are switched off or the workspace is suspended, it denies every
 //     request that makes a key usable again or for longer (see KeyRequest.ExtendsLife). In
 //     a deleted workspace it denies every request.
+//   - While direct use is switched off (store.Instance.DirectOff), it denies a key that
+//     would allow it and did not before.
 //   - It applies the Rules of both, as EffectiveRules merges them. The rules MaxKeys,
 //     RequireExpiry and MaxLifetime are those of the functions with these names.
 //
@@ -36,11 +38,18 @@ func checkSettings(ctx context.Context, r *KeyRequest) error {
 	} else if rules.RequireExpiry {
 		policies = append(policies, RequireExpiry())
 	}
+	if r.Instance.DirectOff && r.After.Direct && (r.Before == nil || !r.Before.Direct) {
+		policies = append(policies, KeyFunc(denyDirect))
+	}
 	err := All(policies...).CheckKey(ctx, r)
 	if denied, ok := AsDenied(err); ok {
 		denied.Rule = "settings." + denied.Rule
 	}
 	return err
+}
+
+func denyDirect(context.Context, *KeyRequest) error {
+	return &Denied{Rule: "direct", Reason: "An administrator has switched off the use of secrets in place of tokens."}
 }
 
 // EffectiveRules merges the rules of the instance and of one workspace into the

@@ -19,6 +19,7 @@ type Changes struct {
 	Permissions *scope.Set // wildcards allowed
 	Expiry      *Expiry    // the zero Expiry removes it
 	Resources   *[]string  // resource indicators, of Config.Resources
+	Direct      *bool      // see Spec.Direct
 	// Version, unless 0, is the version of the key that the caller read. If the key
 	// has another one by now, the error is store.ErrConflict.
 	Version int64
@@ -41,7 +42,7 @@ type Rotation struct {
 	Once *store.OnceID
 }
 
-// Update changes a key's name, permissions, expiry or resources. If it takes away
+// Update changes a key's name, permissions, expiry, resources or direct use. If it takes away
 // permissions or resources or sets an earlier expiry, it revokes the key's tokens.
 // If it adds any or sets a later expiry, the actor must be able to grant all that
 // the key then holds. A set of permissions equal to the one given before, wildcards
@@ -216,6 +217,9 @@ func (s *Service) applyChanges(p powers, k *store.Key, c Changes, now time.Time)
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
+	if c.Direct != nil {
+		k.Direct = *c.Direct
+	}
 	if c.Permissions != nil && (!c.Permissions.Equal(k.RequestedPermissions) || p.admin() && s.raised(k).Len() > 0) {
 		k.Permissions, k.RequestedPermissions = s.expand(&bad, *c.Permissions, p.admin()), *c.Permissions
 		k.AdminPermissions = s.grantedAdmin(p, k.Permissions, k.AdminPermissions)
@@ -236,7 +240,7 @@ func (s *Service) grantedAdmin(p powers, permissions, before scope.Set) scope.Se
 // widens reports whether the key may do more, or longer, than before.
 func widens(before, after *store.Key) bool {
 	return !before.Permissions.ContainsAll(after.Permissions) || !before.AdminPermissions.ContainsAll(after.AdminPermissions) || outlives(after.NotAfter, before.NotAfter) ||
-		lacks(before.Resources, after.Resources)
+		lacks(before.Resources, after.Resources) || after.Direct && !before.Direct
 }
 
 // revokesTokens reports whether the change must raise the key's epoch, because older

@@ -40,6 +40,9 @@ type Spec struct {
 	// Resources are the resource indicators, of Config.Resources, for which the key
 	// may request tokens, besides the server's own audience.
 	Resources []string
+	// Direct allows the key's secrets in requests in place of a token, on routes whose
+	// guard accepts them (bearer.Guard.OrSecret). Settings and policies may forbid it.
+	Direct bool
 	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the
 	// key by it. In the store its Value becomes the key's id, followed by a space and
 	// the given Value if there is one. If it was spent before, the error is
@@ -195,6 +198,7 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 		NotAfter:             micro(spec.Expiry.At),
 		NotAfterText:         spec.Expiry.Date,
 		Resources:            s.checkResources(&bad, spec.Resources),
+		Direct:               spec.Direct,
 		CreatedBy:            p.actor.ref,
 		Created:              c.now,
 		Updated:              c.now,

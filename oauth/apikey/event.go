@@ -57,7 +57,7 @@ func addressText(a netip.Addr) string {
 
 // changedFields returns the fields that differ.
 func changedFields(before, after *store.Key) []store.FieldChange {
-	return fieldChanges("name permissions expires_at resources disabled secrets", keyTexts(before, after), keyTexts(after, before))
+	return fieldChanges("name permissions expires_at resources disabled direct secrets", keyTexts(before, after), keyTexts(after, before))
 }
 
 // fieldChanges returns the fields whose texts before and after differ. names are those
@@ -95,21 +95,25 @@ func keyTexts(k, other *store.Key) []string {
 		secrets = append(secrets, text)
 	}
 	return []string{
-		k.Name, permissions, cmp.Or(k.NotAfterText, instantText(k.NotAfter)), strings.Join(k.Resources, " "), strconv.FormatBool(k.Disabled), strings.Join(secrets, ", "),
+		k.Name, permissions, cmp.Or(k.NotAfterText, instantText(k.NotAfter)), strings.Join(k.Resources, " "), strconv.FormatBool(k.Disabled), strconv.FormatBool(k.Direct), strings.Join(secrets, ", "),
 	}
 }
 
 // settingsNames are the fields of settingsTexts. Those of a workspace are the first
-// five.
-const settingsNames = "max_keys require_expiry max_lifetime enforced_at suspended keys_enabled reminders_enabled remind_before"
+// seven.
+const settingsNames = "max_keys require_expiry max_lifetime enforced_at key_requests workspace_requests suspended keys_enabled direct_enabled reminders_enabled remind_before"
 
 // settingsTexts returns the fields of settings as texts.
 func settingsTexts(r store.Rules, suspended bool, in store.InstanceSettings) []string {
 	return []string{
-		// The number, but "unlimited" for store.Unlimited, and empty for 0.
-		strings.TrimPrefix(strings.Replace(strconv.Itoa(r.MaxKeys), "-1", "unlimited", 1), "0"), strconv.FormatBool(r.RequireExpiry), spanText(r.MaxLifetime), instantText(r.EnforcedFrom),
-		strconv.FormatBool(suspended), strconv.FormatBool(!in.KeysOff), strconv.FormatBool(!in.Reminders.Off), spanText(in.Reminders.Before...),
+		limitText(r.MaxKeys), strconv.FormatBool(r.RequireExpiry), spanText(r.MaxLifetime), instantText(r.EnforcedFrom), limitText(r.KeyRequests), limitText(r.WorkspaceRequests),
+		strconv.FormatBool(suspended), strconv.FormatBool(!in.KeysOff), strconv.FormatBool(!in.DirectOff), strconv.FormatBool(!in.Reminders.Off), spanText(in.Reminders.Before...),
 	}
+}
+
+// limitText returns the number, but "unlimited" for store.Unlimited, and nothing for 0.
+func limitText(n int) string {
+	return strings.TrimPrefix(strings.Replace(strconv.Itoa(n), "-1", "unlimited", 1), "0")
 }
 
 func instantText(t time.Time) string {

@@ -188,7 +188,7 @@ func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) 
 	return Key{
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
 		Permissions: k.Permissions, RequestedPermissions: k.RequestedPermissions, Withheld: k.Permissions.Minus(issuable),
-		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled, Direct: k.Direct,
 		SecretCreated: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
 	}
 }

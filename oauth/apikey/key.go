@@ -36,6 +36,7 @@ type Key struct {
 	// request tokens, besides the server's own audience.
 	Resources []string
 	Disabled  bool
+	Direct    bool // see Spec.Direct
 	CreatedBy store.ActorRef
 	// Depth is 0 for a key that a person created, and one more than its creator's for
 	// a key that a key created.

@@ -34,7 +34,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 			return false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
 		}
 		before := *in
-		in.KeysOff, in.Rules = wanted.KeysOff, storedRules(wanted.Rules)
+		in.KeysOff, in.DirectOff, in.Rules = wanted.KeysOff, wanted.DirectOff, storedRules(wanted.Rules)
 		in.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
 		return in.KeysOff && !before.KeysOff || tightens(before.Rules, in.Rules), nil
 	})
@@ -114,7 +114,12 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 // times of reminders.
 func checkRules(r store.Rules, ofWorkspace bool, remindBefore ...time.Duration) error {
 	var bad InvalidError
-	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It may not be negative.")
+	for _, limit := range []struct {
+		field string
+		n     int
+	}{{"max_keys", r.MaxKeys}, {"key_requests", r.KeyRequests}, {"workspace_requests", r.WorkspaceRequests}} {
+		bad.addIf(limit.n < 0 && !(ofWorkspace && limit.n == store.Unlimited), limit.field, "It may not be negative.")
+	}
 	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be at least a minute.")
 	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_at", "It may not be after the year 9999.")
 	problem := timesProblem(remindBefore)
