@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -35,6 +36,11 @@ type Proof struct {
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
+}
+
+// Format writes the id of the key only, whatever the verb, since a Proof holds digests.
+func (p *Proof) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "apikey.Proof of key "+p.found.Key.ID) //nolint:errcheck // f reports its own errors
 }
 
 // Key returns the key that logged in.
@@ -111,22 +117,24 @@ func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 // real time.
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
-// prove finds the key and verifies the secret. It checks nothing else.
+// prove finds the key and verifies the secret. It checks nothing else. Without an id,
+// it finds the key by the secret, for the uses that allow it.
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
-	if !generated && !s.cfg.Imported || !validID(p.id) || len(plain) > maxImportedSecret {
+	bySecret := p.id == "" && plain != "" && (p.use == observe.Direct || p.use == observe.SecretRevocation)
+	if !generated && !s.cfg.Imported || !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no key can have this id, or no secret this form, so the store is not read
 	}
 	var err error
-	p.found, err = lookup(ctx, s.reads, p.id)
+	if bySecret {
+		p.found, err = s.reads.LookupSecret(ctx, secrets.ID(plain))
+	} else {
+		p.found, err = lookup(ctx, s.reads, p.id)
+	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
-	var proved, outdated bool
-	err = nil
-	if generated {
-		proved, outdated, err = s.checkGenerated(p, plain)
-	}
+	proved, outdated, err := s.checkFast(p, plain)
 	if !proved && err == nil && s.cfg.Imported {
 		proved, outdated, err = s.checkImportedSecret(ctx, p, plain)
 	}
@@ -139,11 +147,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	if outdated {
 		s.rehash(ctx, p, plain)
 	}
-	// The digests are not needed any more.
-	p.secret.Digest = ""
-	for i := range p.found.Key.Secrets {
-		p.found.Key.Secrets[i].Digest = ""
-	}
+	p.secret.Digest = "" // it is not needed any more
 	return nil
 }
 
@@ -175,9 +179,9 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxID
 }
 
-// checkGenerated verifies a secret of Latchkey's own format. It always computes
-// exactly one digest, whether the key exists and has that secret or not.
-func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool, err error) {
+// checkFast verifies a secret whose id is derived from it. It always computes exactly
+// one digest, whether the key exists and has that secret or not.
+func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err error) {
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
@@ -209,7 +213,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 		}
 	}()
 	for _, stored := range p.found.Key.Secrets {
-		if expired(stored.NotAfter, p.now) || stored.ID == secrets.ID(plain) { // the latter is for checkGenerated
+		if expired(stored.NotAfter, p.now) || stored.ID == secrets.ID(plain) { // the latter is for checkFast
 			continue
 		}
 		if secrets.IsSlow(stored.Digest) {

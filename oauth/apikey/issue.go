@@ -156,7 +156,7 @@ func (s *Service) askTokenPolicy(
 		return granted, end, nil
 	}
 	// Policies get a copy, so that what they write into it does not reach the token.
-	shown := p.found.Key.Clone()
+	shown := forPolicies(p.found.Key)
 	use.Now, use.Address, use.Key, use.Secret = p.now, p.address, &shown, p.secret
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)

@@ -364,6 +364,10 @@ func TestEditedRows(t *testing.T) {
 	require.NoError(t, err)
 	edited := target.Key
 	edited.Secrets = found.Key.Secrets
+	require.ErrorIs(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}), store.ErrSecretExists)
+	without := found.Key
+	without.Secrets = nil
+	require.NoError(t, r.store.Keys.Update(t.Context(), without, store.Change{Now: noon}))
 	require.NoError(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}))
 	_, err = r.login(victim.ID, secret.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B01 a digest moved to another row")

@@ -20,6 +20,7 @@ const (
 	Revocation       Use = "revocation"        // of a token
 	SecretRevocation Use = "secret_revocation" // of the secret that is presented
 	Guard            Use = "guard"
+	Direct           Use = "direct" // a secret in place of a token, at a guard
 )
 
 // Observer is called after each decision about a credential, and before the response

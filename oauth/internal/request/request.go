@@ -8,6 +8,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +52,18 @@ func ParseAddr(text string) (netip.Addr, bool) {
 func ConnectionAddr(r *http.Request) netip.Addr {
 	addr, _ := ParseAddr(r.RemoteAddr)
 	return addr
+}
+
+// IsJWT reports whether a credential has the form of a JWT (RFC 7519): three parts, of
+// which the first is a JOSE header. Such a credential is a token, any other a secret.
+func IsJWT(credential string) bool {
+	first, rest, _ := strings.Cut(credential, ".")
+	if strings.Count(rest, ".") != 1 {
+		return false
+	}
+	header, err := base64.RawURLEncoding.DecodeString(first)
+	var jose map[string]any
+	return err == nil && json.Unmarshal(header, &jose) == nil && jose["alg"] != nil
 }
 
 // IsLoopback reports whether host is this machine: localhost or a loopback

@@ -213,7 +213,9 @@ func base62(number []byte, chars int) string {
 // Tokens and lists show the id: 72 bits of a fast hash. It reveals nothing about
 // 256 random bits, but anyone could test guesses at a weaker secret with it. So
 // secrets that Latchkey did not generate get a RandomID instead.
-func ID(secret string) string { return IDOf(sha256.Sum256([]byte(secret))) }
+func ID(secret string) string {
+	return IDOf(sha256.Sum256(append(make([]byte, 0, 128), secret...))) // on the stack, unless it is longer
+}
 
 // IDOf is ID for a secret of which only the SHA-256 is known.
 func IDOf(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:9]) }
