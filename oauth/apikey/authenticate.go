@@ -21,6 +21,8 @@ type Credentials struct {
 	// Address is the client's IP address, for budgets and policies. The zero Addr
 	// means unknown.
 	Address netip.Addr
+	// Method and Route are those of the request in Direct, for the Observer.
+	Method, Route string
 }
 
 // Proof shows that a caller holds a secret of a live key. Authenticate makes it and
@@ -30,6 +32,8 @@ type Proof struct {
 	use     observe.Use
 	id      string // as the client sent it
 	address netip.Addr
+	method  string
+	route   string
 	now     time.Time
 	start   time.Time // by the real clock, see delayRefusal
 	found   store.Found
@@ -103,7 +107,7 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, use observe.U
 }
 
 func (s *Service) newProof(c Credentials, use observe.Use) *Proof {
-	return &Proof{service: s, use: use, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
+	return &Proof{service: s, use: use, id: c.ID, address: c.Address, method: c.Method, route: c.Route, now: s.now(), start: realTime()}
 }
 
 // now returns the time by Config.Now, in UTC and rounded down to the microsecond,

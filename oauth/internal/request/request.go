@@ -17,10 +17,12 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
@@ -141,6 +143,32 @@ func Credentials(header http.Header, scheme string) (string, error) {
 		return "", ErrMalformed
 	}
 	return credentials, nil
+}
+
+// ParseBasic returns the id and the secret in the credentials of the scheme Basic (RFC
+// 7617), each percent-encoded as RFC 6749, section 2.3.1, says. ok is false if they are
+// malformed.
+func ParseBasic(encoded string) (id, secret string, ok bool) {
+	plain, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	// The decoder ignores line breaks, so they are refused here.
+	rawID, rawSecret, found := strings.Cut(string(plain), ":")
+	if err != nil || strings.ContainsAny(encoded, "\r\n") || !found {
+		return "", "", false
+	}
+	id, goodID := Unescape(rawID)
+	secret, goodSecret := Unescape(rawSecret)
+	return id, secret, goodID && goodSecret
+}
+
+// Unescape decodes a form's name or value, and reports whether it is valid text.
+func Unescape(text string) (string, bool) {
+	if strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '+') >= 0 {
+		var err error
+		if text, err = url.QueryUnescape(text); err != nil {
+			return "", false
+		}
+	}
+	return text, utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
 // MediaType parses the Content-Type of a text. utf8 is false if it names a charset

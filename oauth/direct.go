@@ -1,0 +1,54 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
+)
+
+// secrets is the bearer.Secrets of this server's guards.
+type secrets struct{ server *Server }
+
+// CheckSecret implements bearer.Secrets.
+func (s secrets) CheckSecret(ctx context.Context, c bearer.PresentedSecret) (*bearer.Principal, error) {
+	timed := request.WithTimeout(ctx, s.server.cfg.LoginTimeout)
+	defer timed.Stop()
+	use, err := s.server.keys.Direct(timed, apikey.Credentials{
+		ID: c.KeyID, Secret: string(c.Secret), Address: c.Address, Method: c.Method, Route: c.Route,
+	})
+	if err != nil {
+		return nil, s.server.refusedSecret(ctx, err)
+	}
+	return &bearer.Principal{
+		KeyID: use.KeyID, Workspace: use.Workspace, SecretID: use.SecretID, Permissions: use.Permissions, Expires: use.Expires,
+	}, nil
+}
+
+// refusedSecret turns an error of apikey.Service.Direct into one of a bearer.Secrets.
+func (s *Server) refusedSecret(ctx context.Context, err error) error {
+	bad := outcome.OAuth(ctx, err)
+	if bad.Rule != "" {
+		s.cfg.Logger.InfoContext(ctx, "a policy refused a request", "rule", bad.Rule, "error", err)
+	}
+	kind := bearer.ErrInvalid
+	switch bad.Kind {
+	case answer.Credentials:
+		bad.Detail = "The secret is wrong, or it is of no API key."
+	case answer.Throttled:
+		kind, bad.Detail = bearer.ErrThrottled, "Too many wrong secrets. Wait, then try again with the right one."
+	case answer.Refused, answer.DeniedExpired:
+		bad.Detail = bad.Description()
+	case answer.DeniedForNow:
+		kind, bad.Detail = bearer.ErrThrottled, bad.Description()
+	case answer.Denied:
+		kind, bad.Detail = bearer.ErrForbidden, bad.Description()
+	default:
+		return fmt.Errorf("%w: %w", bearer.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", kind, bad)
+}
