@@ -2,11 +2,16 @@ package apikey
 
 import (
 	"context"
+	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // DirectUse is a request that carries a key's secret in place of a token.
@@ -25,12 +30,18 @@ type DirectUse struct {
 // refusal is a *policy.Denied. Each success counts as a login (store.Count), and as a
 // last use. Only refusals are observed: the guard observes the rest.
 func (s *Service) Direct(ctx context.Context, c Credentials) (DirectUse, error) {
-	p := s.newProof(c, observe.Direct)
-	use, err := s.direct(ctx, c.Secret, p)
-	if err != nil {
-		return DirectUse{}, s.refuse(ctx, p, err)
+	p := s.proofOf(c, observe.Direct)
+	if len(c.Secret) <= maxImportedSecret {
+		p.seen, p.secretID = s.unwritten.seen.find(c.Secret)
 	}
-	s.unwritten.login(&p.found.Key, p.secret.ID, p.now)
+	use, err := s.direct(ctx, c.Secret, &p)
+	if err != nil {
+		return DirectUse{}, s.refuse(ctx, &p, err)
+	}
+	if !p.seen.use(&p) {
+		s.unwritten.login(&p.found.Key, p.secret.ID, p.now)
+		s.unwritten.seen.add(&p, c.Secret)
+	}
 	return use, nil
 }
 
@@ -54,3 +65,63 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 }
 
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}
+
+// seenSecrets counts direct uses without a lock that all requests take. It has the
+// secrets that were used since the last but one Flush.
+type seenSecrets struct {
+	byID sync.Map // *seenSecret by [12]byte, the secret's id
+	size atomic.Int64
+}
+
+// seenSecret is a secret that was accepted as the secret of a key.
+type seenSecret struct {
+	key, workspace, secret string
+	last                   atomic.Int64 // in Unix microseconds
+	uses                   atomic.Int64 // since the last Flush; negative: out of use
+}
+
+// find returns the entry of a secret, or nil, and the secret's id. It allocates only if
+// there is no entry.
+func (s *seenSecrets) find(plain string) (e *seenSecret, id string) {
+	text := secrets.IDText(plain)
+	known, _ := s.byID.Load(text)
+	if e, ok := known.(*seenSecret); ok {
+		return e, e.secret
+	}
+	return nil, string(text[:])
+}
+
+// add makes an entry, unless there are too many.
+func (s *seenSecrets) add(p *Proof, plain string) {
+	if s.size.Load() >= maxUnwritten || p.secret.ID != p.secretID {
+		return
+	}
+	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID}
+	if _, replaced := s.byID.Swap(secrets.IDText(plain), e); !replaced {
+		s.size.Add(1)
+	}
+}
+
+// use counts a use, and reports whether that was possible.
+func (e *seenSecret) use(p *Proof) bool {
+	if e == nil || e.key != p.found.Key.ID {
+		return false
+	}
+	e.last.Store(p.now.UnixMicro())
+	return e.uses.Add(1) > 0
+}
+
+// flush moves the counts into u, and removes what was not used since the last call. The
+// caller holds the lock of u.
+func (s *seenSecrets) flush(u *unwritten) {
+	for id, v := range s.byID.Range {
+		e, _ := v.(*seenSecret) //nolint:errcheck // there is nothing else in it
+		if n := e.uses.Swap(0); n > 0 {
+			at := time.UnixMicro(e.last.Load()).UTC()
+			u.use(store.Use{Key: e.key, Secret: e.secret, At: at})
+			u.count(store.Count{Workspace: e.workspace, Key: e.key, Day: at, Logins: n})
+		} else if e.uses.CompareAndSwap(0, math.MinInt64) && s.byID.CompareAndDelete(id, v) {
+			s.size.Add(-1)
+		}
+	}
+}
