@@ -14,19 +14,27 @@ import (
 // secrets is the bearer.Secrets of this server's guards.
 type secrets struct{ server *Server }
 
+// principal is a principal with the context in which its key was looked up, to allocate
+// both at once.
+type principal struct {
+	bearer.Principal
+	request.Deadline
+}
+
 // CheckSecret implements bearer.Secrets.
 func (s secrets) CheckSecret(ctx context.Context, c bearer.PresentedSecret) (*bearer.Principal, error) {
-	timed := request.WithTimeout(ctx, s.server.cfg.LoginTimeout)
-	defer timed.Stop()
-	use, err := s.server.keys.Direct(timed, apikey.Credentials{
+	made := new(principal)
+	made.Begin(ctx, s.server.cfg.LoginTimeout)
+	defer made.Stop()
+	use, err := s.server.keys.Direct(&made.Deadline, apikey.Credentials{
 		ID: c.KeyID, Secret: string(c.Secret), Address: c.Address, Method: c.Method, Route: c.Route,
 	})
 	if err != nil {
 		return nil, s.server.refusedSecret(ctx, err)
 	}
-	return &bearer.Principal{
-		KeyID: use.KeyID, Workspace: use.Workspace, SecretID: use.SecretID, Permissions: use.Permissions, Expires: use.Expires,
-	}, nil
+	p := &made.Principal
+	p.KeyID, p.Workspace, p.SecretID, p.Permissions, p.Expires = use.KeyID, use.Workspace, use.SecretID, use.Permissions, use.Expires
+	return p, nil
 }
 
 // refusedSecret turns an error of apikey.Service.Direct into one of a bearer.Secrets.

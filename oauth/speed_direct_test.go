@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 	"errors"
 	"hash"
 	"net/http"
@@ -52,9 +53,7 @@ func directPair(t testing.TB) (srv *oauth.Server, ours, floor http.Handler, secr
 	newMAC := func() hash.Hash { return hmac.New(sha256.New, harness.Pepper().Key) }
 	least.works.New = func() any { return &leastWork{mac: newMAC(), message: make([]byte, 0, 256)} }
 	k := &leastKey{id: key.ID, workspace: "team-a", secretID: key.Secrets[0].ID, permissions: []string{"project.list", "project.read"}, expires: time.Now().Add(24 * time.Hour)}
-	mac := newMAC()
-	mac.Write([]byte(k.id + k.workspace + secret))
-	k.digest = [sha256.Size]byte(mac.Sum(nil))
+	k.digest = least.sum(k, secret)
 	sum := sha256.Sum256([]byte(secret))
 	least.keys[secretID(sum[:9])] = k
 	for i := range 100 {
@@ -100,17 +99,21 @@ type leastDirect struct {
 type leastWork struct {
 	mac     hash.Hash
 	message []byte
-	sum     [sha256.Size]byte
 }
 
-// matches computes the digest of a secret of the key, and compares it.
-func (g *leastDirect) matches(k *leastKey, secret string) bool {
+// sum computes the digest of a secret of the key.
+func (g *leastDirect) sum(k *leastKey, secret string) (sum [sha256.Size]byte) {
 	work, _ := g.works.Get().(*leastWork)
 	defer g.works.Put(work)
-	work.message = append(append(append(work.message[:0], k.id...), k.workspace...), secret...)
+	// The message has the parts that Latchkey's has, so that both hash as much.
+	m := work.message[:0]
+	for _, part := range [...]string{"latchkey secret digest", k.id, k.workspace, k.secretID, secret} {
+		m = append(binary.BigEndian.AppendUint64(m, uint64(len(part))), part...)
+	}
 	work.mac.Reset()
-	work.mac.Write(work.message)
-	return subtle.ConstantTimeCompare(work.mac.Sum(work.sum[:0]), k.digest[:]) == 1
+	work.mac.Write(m)
+	copy(sum[:], work.mac.Sum(m[:0]))
+	return sum
 }
 
 func (g *leastDirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -119,7 +122,10 @@ func (g *leastDirect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.RLock()
 	k := g.keys[secretID(sum[:9])]
 	g.mu.RUnlock()
-	if !found || k == nil || !g.matches(k, secret) {
+	if k != nil {
+		sum = g.sum(k, secret)
+	}
+	if !found || k == nil || subtle.ConstantTimeCompare(sum[:], k.digest[:]) != 1 {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

@@ -28,15 +28,15 @@ type Credentials struct {
 // Proof shows that a caller holds a secret of a live key. Authenticate makes it and
 // Issue uses it.
 type Proof struct {
-	service *Service
-	use     observe.Use
-	id      string // as the client sent it
-	address netip.Addr
-	method  string
-	route   string
-	now     time.Time
-	start   time.Time // by the real clock, see delayRefusal
-	found   store.Found
+	service  *Service
+	use      observe.Use
+	id       string // as the client sent it
+	address  netip.Addr
+	method   string
+	route    string
+	now      time.Time
+	start    time.Time // by the real clock, see delayRefusal
+	found    store.Found
 	secretID string // derived from the secret that the client sent; empty if that is malformed
 	seen     *seenSecret
 	// secret is the secret that was verified. Its ID is empty until then.
@@ -109,12 +109,7 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, use observe.U
 }
 
 func (s *Service) newProof(c Credentials, use observe.Use) *Proof {
-	p := s.proofOf(c, use)
-	return &p
-}
-
-func (s *Service) proofOf(c Credentials, use observe.Use) Proof {
-	return Proof{service: s, use: use, id: c.ID, address: c.Address, method: c.Method, route: c.Route, now: s.now(), start: realTime()}
+	return &Proof{service: s, use: use, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
 // now returns the time by Config.Now, in UTC and rounded down to the microsecond,

@@ -30,7 +30,10 @@ type DirectUse struct {
 // refusal is a *policy.Denied. Each success counts as a login (store.Count), and as a
 // last use. Only refusals are observed: the guard observes the rest.
 func (s *Service) Direct(ctx context.Context, c Credentials) (DirectUse, error) {
-	p := s.proofOf(c, observe.Direct)
+	p := Proof{service: s, use: observe.Direct, id: c.ID, address: c.Address, method: c.Method, route: c.Route, now: s.now()} // on the stack
+	if c.ID != "" {
+		p.start = realTime() // otherwise no refusal is delayed
+	}
 	if len(c.Secret) <= maxImportedSecret {
 		p.seen, p.secretID = s.unwritten.seen.find(c.Secret)
 	}

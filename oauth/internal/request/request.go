@@ -339,9 +339,10 @@ func stopReading(w http.ResponseWriter) {
 // It uses the real time, not the host's clock, since a request waits.
 type Deadline struct {
 	request context.Context //nolint:containedctx // this is a context, made of that one
-	at      time.Time
+	timeout time.Duration
 
 	mu      sync.Mutex
+	at      time.Time       // zero before the first call
 	timed   context.Context //nolint:containedctx // set at the first wait, and used from then on
 	cancel  context.CancelFunc
 	stopped bool
@@ -349,7 +350,12 @@ type Deadline struct {
 
 // WithTimeout is like context.WithTimeout. Call Stop when the request is done.
 func WithTimeout(request context.Context, d time.Duration) *Deadline {
-	return &Deadline{request: request, at: time.Now().Add(d)} //nolint:forbidigo // see Deadline
+	return &Deadline{request: request, timeout: d}
+}
+
+// Begin is WithTimeout for a Deadline that is part of something larger.
+func (d *Deadline) Begin(request context.Context, timeout time.Duration) {
+	d.request, d.timeout = request, timeout
 }
 
 // Stop cancels the context.
@@ -367,7 +373,11 @@ func (d *Deadline) Stop() {
 func (d *Deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timed == nil && !waits && !d.stopped {
+	now := time.Now() //nolint:forbidigo // see Deadline
+	if d.at.IsZero() {
+		d.at = now.Add(d.timeout)
+	}
+	if d.timed == nil && !waits && !d.stopped && now.Before(d.at) {
 		return d.request
 	}
 	if d.timed == nil {
@@ -386,10 +396,7 @@ func (d *Deadline) Deadline() (time.Time, bool) { return d.current(true).Deadlin
 func (d *Deadline) Done() <-chan struct{} { return d.current(true).Done() }
 
 // Err implements context.Context.
-func (d *Deadline) Err() error {
-	late := !time.Now().Before(d.at) //nolint:forbidigo // see Deadline
-	return d.current(late).Err()
-}
+func (d *Deadline) Err() error { return d.current(false).Err() }
 
 // Value implements context.Context. It uses the context with the timer if there is
 // one: package context finds the nearest context of its own by a value, and that
