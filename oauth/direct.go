@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
@@ -23,11 +24,18 @@ type principal struct {
 
 // CheckSecret implements bearer.Secrets.
 func (s secrets) CheckSecret(ctx context.Context, c bearer.PresentedSecret) (*bearer.Principal, error) {
+	credentials := apikey.Credentials{ID: c.KeyID, Secret: string(c.Secret)}
+	if c.Request != nil {
+		credentials.Method, credentials.Route = c.Request.Method, c.Request.Pattern
+	}
 	made := new(principal)
 	made.Begin(ctx, s.server.cfg.LoginTimeout)
 	defer made.Stop()
-	use, err := s.server.keys.Direct(&made.Deadline, apikey.Credentials{
-		ID: c.KeyID, Secret: string(c.Secret), Address: c.Address, Method: c.Method, Route: c.Route,
+	use, err := s.server.keys.Direct(&made.Deadline, credentials, func() netip.Addr {
+		if c.Request == nil {
+			return netip.Addr{}
+		}
+		return s.server.host.Addr(c.Request)
 	})
 	if err != nil {
 		return nil, s.server.refusedSecret(ctx, err)

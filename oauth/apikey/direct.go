@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"math"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,18 +28,23 @@ type DirectUse struct {
 // Without an id the key is found by the secret alone, unless its digest is slow. If the
 // key does not allow direct use, or an administrator has switched it off, Direct returns
 // a *RefusedError with the reason "direct". It asks the policy (policy.UseDirect): a
-// refusal is a *policy.Denied. Each success counts as a login (store.Count), and as a
+// refusal is a *policy.Denied. address is called if the client's address is needed;
+// c.Address is ignored. Each success counts as a login (store.Count), and as a
 // last use. Only refusals are observed: the guard observes the rest.
-func (s *Service) Direct(ctx context.Context, c Credentials) (DirectUse, error) {
-	p := Proof{service: s, use: observe.Direct, id: c.ID, address: c.Address, method: c.Method, route: c.Route, now: s.now()} // on the stack
+func (s *Service) Direct(ctx context.Context, c Credentials, address func() netip.Addr) (DirectUse, error) {
+	p := Proof{service: s, use: observe.Direct, id: c.ID, method: c.Method, route: c.Route, now: s.now()} // on the stack
 	if c.ID != "" {
 		p.start = realTime() // otherwise no refusal is delayed
+	}
+	if s.cfg.Policy != nil || s.cfg.Imported {
+		p.address = address()
 	}
 	if len(c.Secret) <= maxImportedSecret {
 		p.seen, p.secretID = s.unwritten.seen.find(c.Secret)
 	}
 	use, err := s.direct(ctx, c.Secret, &p)
 	if err != nil {
+		p.address = address()
 		return DirectUse{}, s.refuse(ctx, &p, err)
 	}
 	if !p.seen.use(&p) {
@@ -72,8 +78,8 @@ var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key ma
 // seenSecrets counts direct uses without a lock that all requests take. It has the
 // secrets that were used since the last but one Flush.
 type seenSecrets struct {
-	byID sync.Map // *seenSecret by [12]byte, the secret's id
-	size atomic.Int64
+	byStart sync.Map // *seenSecret by the first bytes of the secret's SHA-256, which make its id
+	size    atomic.Int64
 }
 
 // seenSecret is a secret that was accepted as the secret of a key.
@@ -83,15 +89,17 @@ type seenSecret struct {
 	uses                   atomic.Int64 // since the last Flush; negative: out of use
 }
 
+type sumStart [9]byte
+
 // find returns the entry of a secret, or nil, and the secret's id. It allocates only if
 // there is no entry.
 func (s *seenSecrets) find(plain string) (e *seenSecret, id string) {
-	text := secrets.IDText(plain)
-	known, _ := s.byID.Load(text)
+	sum := secrets.Sum(plain)
+	known, _ := s.byStart.Load(sumStart(sum[:]))
 	if e, ok := known.(*seenSecret); ok {
 		return e, e.secret
 	}
-	return nil, string(text[:])
+	return nil, secrets.IDOf(sum)
 }
 
 // add makes an entry, unless there are too many.
@@ -100,7 +108,8 @@ func (s *seenSecrets) add(p *Proof, plain string) {
 		return
 	}
 	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID}
-	if _, replaced := s.byID.Swap(secrets.IDText(plain), e); !replaced {
+	sum := secrets.Sum(plain)
+	if _, replaced := s.byStart.Swap(sumStart(sum[:]), e); !replaced {
 		s.size.Add(1)
 	}
 }
@@ -117,13 +126,13 @@ func (e *seenSecret) use(p *Proof) bool {
 // flush moves the counts into u, and removes what was not used since the last call. The
 // caller holds the lock of u.
 func (s *seenSecrets) flush(u *unwritten) {
-	for id, v := range s.byID.Range {
+	for start, v := range s.byStart.Range {
 		e, _ := v.(*seenSecret) //nolint:errcheck // there is nothing else in it
 		if n := e.uses.Swap(0); n > 0 {
 			at := time.UnixMicro(e.last.Load()).UTC()
 			u.use(store.Use{Key: e.key, Secret: e.secret, At: at})
 			u.count(store.Count{Workspace: e.workspace, Key: e.key, Day: at, Logins: n})
-		} else if e.uses.CompareAndSwap(0, math.MinInt64) && s.byID.CompareAndDelete(id, v) {
+		} else if e.uses.CompareAndSwap(0, math.MinInt64) && s.byStart.CompareAndDelete(start, v) {
 			s.size.Add(-1)
 		}
 	}

@@ -103,7 +103,7 @@ type Config struct {
 	// SecretForms are the forms in which these guards accept a secret, besides
 	// Authorization: Bearer. Needs Secrets.
 	SecretForms SecretForms
-	// ClientAddr returns the client's address, for Secrets and the Observer. Nil: the
+	// ClientAddr returns the client's address, for the Observer of a secret. Nil: the
 	// address in RemoteAddr.
 	ClientAddr func(*http.Request) netip.Addr
 	// Now is the clock. Nil: time.Now.

@@ -15,7 +15,10 @@ func (v *Verifier) observed(ctx context.Context, r *http.Request, c *credential,
 	if _, reported := errors.AsType[reportedError](err); v.config.Observer != nil && !reported {
 		d := observe.Decision{Time: v.config.Now(), Use: observe.Guard, Reason: reasonOf(err)}
 		if c.secret.Secret != "" {
-			d.Use, d.Address = observe.Direct, c.secret.Address
+			d.Use = observe.Direct
+			if r != nil {
+				d.Address = v.config.ClientAddr(r)
+			}
 		}
 		if p != nil {
 			d.KeyID, d.Workspace = p.KeyID, p.Workspace

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -33,12 +33,20 @@ type PresentedSecret struct {
 	KeyID string
 	// Secret is the text itself, not empty.
 	Secret Secret
-	// Address is the client's, by Config.ClientAddr. It is the zero Addr if it is not
-	// known, as in Authorize.
-	Address netip.Addr
-	// Method and Route are those of the request, as in observe.Decision.
-	Method, Route string
+	// Request is the request. It is nil if it is not known, as in Authorize.
+	Request *http.Request
 }
+
+// Format implements fmt.Formatter. It writes the id of the key only, because the secret
+// and the headers of the request are credentials.
+func (s PresentedSecret) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, s.label()) //nolint:errcheck // f reports it to Printf
+}
+
+// MarshalText implements encoding.TextMarshaler; see Format.
+func (s PresentedSecret) MarshalText() ([]byte, error) { return []byte(s.label()), nil }
+
+func (s PresentedSecret) label() string { return "secret of key " + s.KeyID }
 
 // SecretForms says how a request may carry a secret to a guard with OrSecret, besides
 // Authorization: Bearer. It is never read from the URL, a cookie or the body.
@@ -81,8 +89,11 @@ func (f *SecretForms) complete(secrets Secrets) error {
 // values returns the values of the secrets' header. A single empty one is absent, as in
 // the Authorization header.
 func (f *SecretForms) values(header http.Header) []string {
+	if f.Header == "" {
+		return nil
+	}
 	values := header[f.Header]
-	if f.Header == "" || len(values) == 1 && values[0] == "" {
+	if len(values) == 1 && values[0] == "" {
 		return nil
 	}
 	return values
@@ -137,9 +148,7 @@ func (g Guard) presented(r *http.Request) (c credential, err error) {
 	case err != nil:
 		return credential{}, errNoCredential
 	}
-	if c.secret.Secret != "" {
-		c.secret.Address, c.secret.Method, c.secret.Route = g.verifier.config.ClientAddr(r), r.Method, r.Pattern
-	}
+	c.secret.Request = r
 	if c.secret.KeyID != "" && crossSite(r) {
 		return c, errCrossSite
 	}
