@@ -124,7 +124,11 @@ func (v *Verifier) decide(ctx context.Context, c *credential, guard Guard, works
 	}
 	held := func(required scope.Set) bool { return p.Permissions.ContainsAll(required) }
 	if !slices.ContainsFunc(guard.alternatives, held) {
-		return p, &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
+		lacks := &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
+		if p.Direct {
+			lacks.answer.Detail = "The API key lacks a permission that this request needs."
+		}
+		return p, lacks
 	}
 	if workspace == nil {
 		return p, nil
