@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
@@ -132,15 +131,12 @@ func TestDirectForms(t *testing.T) {
 	t.Run("B32 forms that are not configured", func(t *testing.T) {
 		w := newWorld(t)
 		key, secret := w.newDirect("team-a", "project.list")
-		for _, headers := range [][]string{{"X-API-Key", secret}, basic2(key.ID, secret)} {
+		for _, headers := range [][]string{{"X-API-Key", secret}, {"Authorization", basicText(key.ID + ":" + secret)}} {
 			require.Equal(t, http.StatusUnauthorized, w.directly(projectsOfA, headers...).StatusCode)
 		}
 		require.Equal(t, http.StatusOK, w.directly(projectsOfA, "Authorization", "Bearer "+secret, "X-API-Key", "of a proxy").StatusCode)
 	})
 }
-
-// basic2 is basic, whose name is taken in TestDirectForms.
-func basic2(id, secret string) []string { return basic(id, secret) }
 
 // TestDirectBasicOfBrowsers: browsers send Basic credentials by themselves, also for
 // pages of other sites.
@@ -389,7 +385,7 @@ func TestDirectAuthorize(t *testing.T) {
 
 	t.Run("B32 it expires with the key or the secret", func(t *testing.T) {
 		day := w.clock.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
-		_, err := w.APIKeys().Update(t.Context(), admin, key.ID, apikey.Changes{NotAfter: &day})
+		_, err := w.APIKeys().Update(t.Context(), admin, key.ID, apikey.Changes{Expiry: &apikey.Expiry{At: day}})
 		require.NoError(t, err)
 		p, err := v.AuthorizeAny(t.Context(), secret, guard)
 		require.NoError(t, err)
@@ -409,5 +405,3 @@ func TestDirectAuthorize(t *testing.T) {
 		require.ErrorContains(t, err, "This API key has expired.")
 	})
 }
-
-var _ = oauth.Config{}
