@@ -163,6 +163,25 @@ func ExampleRequestLimiter_Check() {
 	// 429 {"error":"temporarily_unavailable","error_description":"Too many requests of this workspace; wait as Retry-After says, then try again."}
 }
 
+// A proxy asks this handler about each request to a service behind it. MIDDLEWARE.md has the
+// configuration of nginx, Traefik and Caddy.
+func ExampleServer_ForwardAuth() {
+	srv, token := exampleServer()
+	limit := srv.LimitRequests(oauth.RequestLimit{Key: policy.Rate{Limit: 600, Per: time.Minute}})
+	mux := http.NewServeMux()
+	mux.Handle("/forward-auth", srv.ForwardAuth(srv.Require("project.list"), limit))
+	for _, authorization := range []string{"Bearer " + token, "Bearer x"} {
+		r := httptest.NewRequest(http.MethodGet, "/forward-auth", nil)
+		r.Header.Set("Authorization", authorization)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Printf("%d %q %q\n", w.Code, w.Header().Get("X-Workspace"), w.Header().Get("X-Scope"))
+	}
+	// Output:
+	// 204 "team-a" "project.list"
+	// 401 "" ""
+}
+
 // exampleServer returns a server whose clock stands still, and a token of a key of team-a.
 func exampleServer() (srv *oauth.Server, token string) {
 	now := time.Now()
