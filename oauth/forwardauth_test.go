@@ -28,6 +28,7 @@ func TestForwardAuth(t *testing.T) {
 	st, tapped := harness.NewTap()
 	w := newWorld(t, func(s *setup) {
 		s.store = st
+		s.config.SecretForms.Header = "X-API-Key"
 		s.config.Policy = policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
 			if r.Key.Workspace == "team-empty" {
 				r.Drop(r.Granted())
@@ -69,6 +70,15 @@ func TestForwardAuth(t *testing.T) {
 	t.Run("no permissions: the header is there all the same", func(t *testing.T) {
 		id, token := loginOf("team-empty", "project.read")
 		passes(ask(w.ForwardAuth(w.Require()), token), "team-empty", id, "")
+	})
+	t.Run("B32 a secret, if the guard says OrSecret", func(t *testing.T) {
+		key, secret := w.newDirect("team-direct", "project.list")
+		direct := w.ForwardAuth(w.Require("project.list").OrSecret())
+		passes(ask(direct, "", "X-API-Key", secret), "team-direct", key.ID, "project.list")
+		passes(ask(direct, secret), "team-direct", key.ID, "project.list")
+		refused(ask(direct, "", "X-API-Key", secret[:len(secret)-1]), http.StatusUnauthorized)
+		refused(ask(direct, good, "X-API-Key", secret), http.StatusBadRequest)
+		refused(ask(forward, "", "X-API-Key", secret), http.StatusUnauthorized)
 	})
 	t.Run("refusals", func(t *testing.T) {
 		a := ask(forward, "")

@@ -108,6 +108,27 @@ func TestLimitRequests(t *testing.T) {
 	require.Contains(t, w.log.String(), "requests_by_workspace")
 }
 
+func TestLimitRequestsDirect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *setup) { s.config.SecretForms.Header = "X-API-Key" })
+	key, secret := w.newDirect("team-a", "project.list")
+	limit := w.LimitRequests(oauth.RequestLimit{Key: perMinute(4)})
+	guarded := w.Require("project.list").OrSecret().AnyWorkspace()(limit.Handler(noContent))
+	token := w.login(key.ID, secret)
+	t.Run("B32 a token and a secret of one key count alike", func(t *testing.T) {
+		for i, headers := range [][]string{
+			{"Authorization", "Bearer " + token}, {"X-API-Key", secret}, {"Authorization", "Bearer " + secret}, {"X-API-Key", secret},
+			{"Authorization", "Bearer " + token}, {"X-API-Key", secret},
+		} {
+			want := http.StatusNoContent
+			if i >= 4 {
+				want = http.StatusTooManyRequests
+			}
+			require.Equal(t, want, serve(guarded, http.MethodGet, "/", "", headers...).StatusCode, i)
+		}
+	})
+}
+
 // TestLimitRequestsExactly tests that of many concurrent requests to three replicas
 // exactly a burst passes, of each key and of each workspace.
 func TestLimitRequestsExactly(t *testing.T) {

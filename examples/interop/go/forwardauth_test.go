@@ -19,6 +19,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -86,6 +87,7 @@ func newGuardedService(t *testing.T) *guardedService {
 	g.Server, err = oauth.New(g.tap.Over(st), oauth.Config{
 		Issuer: "https://api.example.com", Logger: slog.New(slog.DiscardHandler),
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}}),
+		SecretForms: bearer.SecretForms{Header: "X-API-Key"},
 		Now:         func() time.Time { return time.Now().Add(-g.ago) },
 		// The keys of one workspace get tokens without any scope.
 		Policy: policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
@@ -96,9 +98,10 @@ func newGuardedService(t *testing.T) *guardedService {
 		}),
 	})
 	require.NoError(t, err)
+	// One route for each guard; the configuration names the first.
 	limit := g.LimitRequests(oauth.RequestLimit{Settings: true}) // none, but for workspaces with their own
 	mux := http.NewServeMux()
-	mux.Handle("/forward-auth", g.ForwardAuth(g.Require("project.list"), limit))
+	mux.Handle("/forward-auth", g.ForwardAuth(g.Require("project.list").OrSecret(), limit))
 	mux.Handle("/forward-any", g.ForwardAuth(g.Require()))
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
@@ -116,14 +119,21 @@ func (g *guardedService) start(t *testing.T, config string) *proxy {
 	return startNginx(t, config)
 }
 
+// key makes a key that allows direct use.
+func (g *guardedService) key(t *testing.T, workspace, permissions string) (id, secret string) {
+	t.Helper()
+	key, plain, err := g.APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{
+		Workspace: workspace, Name: "ci", Permissions: scope.MustParse(permissions), Direct: true,
+	})
+	require.NoError(t, err)
+	return key.ID, plain.Reveal()
+}
+
 // token makes a key and logs in with it.
 func (g *guardedService) token(t *testing.T, workspace, permissions string) (id, token string) {
 	t.Helper()
-	key, secret, err := g.APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{
-		Workspace: workspace, Name: "ci", Permissions: scope.MustParse(permissions),
-	})
-	require.NoError(t, err)
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {key.ID}, "client_secret": {secret.Reveal()}}
+	id, secret := g.key(t, workspace, permissions)
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
 	r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
@@ -133,7 +143,7 @@ func (g *guardedService) token(t *testing.T, workspace, permissions string) (id,
 	}
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 	require.NotEmpty(t, answer.Token, w.Body)
-	return key.ID, answer.Token
+	return id, answer.Token
 }
 
 // forged are headers with which a client tries to be somebody else.
@@ -169,7 +179,7 @@ func TestNginxForwardAuth(t *testing.T) {
 	config := documented(t)
 	p := g.start(t, config)
 	id, good := g.token(t, "team-a", "project.list project.read")
-	bearer := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
+	withToken := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	refused := func(t *testing.T, p *proxy, status int, challenge string, credential ...string) *http.Response {
 		t.Helper()
 		answer, body := p.send(t, http.MethodGet, "/projects", "", append(credential, forged...)...)
@@ -183,45 +193,51 @@ func TestNginxForwardAuth(t *testing.T) {
 		}
 		return answer
 	}
-	nginx.shows(t, "auth_request (ForwardAuth) in front of a Node service", func(t *testing.T) {
+	nginx.shows(t, "auth_request in front of a Node service: a token, a secret in X-API-Key", func(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-			headers := seen(t, p, method, bearer(good)...)
+			headers := seen(t, p, method, withToken(good)...)
 			require.Equal(t, []string{"team-a"}, headers["x-workspace"])
 			require.Equal(t, []string{id}, headers["x-client-id"])
 			require.Equal(t, []string{"project.list project.read"}, headers["x-scope"])
 			require.Empty(t, survivors(headers))
 			require.NotContains(t, headers, "authorization", "the credential stays at the proxy")
 		}
+		direct, secret := g.key(t, "team-a", "project.list")
+		headers := seen(t, p, http.MethodGet, "X-API-Key", secret)
+		require.Equal(t, []string{direct}, headers["x-client-id"])
+		require.Empty(t, survivors(headers))
+		require.NotContains(t, headers, "x-api-key", "nor does a secret reach the service")
 		_, without := g.token(t, "team-without", "project.list")
-		any := g.start(t, strings.Replace(config, "/forward-auth;", "/forward-any;", 1))
-		headers := seen(t, any, http.MethodGet, bearer(without)...)
+		loose := g.start(t, strings.Replace(config, "/forward-auth;", "/forward-any;", 1))
+		headers = seen(t, loose, http.MethodGet, withToken(without)...)
 		require.Equal(t, []string{"team-without"}, headers["x-workspace"])
 		require.Empty(t, headers["x-scope"])
 		require.Empty(t, survivors(headers))
 	})
-	nginx.refuses(t, "none, wrong, expired, insufficient, malformed; too many; outage (by ForwardAuth)", func(t *testing.T) {
+	nginx.refuses(t, "auth_request: no token, wrong, expired, scope not held, malformed, too many requests, outage (by ForwardAuth)", func(t *testing.T) {
 		refused(t, p, http.StatusUnauthorized, `Bearer realm="latchkey"`)
-		refused(t, p, http.StatusUnauthorized, "invalid_token", bearer("x")...)
+		refused(t, p, http.StatusUnauthorized, "invalid_token", withToken("x")...)
+		refused(t, p, http.StatusUnauthorized, "invalid_token", "X-API-Key", "lk_wrong")
 		g.ago = time.Hour
 		_, expired := g.token(t, "team-a", "project.list")
 		g.ago = 0
-		refused(t, p, http.StatusUnauthorized, "invalid_token", bearer(expired)...)
+		refused(t, p, http.StatusUnauthorized, "invalid_token", withToken(expired)...)
 		_, reader := g.token(t, "team-a", "project.read")
-		refused(t, p, http.StatusForbidden, `scope="project.list"`, bearer(reader)...)
+		refused(t, p, http.StatusForbidden, `scope="project.list"`, withToken(reader)...)
 		refused(t, p, http.StatusBadRequest, "invalid_request", "Authorization", "Bearer")
 
 		keys := g.APIKeys()
 		_, err := keys.SaveWorkspace(t.Context(), apikey.OrganizationAdmin("ada"), store.Workspace{ID: "team-busy", Rules: store.Rules{KeyRequests: 1}})
 		require.NoError(t, err)
 		_, busy := g.token(t, "team-busy", "project.list")
-		require.Empty(t, survivors(seen(t, p, http.MethodGet, bearer(busy)...)))
-		require.Regexp(t, "^[1-9][0-9]?$", refused(t, p, http.StatusTooManyRequests, "", bearer(busy)...).Header.Get("Retry-After"))
+		require.Empty(t, survivors(seen(t, p, http.MethodGet, withToken(busy)...)))
+		require.Regexp(t, "^[1-9][0-9]?$", refused(t, p, http.StatusTooManyRequests, "", withToken(busy)...).Header.Get("Retry-After"))
 
 		g.tap.Before(func(context.Context, string) error { return store.ErrUnavailable })
-		require.Equal(t, "1", refused(t, p, http.StatusServiceUnavailable, "", bearer(good)...).Header.Get("Retry-After"))
+		require.Equal(t, "1", refused(t, p, http.StatusServiceUnavailable, "", withToken(good)...).Header.Get("Retry-After"))
 		g.tap.Before(nil)
 		unreachable := &guardedService{web: "http://127.0.0.1:1", service: g.service}
-		refused(t, unreachable.start(t, config), http.StatusServiceUnavailable, "", bearer(good)...)
+		refused(t, unreachable.start(t, config), http.StatusServiceUnavailable, "", withToken(good)...)
 	})
 	// Each line of the configuration that replaces a header is needed: without it, the test
 	// above would fail.
@@ -231,7 +247,7 @@ func TestNginxForwardAuth(t *testing.T) {
 			lines := regexp.MustCompile(`(?m)^.*\` + variable + `[ ;].*\n`)
 			require.Len(t, lines.FindAllString(config, -1), 2)
 			bad := g.start(t, lines.ReplaceAllString(config, ""))
-			require.Equal(t, []string{strings.ToLower(name)}, survivors(seen(t, bad, http.MethodGet, bearer(good)...)))
+			require.Equal(t, []string{strings.ToLower(name)}, survivors(seen(t, bad, http.MethodGet, withToken(good)...)))
 		})
 	}
 }
