@@ -103,7 +103,15 @@ func newGuardedService(t *testing.T) *guardedService {
 	mux := http.NewServeMux()
 	mux.Handle("/forward-auth", g.ForwardAuth(g.Require("project.list").OrSecret(), limit))
 	mux.Handle("/forward-any", g.ForwardAuth(g.Require()))
-	web := httptest.NewServer(mux)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			t.Error("the proxy sent the body")
+		}
+		if r.Header.Get("X-Forwarded-For") == "" {
+			t.Error("the proxy did not name the client")
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(web.Close)
 	g.web = web.URL
 	return g
