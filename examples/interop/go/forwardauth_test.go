@@ -250,7 +250,7 @@ func TestNginxForwardAuth(t *testing.T) {
 	// Each line of the configuration that replaces a header is needed: without it, the test
 	// above would fail.
 	for _, name := range []string{"X-Workspace", "X-Client-Id", "X-Scope"} {
-		t.Run("without the lines of "+name, func(t *testing.T) {
+		t.Run("B15 without the lines of "+name, func(t *testing.T) {
 			variable := "$latchkey_" + strings.ReplaceAll(strings.ToLower(name[2:]), "-", "_")
 			lines := regexp.MustCompile(`(?m)^.*\` + variable + `[ ;].*\n`)
 			require.Len(t, lines.FindAllString(config, -1), 2)
