@@ -35,7 +35,7 @@ type Proof struct {
 	method   string
 	route    string
 	now      time.Time
-	start    time.Time // by the real clock, see delayRefusal
+	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
 	found    store.Found
 	secretID string // derived from the secret that the client sent; empty if that is malformed
 	seen     *seenSecret

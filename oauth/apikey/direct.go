@@ -109,7 +109,7 @@ func (s *seenSecrets) add(p *Proof, plain string) {
 	}
 	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID}
 	sum := secrets.Sum(plain)
-	if _, replaced := s.byStart.Swap(sumStart(sum[:]), e); !replaced {
+	if _, known := s.byStart.LoadOrStore(sumStart(sum[:]), e); !known { // one that is known may have uses
 		s.size.Add(1)
 	}
 }

@@ -97,7 +97,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 		}, projects), finds: []string{"accepted a request without a token"}},
 		{name: "any text", api: withFault(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") != "" && !strings.Contains(r.Header.Get("Authorization"), ".")
-		}, projects), finds: []string{"accepted a text that is no token"}},
+		}, projects), finds: []string{"accepted a text that is no token", "accepted a secret"}},
 		{name: "the query", api: func(auth *oauthtest.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if token := r.URL.Query().Get("access_token"); token != "" {
