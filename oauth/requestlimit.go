@@ -49,7 +49,7 @@ type RequestLimit struct {
 
 // RequestLimiter refuses requests over a RequestLimit. It is safe for concurrent use.
 type RequestLimiter struct {
-	RequestLimit
+	limit       RequestLimit
 	server      *Server
 	noPrincipal sync.Once
 }
@@ -85,7 +85,7 @@ func (s *Server) LimitRequests(l RequestLimit) *RequestLimiter {
 	if err := errors.Join(problems...); err != nil {
 		panic(fmt.Errorf("oauth: LimitRequests: %w", err)) //nolint:forbidigo // documented above: a programming error
 	}
-	return &RequestLimiter{RequestLimit: l, server: s}
+	return &RequestLimiter{limit: l, server: s}
 }
 
 var limitName = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`)
@@ -115,15 +115,15 @@ func (l *RequestLimiter) Check(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	header := w.Header()
-	if l.ReportOnly != nil {
+	if l.limit.ReportOnly != nil {
 		header = http.Header{}
 	}
 	err := l.take(ctx, principal, header)
 	switch {
 	case err == nil:
-	case l.ReportOnly != nil:
-		l.ReportOnly(ctx, policy.Trial{Err: err})
-	case l.OnOutage == policy.OutageAllow && store.IsOutage(err) && ctx.Err() == nil:
+	case l.limit.ReportOnly != nil:
+		l.limit.ReportOnly(ctx, policy.Trial{Err: err})
+	case l.limit.OnOutage == policy.OutageAllow && store.IsOutage(err) && ctx.Err() == nil:
 		s.cfg.Logger.WarnContext(ctx, "a request passed without its limit because the limiter or the store is unavailable", "error", err)
 	default:
 		s.refuse(ctx, w, err)
@@ -174,7 +174,7 @@ type bound struct {
 // bounds returns the bounds of a request, the key's first. Their bursts are set.
 func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bound, error) {
 	var rules store.Rules
-	if l.Settings {
+	if l.limit.Settings {
 		found, err := l.server.store.Reads().Lookup(ctx, p.KeyID)
 		if err != nil {
 			return nil, err
@@ -186,8 +186,8 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 	}
 	var bounds []bound
 	for _, b := range []bound{
-		{by: "key", noun: "API key", id: p.KeyID, rate: l.Key, setting: rules.KeyRequests},
-		{by: "workspace", noun: "workspace", id: p.Workspace, rate: l.Workspace, setting: rules.WorkspaceRequests},
+		{by: "key", noun: "API key", id: p.KeyID, rate: l.limit.Key, setting: rules.KeyRequests},
+		{by: "workspace", noun: "workspace", id: p.Workspace, rate: l.limit.Workspace, setting: rules.WorkspaceRequests},
 	} {
 		if b.setting > 0 {
 			b.rate = b.rate.Narrow(policy.Rate{Limit: min(b.setting, mostPerMinute), Per: time.Minute})
@@ -198,8 +198,8 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 		b.rate.Burst = cmp.Or(b.rate.Burst, b.rate.Limit)
 		// With the sizes, since settings can change them, and all calls with one id must
 		// have one rate.
-		b.id = fmt.Sprintf("oauth/requests/%s/%s/%d/%d/%d/%s", l.Name, b.by, b.rate.Limit, int64(b.rate.Per), b.rate.Burst, b.id)
-		b.name = strings.TrimPrefix(l.Name+"-"+b.by, "-")
+		b.id = fmt.Sprintf("oauth/requests/%s/%s/%d/%d/%d/%s", l.limit.Name, b.by, b.rate.Limit, int64(b.rate.Per), b.rate.Burst, b.id)
+		b.name = strings.TrimPrefix(l.limit.Name+"-"+b.by, "-")
 		bounds = append(bounds, b)
 	}
 	return bounds, nil

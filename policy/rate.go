@@ -74,8 +74,8 @@ type Quota struct {
 	Taken bool
 	// Left is how often it may happen at once after this.
 	Left int
-	// After is, in whole seconds and at least one, how long it takes until so many
-	// are available again as are left; if none is, until one is.
+	// After is how long it takes until Left more have become available; if Left is 0,
+	// until one has. It is in whole seconds, at least one.
 	After time.Duration
 }
 
