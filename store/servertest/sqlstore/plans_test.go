@@ -126,9 +126,9 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			c.Preconditions = []store.Precondition{{}, {Workspace: "team-1"}, {Key: keyID, Version: 1}}
 			changed := made
 			changed.Version, changed.Secrets = 2, slices.Clone(made.Secrets)
-			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "owner", ID: "person-2"}
+			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2-"+made.ID, store.ActorRef{Kind: "owner", ID: "person-2"}
 			ends(st.Keys.Update(ctx, changed, c))(t)
-			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3", "person-3"
+			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3-"+made.ID, "person-3"
 			ends(st.Keys.Update(ctx, changed, event("changed to another creator")))(t)
 		}},
 		{name: "deletion", wants: `DELETE FROM latchkey_keys WHERE id`, do: func(t *testing.T) {
