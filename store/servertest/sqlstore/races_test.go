@@ -135,9 +135,7 @@ func raceLogins(t *testing.T, stores []store.Store) {
 	if soak() {
 		rotations = 10_000
 	}
-	first := key("team-a", "key-1")
-	first.Secrets[0].ID = "s1"
-	require.NoError(t, stores[0].Keys.Create(ctx, first, store.NoLimit, store.Change{}))
+	require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
 	rotated := make(chan struct{})
 	var readers sync.WaitGroup
 	for i := range 4 {
