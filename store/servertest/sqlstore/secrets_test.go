@@ -118,10 +118,6 @@ func TestRotationDuringTheDeletionOfItsWorkspace(t *testing.T) {
 		rotation, err := dial(t, driver, source).BeginTx(ctx, nil)
 		require.NoError(t, err)
 		defer rotation.Rollback()
-		session := 0
-		require.NoError(t, rotation.QueryRowContext(ctx, map[sqlstore.Dialect]string{
-			sqlstore.PostgreSQL: "SELECT pg_backend_pid()", sqlstore.MySQL: "SELECT CONNECTION_ID()",
-		}[e.dialect]).Scan(&session))
 		for _, statement := range []string{
 			"SELECT version FROM latchkey_keys WHERE id = 'key-1' FOR UPDATE",
 			"INSERT INTO latchkey_secrets (id, key_id) VALUES ('s2', 'key-1')",
@@ -132,11 +128,11 @@ func TestRotationDuringTheDeletionOfItsWorkspace(t *testing.T) {
 		}
 		deleted := make(chan error, 1)
 		go func() { deleted <- s.Settings.DeleteWorkspace(ctx, "team-a", noon, event("deleted")) }()
-		waiting := fmt.Sprintf(map[sqlstore.Dialect]string{
-			sqlstore.PostgreSQL: "SELECT COUNT(*) FROM pg_stat_activity WHERE %d = ANY(pg_blocking_pids(pid))",
-			sqlstore.MySQL: `SELECT COUNT(*) FROM information_schema.innodb_lock_waits w JOIN information_schema.innodb_trx b
-				ON b.trx_id = w.blocking_trx_id WHERE b.trx_mysql_thread_id = %d`,
-		}[e.dialect], session)
+		waiting := map[sqlstore.Dialect]string{
+			sqlstore.PostgreSQL: `SELECT COUNT(*) FROM pg_locks w JOIN pg_locks h ON h.pid = ANY(pg_blocking_pids(w.pid))
+				WHERE NOT w.granted AND h.relation = to_regclass('latchkey_secrets')`,
+			sqlstore.MySQL: "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO latchkey_tombstones%' AND time_ms > 20",
+		}[e.dialect]
 		require.Eventually(t, func() bool { return count(t, db, waiting) > 0 }, patience, time.Millisecond)
 		require.NoError(t, rotation.Commit())
 		require.NoError(t, <-deleted)
