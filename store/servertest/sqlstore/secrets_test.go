@@ -53,6 +53,11 @@ func TestOneKeyForASecret(t *testing.T) {
 			}
 			require.Equal(t, []string{keys[won[0]].ID}, events(t, stores[2]), "a failed call writes nothing")
 			require.Equal(t, writers/2+1+won[0]%2, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"), "an update replaces one")
+			winner := keys[won[0]]
+			require.NoError(t, stores[0].Keys.Delete(ctx, winner.Workspace, winner.ID, 0, noon, store.Change{}))
+			require.Equal(t, writers/2-1+won[0]%2, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
+			_, err := stores[2].Secrets.LookupSecret(ctx, "shared-1")
+			require.ErrorIs(t, err, store.ErrNotFound)
 		}
 	})
 }
