@@ -156,7 +156,7 @@ func (g *guardedService) token(t *testing.T, workspace, permissions string) (id,
 
 // forged are headers with which a client tries to be somebody else.
 var forged = []string{
-	"X-Workspace", "forged", "X-Client-Id", "forged", "X-Scope", "forged", "x_workspace", "forged", "X_Client-Id", "forged", "X_SCOPE", "forged",
+	"X-Workspace", "forged", "X-Client-Id", "forged", "X-Scope", "forged", "x_workspace", "forged", "X_Client-Id", "forged", "X-Client_Id", "forged", "X_SCOPE", "forged",
 }
 
 // seen returns what the service behind the proxy sees of a request with forged headers.
