@@ -62,7 +62,8 @@ type RateLimitConfig struct {
 
 // RateLimit bounds how often tokens are issued. It counts every login that it allows,
 // even if a later policy of All denies it. It counts neither its own refusals nor
-// introspection. Failed logins never reach a policy, so it does not limit them.
+// introspection nor direct use, which oauth.Server.LimitRequests can limit. Failed logins
+// never reach a policy, so it does not limit them.
 //
 // If the configuration is out of bounds, it denies every token. The denial's Err, which
 // is logged, names each field that is wrong.

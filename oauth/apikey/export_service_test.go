@@ -65,7 +65,7 @@ func (u Unwritten) Flush(failed bool, meanwhile func()) {
 // SeenSecrets returns how many secrets the service has seen in direct use.
 func SeenSecrets(s *Service) int {
 	n := 0
-	for range s.unwritten.seen.byStart.Range {
+	for range s.unwritten.seen.bySum.Range {
 		n++
 	}
 	if int64(n) != s.unwritten.seen.size.Load() {

@@ -54,8 +54,8 @@ func newUnwritten(counting bool) *unwritten {
 	return &unwritten{counting: counting, uses: make(map[usedSecret]time.Time), counts: make(map[keyDay]store.Count)}
 }
 
-// Flush writes to the store what logins have left in memory: last uses, daily
-// counts, and the events of refused logins. Call it every few seconds and once at
+// Flush writes to the store what logins and direct uses have left in memory: last uses,
+// daily counts, and the events of refused ones. Call it every few seconds and once at
 // the end. What a failed call could not write is kept for the next one. A failed
 // write may have written its counts, and they are written again: after a failure, a
 // count may be too high.

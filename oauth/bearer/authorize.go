@@ -36,8 +36,9 @@ func Credential(header http.Header) (string, error) {
 // a request to a guard, whatever the guard decides, and all others to the
 // session. Then a request whose token is refused never passes by its session.
 //
-// Carries reads the headers and verifies nothing. It is true for the
-// scheme Bearer, and for a request with several Authorization headers, which every
+// Carries reads the headers and verifies nothing. It is true for the header
+// SecretForms.Header, for the scheme Basic if SecretForms accepts it, for the scheme
+// Bearer, and for a request with several Authorization headers, which every
 // guard refuses. The exception is a JWT (RFC 7519) whose iss claim is missing or is
 // not Config.Issuer: it may be the session of a host that has JWTs of its own. If the
 // host's sessions are bearer tokens of another form, Carries is true for them: check
@@ -76,12 +77,13 @@ func (v *Verifier) Carries(r *http.Request) bool {
 // Authorize decides whether a request to a route of one workspace may pass. It
 // decides as the guard's middleware does, and is for servers that do not use
 // net/http, such as gRPC, or that write their own answers. credential is the
-// token; empty means that the request has none. guard must be made by
-// v.Require. Give the principal to the handler by WithPrincipal.
+// token; empty means that the request has none. If guard has OrSecret, a credential
+// that is no JWT is a secret, and the client's address is not known. guard must be made
+// by v.Require. Give the principal to the handler by WithPrincipal.
 //
-// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound and
-// ErrUnavailable. If guard was not made by v.Require, it wraps none of them: answer
-// 500 then. The text of the error contains no part of the token.
+// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound,
+// ErrThrottled and ErrUnavailable. If guard was not made by v.Require, it wraps none of
+// them: answer 500 then. The text of the error contains no part of the credential.
 func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, func() string { return workspace })
 }

@@ -28,6 +28,15 @@
 //
 // A token is read from the Authorization header only, never from the query or
 // the body. The body is left to the handler.
+//
+// In the issuer's own process, a guard with OrSecret also accepts the secret of a key
+// that allows it, in place of a token:
+//
+//	server.Require("project.list").OrSecret().InPath("workspace")(projects)
+//
+// The client sends it as Authorization: Bearer, or in one of Config.SecretForms. The
+// key, its workspace and the settings are checked for each request, as at a login. A
+// service in another process accepts tokens only.
 package bearer
 
 import (
@@ -109,7 +118,8 @@ type Config struct {
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Observer, unless nil, is called after each decision about a token: of a guard,
-	// of Authorize, AuthorizeAny, Verify and VerifyRequest.
+	// of Authorize, AuthorizeAny, Verify and VerifyRequest. It is called for a secret,
+	// too, unless Secrets refused it.
 	Observer observe.Observer
 	// Logger logs outages, and the first request in which a guard found no
 	// workspace. It never logs a token. Nil: slog.Default().

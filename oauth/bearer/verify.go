@@ -18,7 +18,8 @@ var (
 	// ErrUnauthenticated: the request has no token, or none that is valid. Answer
 	// 401.
 	ErrUnauthenticated = errors.New("bearer: not authenticated")
-	// ErrForbidden: the token lacks a permission. Answer 403.
+	// ErrForbidden: the token lacks a permission, or a policy refuses the secret. Answer
+	// 403.
 	ErrForbidden = errors.New("bearer: missing permission")
 	// ErrNotFound: the workspace does not exist, or the token does not reach it.
 	// Callers must not see a difference. Answer 404.

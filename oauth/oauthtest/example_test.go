@@ -238,3 +238,23 @@ func ExampleNewWith() {
 	run(TestQuota)
 	// Output: PASS
 }
+
+// A route that also accepts secrets, in place of tokens.
+func ExampleServer_DirectKey() {
+	TestSecrets := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list")
+		api := auth.Server().Require("project.list").OrSecret().AnyWorkspace()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		_, secret := auth.DirectKey(t, "team-a", "project.list")
+
+		request := httptest.NewRequest(http.MethodGet, "/projects", nil)
+		request.Header.Set("Authorization", "Bearer "+secret)
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK {
+			t.Errorf("got %d %s", answer.Code, answer.Body)
+		}
+		auth.CheckGuard(t, api, oauthtest.Route{Request: request, Permissions: []string{"project.list"}, Secrets: true})
+	}
+	run(TestSecrets)
+	// Output: PASS
+}
