@@ -18,6 +18,7 @@ type layout struct {
 func (l layout) record(what string) string { return l.prefix + ":{" + l.prefix + "}:" + what }
 
 func (l layout) keys() string     { return l.record("keys") }
+func (l layout) secrets() string  { return l.record("secrets") }
 func (l layout) settings() string { return l.record("settings") }
 func (l layout) counts() string   { return l.record("counts") }
 func (l layout) deleting() string { return l.record("deleting") }
@@ -59,7 +60,7 @@ func (l layout) changeKeys(workspace, request, once string) []string {
 	return []string{
 		l.keys(), l.order("", "created"), l.order("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
 		l.events(), l.order("", "log"), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
-		l.order(workspace, "created"), l.order(workspace, "names"), l.order("", "ends"), l.order(workspace, "ends"), l.workspaces(),
+		l.order(workspace, "created"), l.order(workspace, "names"), l.order("", "ends"), l.order(workspace, "ends"), l.workspaces(), l.secrets(),
 	}
 }
 
