@@ -64,12 +64,12 @@ var changes = []struct {
 		require.Equal(t, 1, found.Workspace.Keys)
 	}},
 	{"Rehash", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Upkeep.Rehash(background, "key-1", "s1", "d1", "better"))
+		require.NoError(t, st.Upkeep.Rehash(background, "key-1", "s1-key-1", "d1", "better"))
 	}, func(t *testing.T, st store.Store) {
 		require.Equal(t, "better", lookUp(t, st).Key.Secrets[0].Digest)
 	}},
 	{"RecordUses", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+		require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: noon}}))
 	}, func(t *testing.T, st store.Store) {
 		require.Equal(t, noon, lookUp(t, st).Key.LastUsed)
 		require.Equal(t, noon, lookUp(t, st).Key.Secrets[1].LastUsed)

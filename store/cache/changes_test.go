@@ -152,7 +152,7 @@ func TestAnotherKeyThanAskedForIsNotCachedUnderItsID(t *testing.T) {
 	caseless := below
 	caseless.Keys = caselessKeys{below.Keys}
 	st := cached(t, caseless, patient)
-	rehash := func(id string) error { return st.Upkeep.Rehash(background, id, "s1", "d1", "d2") }
+	rehash := func(id string) error { return st.Upkeep.Rehash(background, id, "s1-"+id, "d1", "d2") }
 	require.ErrorIs(t, rehash("KEY-1"), store.ErrNotFound)
 	_, err := st.Reads().Lookup(background, "KEY-1")
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 
 func recordUse(t testing.TB, st store.Store, at time.Time) {
 	t.Helper()
-	require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: at}}))
+	require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: at}}))
 }
 
 // A use only raises the times of a cached record, and does not make it valid for longer.
