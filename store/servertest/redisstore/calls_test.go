@@ -80,7 +80,7 @@ var readCalls = []oneCall{
 	{name: "look up a deleted key", trips: 1, want: store.ErrNotFound,
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "buried"); return err }},
 	{name: "look up a secret", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		found, err := s.Secrets.LookupSecret(ctx, secretOf("key-1"))
+		found, err := s.Secrets.LookupSecret(ctx, "s1-key-1")
 		if err == nil && found.Key.ID != "key-1" {
 			return fmt.Errorf("found %q", found.Key.ID)
 		}
@@ -230,12 +230,12 @@ var refusedCalls = []oneCall{
 	}},
 	{name: "create with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
 		k := newKey("team-b", "new-3")
-		k.Secrets = append(k.Secrets, store.Secret{ID: secretOf("key-1")})
+		k.Secrets = append(k.Secrets, store.Secret{ID: "s1-key-1"})
 		return s.Keys.Create(ctx, k, store.NoLimit, store.Change{Now: noon})
 	}},
 	{name: "update with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
 		k := newKey("team-b", "key-b")
-		k.Version, k.Secrets = 1, append(k.Secrets, store.Secret{ID: secretOf("key-1")})
+		k.Version, k.Secrets = 1, append(k.Secrets, store.Secret{ID: "s1-key-1"})
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},
 	{name: "create with an outdated precondition", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {

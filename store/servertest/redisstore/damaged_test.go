@@ -16,7 +16,7 @@ import (
 func TestDamagedRecords(t *testing.T) {
 	lookUp := func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }
 	lookUpSecret := func(ctx context.Context, s store.Store) error {
-		_, err := s.Secrets.LookupSecret(ctx, secretOf("key-1"))
+		_, err := s.Secrets.LookupSecret(ctx, "s1-key-1")
 		return err
 	}
 	listWorkspaces := func(ctx context.Context, s store.Store) error { _, err := s.Workspaces.List(ctx, "", 0); return err }
@@ -32,7 +32,7 @@ func TestDamagedRecords(t *testing.T) {
 	}{
 		{"a key", "keys", "key-1", spoilt, lookUp},
 		{"a key that is found by its secret", "keys", "key-1", spoilt, lookUpSecret},
-		{"a key without lines that is found by its secret", "keys", "key-1", func(string) string { return "1" }, lookUpSecret},
+		{"a key without lines that is found by its secret", "keys", "key-1", func(string) string { return "1 1 team-a" }, lookUpSecret},
 		{"a key's settings", "settings", "wteam-a", spoilt, lookUp},
 		{"a key's instance", "settings", "i", spoilt, lookUp},
 		{"a number of keys", "counts", "team-a", spoilt, lookUp},

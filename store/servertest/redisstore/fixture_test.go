@@ -137,6 +137,3 @@ func newKey(workspace, id string) store.Key {
 		Secrets: []store.Secret{{ID: "s1-" + id, Hint: "aB3x", Digest: "hmac-sha256$1$digest-of-" + id, Created: noon}},
 	}
 }
-
-// secretOf returns the id of the secret of a key that newKey returned.
-func secretOf(id string) string { return "secret-of-" + id }

@@ -39,10 +39,10 @@ func withSecret(workspace, id, secret string) store.Key {
 func TestStaleSecretEntries(t *testing.T) {
 	for _, try := range []struct{ name, secret, key string }{
 		{"of a key that never existed", "stale", "unknown"},
-		{"of a tombstone", secretOf("buried"), "buried"},
+		{"of a tombstone", "s1-buried", "buried"},
 		{"of a key without the secret", "stale", "key-1"},
 		{"of a key that begins another line with its id", "0", "key-1"},
-		{"of a key in a deleted workspace", secretOf("doomed-1"), "doomed-1"},
+		{"of a key in a deleted workspace", "s1-doomed-1", "doomed-1"},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			ctx, client := t.Context(), sharedClient(t)
@@ -97,7 +97,7 @@ func TestSecretEntriesFollowTheirKeys(t *testing.T) {
 	entries := func() map[string]string { return (inspector{t, client, prefix}).hash("secrets") }
 	require.NoError(t, s.Keys.Create(ctx, withSecret("team-a", "key-1", "a b%7b{}\n"), store.NoLimit, store.Change{Now: noon}))
 	require.Equal(t, "key-1", owner(t, s, "a b%7b{}\n"))
-	require.Equal(t, map[string]string{secretOf("key-1"): "key-1", "a%20b%257b%7B%7D%0A": "key-1"}, entries())
+	require.Equal(t, map[string]string{"s1-key-1": "key-1", "a%20b%257b%7B%7D%0A": "key-1"}, entries())
 	create(t, s, doomed, "doomed-1")
 	create(t, s, doomed, "doomed-2")
 	before := contents(t, client, prefix)
@@ -111,12 +111,12 @@ func TestSecretEntriesFollowTheirKeys(t *testing.T) {
 	k = newKey("team-a", "key-1")
 	k.Version, k.Secrets[0].ID = 1, "second"
 	require.NoError(t, s.Keys.Update(ctx, k, store.Change{Now: noon}))
-	require.Empty(t, owner(t, s, secretOf("key-1")))
+	require.Empty(t, owner(t, s, "s1-key-1"))
 	halfDeleted(t, prefix, doomed)
-	require.Equal(t, map[string]string{"second": "key-1", secretOf("doomed-1"): "doomed-1", secretOf("doomed-2"): "doomed-2"}, entries())
-	require.NoError(t, s.Keys.Create(ctx, withSecret("team-a", "key-2", secretOf("doomed-2")), store.NoLimit, store.Change{Now: noon}))
+	require.Equal(t, map[string]string{"second": "key-1", "s1-doomed-1": "doomed-1", "s1-doomed-2": "doomed-2"}, entries())
+	require.NoError(t, s.Keys.Create(ctx, withSecret("team-a", "key-2", "s1-doomed-2"), store.NoLimit, store.Change{Now: noon}))
 	purge(t, s)
-	require.Equal(t, map[string]string{"second": "key-1", secretOf("key-2"): "key-2", secretOf("doomed-2"): "key-2"}, entries())
+	require.Equal(t, map[string]string{"second": "key-1", "s1-key-2": "key-2", "s1-doomed-2": "key-2"}, entries())
 	inspect(t, client, prefix)
 }
 
@@ -144,7 +144,7 @@ func TestSecretsAreTakenDuringASweep(t *testing.T) {
 			for n := range many {
 				i := (n + caller*many/callers) % many
 				k := newKey("team-a", fmt.Sprint("heir-", caller, "-", i))
-				k.Secrets[0].ID = secretOf(bigKey(i))
+				k.Secrets[0].ID = "s1-" + bigKey(i)
 				err := s.Keys.Create(context.Background(), k, store.NoLimit, store.Change{Now: noon})
 				switch {
 				case err == nil:
@@ -168,7 +168,7 @@ func TestSecretsAreTakenDuringASweep(t *testing.T) {
 	require.EqualValues(t, many, took.Load())
 	require.EqualValues(t, (callers-1)*many, refused.Load())
 	for i := range many {
-		require.True(t, strings.HasSuffix(owner(t, stores[0], secretOf(bigKey(i))), fmt.Sprint("-", i)), i)
+		require.True(t, strings.HasSuffix(owner(t, stores[0], "s1-"+bigKey(i)), fmt.Sprint("-", i)), i)
 	}
 	inspect(t, client, prefix)
 }
