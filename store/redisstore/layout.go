@@ -18,7 +18,6 @@ type layout struct {
 func (l layout) record(what string) string { return l.prefix + ":{" + l.prefix + "}:" + what }
 
 func (l layout) keys() string     { return l.record("keys") }
-func (l layout) secrets() string  { return l.record("secrets") }
 func (l layout) settings() string { return l.record("settings") }
 func (l layout) counts() string   { return l.record("counts") }
 func (l layout) deleting() string { return l.record("deleting") }
@@ -26,6 +25,10 @@ func (l layout) events() string   { return l.record("events") }
 func (l layout) stream() string   { return l.record("stream") }
 func (l layout) ring() string     { return l.record("ring") }
 func (l layout) lists() string    { return l.record("lists") }
+
+// secrets is a hash with the id of the key for the id of each secret. An entry may be out
+// of date, so the key's record is asked whether it has the secret.
+func (l layout) secrets() string { return l.record("secrets") }
 
 // workspaces is a sorted set of the workspaces that have keys or settings.
 func (l layout) workspaces() string { return l.record("workspaces") }
