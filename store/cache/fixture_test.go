@@ -49,7 +49,7 @@ func create(t testing.TB, st store.Store, keys ...store.Key) {
 // update changes the present version of a key, and revokes its tokens.
 func update(t testing.TB, st store.Store, id string, change func(*store.Key)) {
 	t.Helper()
-	found, err := st.Reads().Lookup(background, id)
+	found, err := st.Keys.Lookup(background, id)
 	require.NoError(t, err)
 	change(&found.Key)
 	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon, RevokeTokens: true}))
@@ -79,6 +79,21 @@ func keysOff(in *store.InstanceSettings) { in.KeysOff = true }
 
 func token(id string) store.TokenRef {
 	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1-" + id, TokenID: "token of " + id}
+}
+
+// finder is a way to a cached key. call is its call of the store.
+type finder struct {
+	name, call string
+	find       func(ctx context.Context, st store.Store, id string) (store.Found, error)
+}
+
+var finders = []finder{
+	{"by id", "Keys.Lookup", func(ctx context.Context, st store.Store, id string) (store.Found, error) {
+		return st.Reads().Lookup(ctx, id)
+	}},
+	{"by secret", "Secrets.LookupSecret", func(ctx context.Context, st store.Store, id string) (store.Found, error) {
+		return st.Reads().LookupSecret(ctx, "s1-"+id)
+	}},
 }
 
 // cached returns a cache over a store, and follows its stream until the test ends.
