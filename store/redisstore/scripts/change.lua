@@ -122,8 +122,8 @@ local function taken(id, text)
   return false
 end
 
--- index writes the entries of a key's secrets when its text is replaced. An entry of an
--- old secret is removed when flush is called, unless another key has the secret by now.
+-- index writes the entries of a key's secrets when its text is replaced. It removes those
+-- of secrets that the key has no more, unless another key has the secret by now.
 local function index(id, old, new)
   local kept = {}
   for secret in secretsOf(new) do
@@ -131,7 +131,7 @@ local function index(id, old, new)
     redis.call('HSET', bySecret, secret, id)
   end
   for secret in secretsOf(old) do
-    if not kept[secret] and redis.call('HGET', bySecret, secret) == id then later('HDEL', bySecret, secret) end
+    if not kept[secret] and redis.call('HGET', bySecret, secret) == id then redis.call('HDEL', bySecret, secret) end
   end
 end
 
@@ -148,7 +148,7 @@ local function tombstone(id, record, when)
   later('ZREM', byEnd, notAfter)
   later('HSET', keys, id, '-' .. when)
   later('ZADD', tombstones, 0, when .. id)
-  index(id, textOf(record), '')
+  index(id, textOf(record), '') -- at once: a command takes 8,000 arguments at most, which 50 keys could exceed
 end
 
 -- commit ends every change: it writes the events and the one-time id, publishes the

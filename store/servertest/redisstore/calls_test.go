@@ -226,23 +226,21 @@ var refusedCalls = []oneCall{
 		return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 	}},
 	{name: "create beyond the limit", trips: 1, want: store.ErrLimit, do: func(ctx context.Context, s store.Store) error {
-		return s.Keys.Create(ctx, newKey("team-a", "new-3"), 1, store.Change{Now: noon})
+		return s.Keys.Create(ctx, withSecret("team-a", "new-3", "s1-key-b"), 1, store.Change{Now: noon}) // the limit comes first
 	}},
 	{name: "create with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
-		k := newKey("team-b", "new-3")
-		k.Secrets = append(k.Secrets, store.Secret{ID: "s1-key-1"})
-		return s.Keys.Create(ctx, k, store.NoLimit, store.Change{Now: noon})
+		return s.Keys.Create(ctx, withSecret("team-b", "new-3", "s1-key-1"), store.NoLimit, store.Change{Now: noon})
 	}},
 	{name: "update with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
-		k := newKey("team-b", "key-b")
-		k.Version, k.Secrets = 1, append(k.Secrets, store.Secret{ID: "s1-key-1"})
+		k := withSecret("team-b", "key-b", "s1-key-1")
+		k.Version = 1
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},
 	{name: "create with an outdated precondition", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-3"), store.NoLimit, store.Change{Now: noon, Preconditions: []store.Precondition{{Key: "key-1", Version: 7}}})
 	}},
 	{name: "update another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		k := newKey("team-a", "key-1")
+		k := withSecret("team-a", "key-1", "s1-key-b") // the version comes first
 		k.Version = 7
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},

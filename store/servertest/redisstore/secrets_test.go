@@ -217,3 +217,21 @@ func TestASecretThatMoves(t *testing.T) {
 	inspect(t, client, prefix)
 	t.Logf("moved %d times, refused %d times", moved.Load(), refused.Load())
 }
+
+// A script removes 50 keys, however many secrets each has.
+func TestASweepOfManySecrets(t *testing.T) {
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	for i := range 51 {
+		k := newKey(doomed, bigKey(i))
+		for n := range 200 {
+			k.Secrets = append(k.Secrets, store.Secret{ID: fmt.Sprint(k.ID, "-", n), Digest: "d", Created: noon})
+		}
+		require.NoError(t, s.Keys.Create(t.Context(), k, store.NoLimit, store.Change{Now: noon}))
+	}
+	require.Equal(t, bigKey(50), owner(t, s, bigKey(50)+"-199"))
+	require.NoError(t, s.Settings.DeleteWorkspace(t.Context(), doomed, noon, store.Change{Now: noon}))
+	require.Empty(t, (inspector{t, client, prefix}).hash("secrets"))
+	inspect(t, client, prefix)
+}
