@@ -148,7 +148,7 @@ local function tombstone(id, record, when)
   later('ZREM', byEnd, notAfter)
   later('HSET', keys, id, '-' .. when)
   later('ZADD', tombstones, 0, when .. id)
-  index(id, textOf(record), '') -- at once: a command takes 8,000 arguments at most, which 50 keys could exceed
+  index(id, textOf(record), '') -- at once: 50 keys may have more secrets than unpack takes
 end
 
 -- commit ends every change: it writes the events and the one-time id, publishes the
