@@ -101,7 +101,7 @@ func (r Rate) burst() int { return cmp.Or(r.Burst, r.Limit) }
 // interval returns the time between two at an even rate. It is rounded up to the
 // microsecond, the resolution of every driver, so that no more than Limit fit into Per.
 func (r Rate) interval() time.Duration {
-	step := time.Duration(r.Limit) * time.Microsecond   //nolint:durationcheck // Limit is a plain number
+	step := time.Duration(r.Limit) * time.Microsecond
 	return (r.Per + step - 1) / step * time.Microsecond //nolint:durationcheck // a quotient of durations is a plain number
 }
 
