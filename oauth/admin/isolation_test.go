@@ -23,11 +23,12 @@ var bodies = map[string]string{
 	"POST /keys/{key}/disable":                      `{}`,
 	"POST /keys/{key}/enable":                       `{}`,
 	"POST /deletions":                               `{"ids":["KEY"]}`,
-	"PUT /settings":                                 `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
-	"POST /settings/preview":                        `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /find_secret":                             `{"secret":"TEXT"}`,
+	"PUT /settings":                                 `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /settings/preview":                        `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /settings/revoke_tokens":                  `{}`,
-	"PUT /workspaces/{workspace}/settings":          `{"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
-	"POST /workspaces/{workspace}/settings/preview": `{"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"PUT /workspaces/{workspace}/settings":          `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /workspaces/{workspace}/settings/preview": `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /workspaces/{workspace}/suspend":          `{}`,
 	"POST /workspaces/{workspace}/resume":           `{}`,
 }
@@ -87,6 +88,8 @@ func TestIsolation(t *testing.T) {
 	manages := r.createWith("ada", "team-a", `{"name":"manager","permissions":["keys.list","keys.save","keys.delete","project.list"]}`)
 	secret := foreign.Key.Secrets[0].ID
 	const unknown = "00000000-0000-4000-8000-000000000000"
+	theirKey := strings.NewReplacer("KEY", foreign.Key.ID, "TEXT", foreign.Secret)
+	nobodysKey := strings.NewReplacer("KEY", unknown, "TEXT", newRig(t).create("bert", "team-b", "elsewhere").Secret)
 
 	actors := map[string][]string{
 		"olga": {}, "max": {}, "lena": {}, "guest": {},
@@ -118,8 +121,8 @@ func TestIsolation(t *testing.T) {
 					if own && takesBody(method) {
 						body = bodyOf(t, entry)
 					}
-					theirs := r.do(actor, method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), strings.ReplaceAll(body, "KEY", foreign.Key.ID), headers...)
-					nobodys := r.do(actor, method, fill(entry.Pattern, "team-z", unknown, "AAAA"), strings.ReplaceAll(body, "KEY", unknown), headers...)
+					theirs := r.do(actor, method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), theirKey.Replace(body), headers...)
+					nobodys := r.do(actor, method, fill(entry.Pattern, "team-z", unknown, "AAAA"), nobodysKey.Replace(body), headers...)
 					require.Equal(t, nobodys.StatusCode, theirs.StatusCode)
 					require.Equal(t, nobodys.Body, strings.ReplaceAll(theirs.Body, foreign.Key.ID, unknown))
 					require.NotContains(t, theirs.Body, "payroll")

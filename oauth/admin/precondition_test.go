@@ -119,8 +119,8 @@ func together[T any](n int, f func(i int) T) []T {
 func TestSettingsNeedIfMatch(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
-	const instance = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
-	const own = `{"max_keys":7,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
+	const instance = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
+	const own = `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":7,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
 	for path, body := range map[string]string{"/settings": instance, "/workspaces/team-a/settings": own} {
 		t.Run(path, func(t *testing.T) {
 			r := r.at(t)
