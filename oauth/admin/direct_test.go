@@ -173,8 +173,7 @@ func TestFindSecret(t *testing.T) {
 	find("olga", rotated.Secret).Wants(http.StatusOK).Into(&got)
 	require.Equal(t, []string{"active", "disabled"}, []string{got.State, got.Key.State})
 
-	unknown := newRig(t).create("olga", "team-a", "elsewhere").Secret
-	nobodys := find("bert", unknown).problem(http.StatusNotFound, admin.CodeNotFound)
+	nobodys := find("bert", nobodysSecret).problem(http.StatusNotFound, admin.CodeNotFound)
 	for _, actor := range []string{"bert", "guest"} {
 		require.Equal(t, nobodys, find(actor, first.Secret).problem(http.StatusNotFound, admin.CodeNotFound), "B20")
 	}

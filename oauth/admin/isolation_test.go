@@ -11,8 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
+
+// nobodysSecret has the form of a secret. No key has it.
+var nobodysSecret = func() string {
+	secret, err := secrets.New(strings.NewReader(strings.Repeat("x", 1024)), "lk_")
+	if err != nil {
+		panic(err)
+	}
+	return secret.Reveal()
+}()
 
 // bodies holds a valid body for each route that takes one, so that a request is refused
 // only because of the actor.
@@ -23,7 +33,7 @@ var bodies = map[string]string{
 	"POST /keys/{key}/disable":                      `{}`,
 	"POST /keys/{key}/enable":                       `{}`,
 	"POST /deletions":                               `{"ids":["KEY"]}`,
-	"POST /find_secret":                             `{"secret":"TEXT"}`,
+	"POST /find_secret":                             `{"secret":"` + nobodysSecret + `"}`,
 	"PUT /settings":                                 `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /settings/preview":                        `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /settings/revoke_tokens":                  `{}`,
@@ -88,8 +98,7 @@ func TestIsolation(t *testing.T) {
 	manages := r.createWith("ada", "team-a", `{"name":"manager","permissions":["keys.list","keys.save","keys.delete","project.list"]}`)
 	secret := foreign.Key.Secrets[0].ID
 	const unknown = "00000000-0000-4000-8000-000000000000"
-	theirKey := strings.NewReplacer("KEY", foreign.Key.ID, "TEXT", foreign.Secret)
-	nobodysKey := strings.NewReplacer("KEY", unknown, "TEXT", newRig(t).create("bert", "team-b", "elsewhere").Secret)
+	theirKey := strings.NewReplacer("KEY", foreign.Key.ID, nobodysSecret, foreign.Secret)
 
 	actors := map[string][]string{
 		"olga": {}, "max": {}, "lena": {}, "guest": {},
@@ -122,7 +131,7 @@ func TestIsolation(t *testing.T) {
 						body = bodyOf(t, entry)
 					}
 					theirs := r.do(actor, method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), theirKey.Replace(body), headers...)
-					nobodys := r.do(actor, method, fill(entry.Pattern, "team-z", unknown, "AAAA"), nobodysKey.Replace(body), headers...)
+					nobodys := r.do(actor, method, fill(entry.Pattern, "team-z", unknown, "AAAA"), strings.ReplaceAll(body, "KEY", unknown), headers...)
 					require.Equal(t, nobodys.StatusCode, theirs.StatusCode)
 					require.Equal(t, nobodys.Body, strings.ReplaceAll(theirs.Body, foreign.Key.ID, unknown))
 					require.NotContains(t, theirs.Body, "payroll")
