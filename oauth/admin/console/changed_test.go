@@ -85,7 +85,7 @@ func TestChangedMeanwhile(t *testing.T) {
 		form.Del("version")
 		got := r.post("olga", "/keys/"+key.ID+"/disable", form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
-		require.Contains(t, got.Body, "Someone else changed this at the same time", "nobody is named")
+		require.Contains(t, got.Body, "This was changed by another request", "nobody is named")
 	})
 	t.Run("by the person", func(t *testing.T) {
 		r := newRig(t)

@@ -16,7 +16,8 @@ type question struct {
 	Typed  string            // what was typed as the key's name
 }
 
-// The actions that need confirmation. Each text is the beginning of the page's title.
+// The actions that need confirmation. Each text is the beginning of the page's title,
+// and ask.html compares it.
 const (
 	confirmRetire  = "Retire a secret of"
 	confirmDisable = "Disable"

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,12 +23,16 @@ type problem struct{ Field, Reason string }
 // Label returns the name of the field, for the list of problems, which is not
 // beside the field.
 func (p problem) Label() string {
-	return map[string]string{
+	known := map[string]string{
 		"name": "Name: ", "permissions": "Permissions: ", "expires": "Expiry: ", "expires_on": "Expiry: ", "grace": "Grace period: ",
 		"keys": "API keys: ", "limit": "Limit: ", "max_keys": "Limit: ", "max_lifetime": "Maximum lifetime: ",
 		"effect": "Effect: ", "enforced_at": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
 		"from": "From: ", "to": "To: ",
-	}[p.Field]
+	}
+	if p.Field == "" {
+		return ""
+	}
+	return cmp.Or(known[p.Field], nameText(p.Field)+": ")
 }
 
 // fail keeps the first reason of each field.
@@ -60,7 +65,7 @@ func (f *form) day(field, reason string) time.Time {
 	return at
 }
 
-// number reads a whole number of at least 1.
+// number reads a whole number from 1 to 2147483647.
 func (f *form) number(field, reason string) int {
 	n, err := strconv.ParseInt(strings.TrimSpace(f.Get(field)), 10, 32)
 	if err != nil || n < 1 {
@@ -97,7 +102,7 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	switch limit := f.choice("limit", "Choose one.", "own", "none", "inherit"); {
 	case limit == "own":
-		rules.MaxKeys = f.number("max_keys", "Type a number of keys, 1 or more.")
+		rules.MaxKeys = f.number("max_keys", "Type a number of keys, 1 to 2147483647.")
 	case limit == "none" && workspace:
 		rules.MaxKeys = store.Unlimited
 	case limit == "inherit" && !workspace:
@@ -107,7 +112,7 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
 		if rules.MaxLifetime, ok = parseSpan(text); !ok || rules.MaxLifetime < time.Minute {
-			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m (one minute). Leave it empty to set no maximum here.")
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m (one minute) and at most 36600 days. Leave it empty to set no maximum here.")
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {

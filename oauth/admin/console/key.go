@@ -23,8 +23,8 @@ type keyPage struct {
 	workspaceInfo
 
 	Counted          bool          // the store keeps the usage of keys
-	Days             []store.Count // of the last days with logins or refusals
-	Logins, Refusals int           // in these days
+	Days             []store.Count // those of the last usageDays that have logins or refusals
+	Logins, Refusals int           // in these days together
 	// Uncounted means that the key was used in these days, but no login is counted yet:
 	// Flush writes uses and counts one after the other.
 	Uncounted bool

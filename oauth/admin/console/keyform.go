@@ -123,8 +123,8 @@ func (f *keyForm) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
 	return key, problemsOf(outcome.Manage(ctx, err))
 }
 
-// mayNeverExpire reports whether policies accept a new key without an expiry and do not
-// give it one.
+// mayNeverExpire reports whether a new key may be without an expiry: no policy refuses it
+// because of that, or gives it one. A refusal for another reason does not count.
 func (f *keyForm) mayNeverExpire() bool {
 	key, wrong := f.try(apikey.Spec{Workspace: f.Record.ID, Name: "preview"})
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })

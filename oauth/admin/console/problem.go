@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// handleFormError shows the form again if the person can correct it, or if the record was
-// changed meanwhile. It returns any other error, and nil if err is nil.
+// handleFormError shows the form again if the person can correct it, or if the audit log
+// says who changed the record meanwhile. It returns any other error, and nil if err is nil.
 func (s *call) handleFormError(err error, ask func(status int, wrong []problem) error) error {
 	if err == nil {
 		return nil
@@ -35,8 +35,8 @@ func (s *call) handleFormError(err error, ask func(status int, wrong []problem) 
 }
 
 // changedBy returns a sentence from the audit log: who last changed the key, the
-// workspace's rules or the settings that the page is about, and what. It returns the
-// empty text if the form names no version, or if the log does not say.
+// workspace or the instance that the page is about, and what. It returns the empty text
+// if the form has no version, or if the log cannot be read or has no such event.
 func (s *call) changedBy() string {
 	if s.version(0) < 0 {
 		return ""
@@ -127,7 +127,7 @@ func (s *call) refuse(err error) {
 		page.Text = list[0].Label() + list[0].Reason
 	}
 	if r.Kind == answer.NotFound && s.workspace() != "" {
-		page.Text = "There is no such workspace."
+		page.Text = "There is no such workspace, or you may not see it."
 	}
 	if s.r.Method == http.MethodPost {
 		s.offerForm(&page, r.Kind)

@@ -65,7 +65,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 				got := r.send("ada", http.MethodPost, path, form.Encode(), headers...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.Body, "A page of another origin sent this")
+				require.Contains(t, got.Body, "The browser does not confirm that a page of this service sent this request")
 				protected(t, got)
 			}
 		})
