@@ -54,6 +54,8 @@
 //   - A change is made only if the record is still the one that the page showed, except
 //     that a workspace is suspended and resumed in any case.
 //     If it was changed meanwhile, the page names the person, and changes nothing.
+//   - A secret that is pasted to find its key is in no answer, no address and no entry
+//     of the browser's history.
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer.
 //   - Only expiries that the rules in force allow are offered. To find out whether a

@@ -85,8 +85,11 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
 		// Instants are written without the T and Z of RFC 3339, which only programs need.
 		field, reason := "", regexp.MustCompile(`(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ`).ReplaceAllString(r.Detail, "$1, $2 UTC")
-		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
+		switch {
+		case strings.Contains(r.Rule, "lifetime"), strings.Contains(r.Rule, "expiry"):
 			field = "expires"
+		case strings.HasSuffix(r.Rule, "direct"):
+			field = "direct"
 		}
 		switch {
 		case strings.HasSuffix(r.Rule, "max_keys"):
@@ -139,7 +142,8 @@ func (s *call) refuse(err error) {
 }
 
 // offerForm sets what to do with a form that was not carried out: open its page
-// again, or send it again with the same fields. No field of a form is a secret.
+// again, or send it again with the same fields. No field is a secret, except on the form
+// that finds a secret's key: that one is not offered again.
 func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	switch kind {
 	case answer.Conflict:
@@ -152,6 +156,10 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 		// nothing.
 		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxSignedOutForm)
 		if s.r.ParseForm() != nil {
+			return
+		}
+		if s.r.PostForm.Has("secret") {
+			page.Again = s.root() + formPage(s.r.URL)
 			return
 		}
 		page.Sent = s.r.PostForm

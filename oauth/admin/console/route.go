@@ -25,6 +25,8 @@ type route struct {
 func allRoutes() []route {
 	return []route{
 		{"GET /{$}", (*call).home},
+		{"GET /find-secret", (*call).askSecret},
+		{"POST /find-secret", (*call).findSecret},
 
 		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
 		{"GET /workspaces/{workspace}/keys/new", withForm("new", (*keyForm).create)},
@@ -33,6 +35,7 @@ func allRoutes() []route {
 		{"GET /workspaces/{workspace}/events.csv", (*call).downloadEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
+		{"GET /keys/{key}/found/{secret}", (*call).showFound},
 		{"GET /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"POST /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"GET /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},

@@ -20,7 +20,8 @@ type settingsPage struct {
 	Version int64
 	Preview *preview
 	Wanted  store.Rules // the rules after the change
-	Stops   bool        // the change switches keys off
+	// The change switches keys off, or direct use.
+	Stops, StopsDirect bool
 	// For the instance only: whether the host sends reminders, the times that the host
 	// configured, and the times after the change.
 	RemindersSent                  bool
@@ -48,6 +49,9 @@ func (s *call) settings() error {
 		if settings.KeysOff {
 			page.Form.Set("keys", "off")
 		}
+		if settings.DirectOff {
+			page.Form.Set("direct", "off")
+		}
 		fillReminders(page.Form, settings.Reminders)
 		return s.showSettings(http.StatusOK, page, nil)
 	}
@@ -55,10 +59,11 @@ func (s *call) settings() error {
 	wanted.Version = s.version(0)
 	wanted.Rules = f.rules(false, settings.Rules)
 	wanted.KeysOff = f.choice("keys", "Choose whether API keys are on.", "on", "off") == "off"
+	wanted.DirectOff = f.choice("direct", "Choose whether direct use is on.", "on", "off") == "off"
 	if page.RemindersSent { // otherwise the form has no such fields, and the saved ones are kept
 		wanted.Reminders = f.reminders()
 	}
-	page.Wanted, page.Stops = wanted.Rules, wanted.KeysOff && !settings.KeysOff
+	page.Wanted, page.Stops, page.StopsDirect = wanted.Rules, wanted.KeysOff && !settings.KeysOff, wanted.DirectOff && !settings.DirectOff
 	page.Reminders, _ = s.keys().ReminderTimes(wanted.Reminders)
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
