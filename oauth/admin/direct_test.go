@@ -184,6 +184,7 @@ func TestFindSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := r.at(t).do("olga", "POST", "/find_secret", body).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 			require.Equal(t, []string{"secret"}, fields(p))
+			require.Equal(t, name == "left out", p.Errors[0].Reason == "It is missing.")
 		})
 	}
 	t.Run("B32 a secret in the query is not read", func(t *testing.T) {

@@ -25,7 +25,7 @@ func settled(t *testing.T) *rig {
 	r.create(owner, "team-a", "project.list")
 	r.create(admin, "team-b", "project.list")
 	require.NoError(t, errOf(r.SaveSettings(ctx, admin, store.InstanceSettings{
-		Instance:  store.Instance{KeysOff: true, DirectOff: true, Rules: store.Rules{
+		Instance: store.Instance{KeysOff: true, DirectOff: true, Rules: store.Rules{
 			MaxKeys: 7, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: noon.Add(time.Hour), KeyRequests: 60, WorkspaceRequests: 600,
 		}},
 		Reminders: store.Reminders{Off: true, Before: []time.Duration{48 * time.Hour, time.Hour}},
