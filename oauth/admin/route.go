@@ -41,10 +41,15 @@ var (
 	idMembers        = []string{"ids"}
 	textMembers      = []string{"secret"}
 	specMembers      = []string{"name", "permissions", "expires_at", "resources", "direct"}
-	rotateMembers    = append([]string{"grace"}, specMembers...)
-	ruleMembers      = []string{"max_keys", "require_expiry", "max_lifetime", "enforced_at", "key_requests", "workspace_requests"}
-	workspaceMembers = append([]string{"unlimited_keys", "unlimited_key_requests", "unlimited_workspace_requests"}, ruleMembers...)
-	settingsMembers  = append([]string{"keys_enabled", "direct_enabled", "reminders_enabled", "remind_before"}, ruleMembers...)
+	rotateMembers    = []string{"grace", "name", "permissions", "expires_at", "resources", "direct"}
+	workspaceMembers = []string{
+		"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at",
+		"key_requests", "unlimited_key_requests", "workspace_requests", "unlimited_workspace_requests",
+	}
+	settingsMembers = []string{
+		"keys_enabled", "direct_enabled", "max_keys", "require_expiry", "max_lifetime", "enforced_at",
+		"key_requests", "workspace_requests", "reminders_enabled", "remind_before",
+	}
 )
 
 // routes returns the table.

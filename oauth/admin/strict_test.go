@@ -103,7 +103,8 @@ func TestBodies(t *testing.T) {
 		{"ids left out", "POST", "/deletions", `{}`, []string{"ids"}},
 		{"too many ids", "POST", "/deletions", `{"ids":["` + strings.Repeat(`x","`, 200) + `x"]}`, []string{"ids"}},
 		{"rules left out", "PUT", "/workspaces/team-a/settings", `{}`, []string{
-			"unlimited_keys", "unlimited_key_requests", "unlimited_workspace_requests", "max_keys", "require_expiry", "max_lifetime", "enforced_at", "key_requests", "workspace_requests",
+			"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at",
+			"key_requests", "unlimited_key_requests", "workspace_requests", "unlimited_workspace_requests",
 		}},
 		{"a workspace that is no text", "POST", "/workspaces/team%0Aa/keys", `{"name":"x","permissions":[]}`, []string{"workspace"}},
 	} {
