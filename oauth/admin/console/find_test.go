@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -19,13 +20,6 @@ const findPage = "/find-secret"
 
 // formField is the field with the id of a form, which no two answers share.
 var formField = regexp.MustCompile(`name="form" value="[^"]*"`)
-
-// failingSecrets is an index of secrets that cannot be read.
-type failingSecrets struct{}
-
-func (failingSecrets) LookupSecret(context.Context, string) (store.Found, error) {
-	return store.Found{}, store.ErrUnavailable
-}
 
 // TestFindSecret: a secret leads to the page about it, and is in no answer, address or log
 // line, which the rig searches.
@@ -109,7 +103,7 @@ func TestASecretIsNotSentAgain(t *testing.T) {
 	}
 	t.Run("B23 the store cannot be read", func(t *testing.T) {
 		r := newRig(t, func(s *store.Store, _ *apikey.Config, _ *console.Config) {
-			s.Secrets = failingSecrets{}
+			*s = harness.Tapped(*s, func(context.Context, string) error { return store.ErrUnavailable }, "Secrets.LookupSecret")
 		})
 		got := r.post("olga", findPage, r.form("olga", findPage, "secret", secret))
 		require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
