@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -63,7 +62,7 @@ func (s *Service) checkDigest(secret *store.Secret) error {
 	slow := secrets.IsSlow(secret.Digest)
 	switch {
 	case !s.cfg.Imported && (!secret.Generated || slow):
-		return errors.New("the secret is an imported one, and Config.Imported is false; set it to true")
+		return secrets.ErrImported
 	case slow:
 		_, err := secrets.ParseSlow(secret.Digest)
 		return err

@@ -197,6 +197,50 @@ func TestRestoreTaken(t *testing.T) {
 	require.Empty(t, r.events(audit.Restore))
 }
 
+// TestRestoreSecretTaken tests that a key with a secret that another key has is reported,
+// and that the others go on.
+func TestRestoreSecretTaken(t *testing.T) {
+	r := newRig(t)
+	done, err := r.read(aLine("k") + "\n" + strings.Replace(aLine("k"), `"id":"k"`, `"id":"other"`, 1) + "\n" + aLine("after"))
+	require.NoError(t, err)
+	require.Equal(t, 2, done.Keys)
+	require.Len(t, done.Problems, 1)
+	require.Equal(t, "other", done.Problems[0].ID)
+	require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
+	require.ErrorContains(t, done.Problems[0].Err, "another key has this secret")
+	_, err = r.Get(t.Context(), admin, "other")
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+// TestRestoreImportedSHA256 tests that a key that was imported with a SHA-256 and not yet
+// used is exported and restored, where imports are accepted.
+func TestRestoreImportedSHA256(t *testing.T) {
+	const secret = "tq_5hVbW9mXz3Kd8RfPy2Nc7"
+	here := newRig(t, portable)
+	_, err := here.Import(t.Context(), admin, apikey.ImportSpec{
+		Spec: apikey.Spec{Workspace: "team-a", Name: "home-made"}, ID: "home-1", Generated: true,
+		SHA256: "F9VjETM6HsbqAsPYtxTreyEfS4/V/zm2feNFFGHxUmc=",
+	})
+	require.NoError(t, err)
+	lines := here.export()
+	require.Contains(t, lines, `"digest":"sha256-import$F9VjETM6HsbqAsPYtxTreyEfS4_V_zm2feNFFGHxUmc"`)
+	there := newRig(t, portable)
+	there.restore(lines)
+	require.Equal(t, lines, there.export())
+	for _, r := range []*rig{here, there} {
+		_, err := r.login("home-1", secret)
+		require.NoError(t, err)
+		require.Contains(t, r.export(), `"digest":"hmac-sha256$1$`, "replaced at the first use")
+	}
+	done, err := newRig(t).read(lines)
+	require.NoError(t, err)
+	require.ErrorContains(t, done.Problems[0].Err, "Config.Imported is false")
+	broken := strings.Replace(lines, "$F9Vj", "$F9V", 1)
+	done, err = newRig(t, portable).read(broken)
+	require.NoError(t, err)
+	require.ErrorContains(t, done.Problems[0].Err, "it is malformed")
+}
+
 func TestRestoreIntoDeletedWorkspace(t *testing.T) {
 	r := newRig(t)
 	require.NoError(t, r.DeleteWorkspace(t.Context(), admin, "team-a"))
