@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
@@ -185,7 +186,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
-		if stored.ID != b.SecretID || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
+		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
+		if stored.ID != b.SecretID || withdrawn || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
 			continue
 		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
