@@ -127,7 +127,7 @@ func ExampleService_FindSecret() {
 	_, _, err = keys.FindSecret(ctx, apikey.Owner("bert", "team-b"), leaked)
 	fmt.Println(err)
 	// Output:
-	// team-a nightly report live true <nil>
+	// team-a nightly report active true <nil>
 	// apikey: no key that the actor may see has this secret: store: not found
 }
 

@@ -73,5 +73,5 @@ func ExampleJSONLines() {
 	}
 	// Output:
 	// k-18 team-a billing
-	// #2 Line 2: It cannot be read: member "expire": unknown member.
+	// #2 Line 2: It cannot be read: JSON: member "expire": unknown member.
 }
