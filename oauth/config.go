@@ -129,6 +129,9 @@ type Config struct {
 	// Default: the address in RemoteAddr, with a port or without. Behind a proxy use
 	// BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
+	// SecretForms are the forms in which guards with OrSecret accept the secret of a key
+	// in place of a token, besides Authorization: Bearer. The zero value adds none.
+	SecretForms bearer.SecretForms
 	// Realm is the realm of challenges: up to 255 printable ASCII characters,
 	// without quotes and backslashes. Default "latchkey".
 	Realm string

@@ -29,6 +29,7 @@ const (
 type unwritten struct {
 	counting bool // the store keeps counts
 	logged   hourly
+	seen     seenSecrets
 	mu       sync.Mutex
 	uses     map[usedSecret]time.Time
 	counts   map[keyDay]store.Count
@@ -118,10 +119,11 @@ func (u *unwritten) refusal(p *Proof, reason string) {
 	})
 }
 
-// used reports whether a login with the secret waits to be written.
+// used reports whether a login with the secret, or a direct use, waits to be written.
 func (u *unwritten) used(key, secret string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.seen.flush(u)
 	_, waits := u.uses[usedSecret{key, secret}]
 	return waits
 }
@@ -153,6 +155,7 @@ func (u *unwritten) count(c store.Count) {
 func (u *unwritten) take() batch {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.seen.flush(u)
 	b := batch{events: u.events}
 	for id, at := range u.uses {
 		b.uses = append(b.uses, store.Use{Key: id.key, Secret: id.secret, At: at})

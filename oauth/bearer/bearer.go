@@ -35,6 +35,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -95,6 +97,15 @@ type Config struct {
 	// DefaultCacheEntries and DefaultCacheBytes; negative: no cache.
 	CacheEntries int
 	CacheBytes   int
+	// Secrets checks the secrets that guards with OrSecret accept. Nil: there are no
+	// such guards.
+	Secrets Secrets
+	// SecretForms are the forms in which these guards accept a secret, besides
+	// Authorization: Bearer. Needs Secrets.
+	SecretForms SecretForms
+	// ClientAddr returns the client's address, for the Observer of a secret. Nil: the
+	// address in RemoteAddr.
+	ClientAddr func(*http.Request) netip.Addr
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Observer, unless nil, is called after each decision about a token: of a guard,
@@ -141,6 +152,7 @@ func New(config Config) (*Verifier, error) {
 	if config.CacheEntries > maxCacheEntries {
 		problem("CacheEntries", "is %d, must be at most %d", config.CacheEntries, maxCacheEntries)
 	}
+	problems = append(problems, config.SecretForms.complete(config.Secrets))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: configuration: %w", err)
 	}
@@ -148,6 +160,9 @@ func New(config Config) (*Verifier, error) {
 	config.Logger = cmp.Or(config.Logger, slog.Default())
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.ClientAddr == nil {
+		config.ClientAddr = request.ConnectionAddr
 	}
 	v := &Verifier{config: config, cache: newCache[verified](config.CacheEntries, config.CacheBytes)}
 	if config.Permissions != nil {

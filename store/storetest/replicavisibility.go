@@ -119,7 +119,7 @@ func visibleChanges() []visibleChange {
 			name:  "a rewritten digest",
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1", newKey("team-a", id(round)).Secrets[0].Digest, "better"))
+				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1-"+id(round), newKey("team-a", id(round)).Secrets[0].Digest, "better"))
 			},
 			seen: func(s store.Store, round int) error {
 				found, err := s.Keys.Lookup(background, id(round))
@@ -175,7 +175,7 @@ func visibleChanges() []visibleChange {
 func visibleRevocations() []visibleChange {
 	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
 	ref := func(round int) store.TokenRef {
-		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), "s2")
+		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), 2)
 	}
 	var before, settings store.EpochState
 	return []visibleChange{

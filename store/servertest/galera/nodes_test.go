@@ -254,7 +254,7 @@ func TestThawedNode(t *testing.T) {
 		ctx := within(t, 2*patience)
 		k := key("team-a", fmt.Sprint("key-", round))
 		require.NoError(t, stores[0].Keys.Create(ctx, k, store.NoLimit, event("create-"+k.ID)))
-		ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: "s1"}
+		ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: "s1-" + k.ID}
 		old, err := stores[thawed].Epochs.Read(ctx, ref)
 		require.NoError(t, err)
 

@@ -26,7 +26,7 @@ func TestPlans(t *testing.T) {
 	for _, fill := range []string{
 		`INSERT INTO latchkey_workspaces (id, held) SELECT 'team-' || n, 100 FROM generate_series(0, 19999) n`,
 		`INSERT INTO latchkey_keys SELECT 'key-' || md5(n::text), 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'name ' || md5((-n)::text), NULL, NULL,
-			' project.list project.read ', ' project.* ', '', '[{"id":"s1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
+			' project.list project.read ', ' project.* ', '', '[{"id":"s1-key-' || md5(n::text) || '","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
 			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
 			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
 		`INSERT INTO latchkey_creators SELECT creator_id, created, id FROM latchkey_keys`,
@@ -97,7 +97,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			ends(err)(t)
 		}},
 		{name: "epochs", wants: `FROM latchkey_revoked`, do: func(t *testing.T) {
-			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1", TokenID: "token"})
+			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1-" + keyID, TokenID: "token"})
 			ends(err)(t)
 		}},
 		{name: "settings", wants: `LEFT JOIN latchkey_workspaces w ON`, do: func(t *testing.T) {
@@ -120,9 +120,9 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			c.Preconditions = []store.Precondition{{}, {Workspace: "team-1"}, {Key: keyID, Version: 1}}
 			changed := made
 			changed.Version, changed.Secrets = 2, slices.Clone(made.Secrets)
-			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "owner", ID: "person-2"}
+			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2-"+made.ID, store.ActorRef{Kind: "owner", ID: "person-2"}
 			ends(st.Keys.Update(ctx, changed, c))(t)
-			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3", "person-3"
+			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3-"+made.ID, "person-3"
 			ends(st.Keys.Update(ctx, changed, event("changed to another creator")))(t)
 		}},
 		{name: "deletion", wants: `DELETE FROM latchkey_keys WHERE id`, do: func(t *testing.T) {
