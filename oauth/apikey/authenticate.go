@@ -58,7 +58,7 @@ func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 // unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
 // state, and not before Config.RefuseAfter has passed; for a malformed id or secret
 // it returns it at once. After too many of these it returns a
-// *ThrottledError; a correct generated secret is never throttled. If the secret is
+// *ThrottledError; a correct secret that Latchkey generated never is. If the secret is
 // right and the key is not live, it returns a *RefusedError. If the store is
 // unavailable, the error wraps store.ErrUnavailable.
 //

@@ -76,7 +76,7 @@ type Options struct {
 	// saved record, does not exist: calls that name it return store.ErrNotFound.
 	// SetSuspended, SaveWorkspace, DeleteWorkspace and a restore do not check that,
 	// so that the host can prepare a workspace, or delete its id, before the
-	// workspace has keys.
+	// workspace has keys. WorkspaceStanding reports such a workspace as suspended.
 	//
 	// Workspaces is called when any other call names a workspace, when an actor
 	// creates, rotates or enables a key, when a key acts as an Actor, and at each

@@ -83,12 +83,13 @@ func invalid(field, reason string) error {
 // RefusedError refuses a login with a correct secret, and says why.
 type RefusedError struct {
 	// Reason is "disabled", "expired", "suspended" or "keys_off"; "scope" for
-	// permissions that the key does not hold; or "resource" for a resource that is
+	// permissions that the key does not hold, that are withheld (see Key.Withheld), or
+	// that the requested resource excludes (see Resource.Permissions); or "resource" for a resource that is
 	// unknown or that the key may not request (RFC 8707, section 2).
 	Reason string
 	// Description is one plain sentence for the client.
 	Description string
-	// Missing are the permissions that the key does not hold. A name that looks
+	// Missing are the permissions that the reason "scope" is about. A name that looks
 	// like a secret is left out, so it may be empty.
 	Missing scope.Set
 }
