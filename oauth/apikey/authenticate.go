@@ -36,10 +36,11 @@ type Proof struct {
 	method   string
 	route    string
 	now      time.Time
-	start    time.Time // by the real clock, see delayRefusal
+	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
 	found    store.Found
 	secretID string // derived from the secret that the client sent; empty if that is malformed
 	seen     *seenSecret
+	verified string // the digest that was computed and is not outdated
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
@@ -202,11 +203,18 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 		if stored.ID != b.SecretID || withdrawn || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
 			continue
 		}
+		if p.seen.proves(stored, &p.found.Key) {
+			p.secret = *stored
+			return true, false, nil
+		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
 			return false, false, cannotVerify(p, err)
 		}
 		if proved {
 			p.secret = *stored
+		}
+		if proved && !outdated {
+			p.verified = stored.Digest
 		}
 		return proved, outdated, nil
 	}

@@ -49,7 +49,10 @@ func (s *Service) Direct(ctx context.Context, c Credentials, address func() neti
 	}
 	if !p.seen.use(&p) {
 		s.unwritten.login(&p.found.Key, p.secret.ID, p.now)
-		s.unwritten.seen.add(&p, c.Secret)
+		p.seen = s.unwritten.seen.add(&p, c.Secret)
+	}
+	if p.verified != "" {
+		p.seen.remember(p.verified)
 	}
 	return use, nil
 }
@@ -75,48 +78,67 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}
 
-// seenSecrets counts direct uses without a lock that all requests take. It has the
-// secrets that were used since the last but one Flush.
+// seenSecrets counts direct uses without a lock that all requests take, and spares them
+// the keyed digest of a secret that was verified before. It has the secrets that were
+// used since the last but one Flush.
 type seenSecrets struct {
-	byStart sync.Map // *seenSecret by the first bytes of the secret's SHA-256, which make its id
-	size    atomic.Int64
+	bySum sync.Map // *seenSecret by the secret's SHA-256
+	size  atomic.Int64
 }
 
 // seenSecret is a secret that was accepted as the secret of a key.
 type seenSecret struct {
 	key, workspace, secret string
-	last                   atomic.Int64 // in Unix microseconds
-	uses                   atomic.Int64 // since the last Flush; negative: out of use
+	digest                 atomic.Pointer[string] // that was verified; nil before
+	last                   atomic.Int64           // in Unix microseconds
+	uses                   atomic.Int64           // since the last Flush; negative: out of use
 }
-
-type sumStart [9]byte
 
 // find returns the entry of a secret, or nil, and the secret's id. It allocates only if
 // there is no entry.
 func (s *seenSecrets) find(plain string) (e *seenSecret, id string) {
 	sum := secrets.Sum(plain)
-	known, _ := s.byStart.Load(sumStart(sum[:]))
+	known, _ := s.bySum.Load(sum)
 	if e, ok := known.(*seenSecret); ok {
 		return e, e.secret
 	}
 	return nil, secrets.IDOf(sum)
 }
 
-// add makes an entry, unless there are too many.
-func (s *seenSecrets) add(p *Proof, plain string) {
+// add makes an entry, unless there are too many, and returns it, or nil.
+func (s *seenSecrets) add(p *Proof, plain string) *seenSecret {
 	if s.size.Load() >= maxUnwritten || p.secret.ID != p.secretID {
-		return
+		return nil
 	}
 	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID}
-	sum := secrets.Sum(plain)
-	if _, replaced := s.byStart.Swap(sumStart(sum[:]), e); !replaced {
-		s.size.Add(1)
+	if _, known := s.bySum.LoadOrStore(secrets.Sum(plain), e); known { // it may have uses
+		return nil
 	}
+	s.size.Add(1)
+	return e
+}
+
+// remember stores the digest that was verified.
+func (e *seenSecret) remember(digest string) {
+	if e != nil {
+		e.digest.Store(&digest)
+	}
+}
+
+// proves reports whether the digest of the secret was verified for this entry. It covers
+// what Binding covers: the same key and workspace, the same secret, whose SHA-256 found
+// the entry, and its id.
+func (e *seenSecret) proves(stored *store.Secret, k *store.Key) bool {
+	if e == nil {
+		return false
+	}
+	digest := e.digest.Load()
+	return digest != nil && *digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
 }
 
 // use counts a use, and reports whether that was possible.
 func (e *seenSecret) use(p *Proof) bool {
-	if e == nil || e.key != p.found.Key.ID {
+	if e == nil || e.key != p.found.Key.ID || e.workspace != p.found.Key.Workspace {
 		return false
 	}
 	e.last.Store(p.now.UnixMicro())
@@ -126,13 +148,13 @@ func (e *seenSecret) use(p *Proof) bool {
 // flush moves the counts into u, and removes what was not used since the last call. The
 // caller holds the lock of u.
 func (s *seenSecrets) flush(u *unwritten) {
-	for start, v := range s.byStart.Range {
+	for sum, v := range s.bySum.Range {
 		e, _ := v.(*seenSecret) //nolint:errcheck // there is nothing else in it
 		if n := e.uses.Swap(0); n > 0 {
 			at := time.UnixMicro(e.last.Load()).UTC()
 			u.use(store.Use{Key: e.key, Secret: e.secret, At: at})
 			u.count(store.Count{Workspace: e.workspace, Key: e.key, Day: at, Logins: n})
-		} else if e.uses.CompareAndSwap(0, math.MinInt64) && s.byStart.CompareAndDelete(start, v) {
+		} else if e.uses.CompareAndSwap(0, math.MinInt64) && s.bySum.CompareAndDelete(sum, v) {
 			s.size.Add(-1)
 		}
 	}
