@@ -71,8 +71,8 @@ type Client struct {
 	Attributes map[string]string // Keycloak, without secrets
 	// Workspace is the workspace in a table; see CSV and JSONLines.
 	Workspace string
-	// Created is when the key was created, in a table; zero: unknown.
-	Created time.Time
+	// Created is when the key was created, as it stands in a table.
+	Created string
 	// SecretExpires is when the secret expires in the other system; zero: never.
 	SecretExpires time.Time
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
@@ -39,18 +38,18 @@ type row struct {
 //
 // In sha256 stands the SHA-256 of the secret alone, in hex or base64; see
 // apikey.ImportSpec. Set Generated in the result if the secrets are random with at least
-// 128 bits. Import refuses a SHA-256 otherwise. In created and expires stands a date
-// (2027-01-31: the key works until that day has ended in UTC) or an RFC 3339 instant;
-// empty is unknown and never. The time of creation is for the mapping: the key is
-// created by its import, from which rules count. The mapping returns the permissions,
-// and the workspace if it is another than the row's.
+// 128 bits. Import refuses a SHA-256 otherwise. In expires stands a date (2027-01-31: the
+// key works until that day has ended in UTC) or an RFC 3339 instant; empty is never. What
+// stands in created is passed to the mapping and not checked: a key's Created is the time
+// of its import, from which rules count. The mapping returns the permissions, and the
+// workspace if it is another than the row's.
 //
 // A line that cannot be read is skipped, and the reason names it and its column: its
 // values do not have these forms, or it is longer than 65,536 bytes. A quoted value
 // cannot span lines. CSV returns an error if the input cannot be read or its first line
 // does not name the columns. Blank lines are ignored.
 func CSV(r io.Reader, mapping Mapping) (Result, error) {
-	lines := &lineReader{in: bufio.NewReaderSize(r, maxLine)}
+	lines := &lineReader{in: bufio.NewReader(r)}
 	text, err := lines.next()
 	columns, err := fieldsOf(text, err)
 	for i := range columns {
@@ -84,7 +83,7 @@ func CSV(r io.Reader, mapping Mapping) (Result, error) {
 //
 //	psql -Atc "SELECT row_to_json(k) FROM (SELECT id, team AS workspace, name, sha256, created, expires FROM keys) k"
 func JSONLines(r io.Reader, mapping Mapping) (Result, error) {
-	return readRows(&lineReader{in: bufio.NewReaderSize(r, maxLine)}, mapping, func(text string) (in row, err error) {
+	return readRows(&lineReader{in: bufio.NewReader(r)}, mapping, func(text string) (in row, err error) {
 		err = strictjson.UnmarshalOnly([]byte(text), &in)
 		return in, err
 	})
@@ -136,12 +135,7 @@ func readRows(lines *lineReader, mapping Mapping, parse func(string) (row, error
 
 func (r *reader) row(in row, err error) {
 	expires, expiresErr := apikey.ParseExpiry(in.Expires)
-	created, createdErr := time.Parse(time.DateOnly, in.Created)
-	if createdErr != nil && in.Created != "" {
-		created, createdErr = time.Parse(time.RFC3339, in.Created)
-	}
 	_, _, sumErr := secrets.OfSHA256(in.SHA256)
-	const noTime = "Column %s is neither a date like 2027-01-31 nor an instant like 2027-01-31T12:00:00Z."
 	switch {
 	case err != nil:
 		r.skip(in.ID, "It cannot be read: %v.", err)
@@ -149,12 +143,10 @@ func (r *reader) row(in row, err error) {
 		r.skip("", "It has no id.")
 	case sumErr != nil:
 		r.skip(in.ID, "Column sha256: %v.", sumErr)
-	case expiresErr != nil:
-		r.skip(in.ID, noTime, "expires")
-	case createdErr != nil && in.Created != "":
-		r.skip(in.ID, noTime, "created")
+	case expiresErr != nil: // it repeats the text, which may be a secret in the wrong column
+		r.skip(in.ID, "Column expires is neither a date like 2027-01-31 nor an instant like 2027-01-31T12:00:00Z.")
 	default:
-		c := Client{ID: in.ID, Name: in.Name, Workspace: in.Workspace, Created: created, SecretExpires: expires.At, expiryDate: expires.Date}
+		c := Client{ID: in.ID, Name: in.Name, Workspace: in.Workspace, Created: in.Created, SecretExpires: expires.At, expiryDate: expires.Date}
 		r.add(c, apikey.ImportSpec{SHA256: in.SHA256})
 	}
 }
@@ -171,23 +163,15 @@ type lineReader struct {
 // too long, and io.EOF at the end.
 func (l *lineReader) next() (string, error) {
 	for {
-		line, err := l.in.ReadSlice('\n')
-		text := string(line)
-		long := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = l.in.ReadSlice('\n')
-		}
-		// Of a line that an error other than the end of the input cut off, nothing is used.
-		if err != nil && (text == "" || !errors.Is(err, io.EOF)) {
+		line, long, err := strictjson.ReadLine(l.in, maxLine)
+		if err != nil {
 			return "", err
 		}
-		if l.number++; l.number == 1 {
-			text = strings.TrimPrefix(text, "\ufeff") // spreadsheets write it
-		}
-		switch {
-		case long:
+		if l.number++; long {
 			return "", errLong
-		case strings.TrimSpace(text) != "":
+		}
+		// Spreadsheets begin with a byte order mark.
+		if text := strings.TrimPrefix(string(line), "\ufeff"); strings.TrimSpace(text) != "" {
 			return text, nil
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -64,8 +63,8 @@ func TestTable(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, found.Skipped)
 			require.Len(t, found.Keys, 2)
-			require.True(t, seen[0].Created.Equal(time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)))
-			require.True(t, seen[1].Created.Equal(time.Date(2024, 3, 1, 8, 0, 0, 0, time.UTC)))
+			require.Equal(t, "2024-03-01", seen[0].Created)
+			require.Equal(t, "2024-03-01T10:00:00+02:00", seen[1].Created)
 			first, second := found.Keys[0], found.Keys[1]
 			require.Equal(t, []string{"k-17", "team-a", `nightly "report", old`, "2027-01-31"}, []string{first.ID, first.Workspace, first.Name, first.Expiry.String()})
 			require.Equal(t, []string{"k-18", "team-b", "k-18", ""}, []string{second.ID, second.Workspace, second.Name, second.Expiry.String()})
@@ -101,7 +100,7 @@ func TestTableSkips(t *testing.T) {
 		{"CSV: no sha256", "k,,team-a,,,", "k", "Line 3: Column sha256: a SHA-256 has 64"},
 		{"CSV: a secret for its sha256", "k," + twoSecret + ",team-a,,,", "k", "Line 3: Column sha256: a SHA-256 has 64"},
 		{"CSV: no time", "k," + good + ",team-a,,,soon", "k", "Line 3: Column expires is neither"},
-		{"CSV: a time of another form", "k," + good + ",team-a,,2024-03-01 10:00:00,", "k", "Line 3: Column created is neither"},
+		{"CSV: a time of another form", "k," + good + ",team-a,,,2027-01-31 10:00:00", "k", "Line 3: Column expires is neither"},
 		{"B11 CSV: a secret for a time", "k," + good + ",team-a,,," + twoSecret, "k", "Line 3: Column expires is neither"},
 		{"CSV: what the mapping refuses", csvLine("refused"), "refused", "Line 3: The host's mapping skipped it: not this one."},
 		{"CSV: too long", csvLine(long), "#2", "Line 3: It cannot be read: it is longer than 65536 bytes."},
@@ -115,7 +114,7 @@ func TestTableSkips(t *testing.T) {
 		{"JSON: an id that is a number", strings.Replace(jsonLine("k"), `"k"`, `17`, 1), "#2", "wrong type"},
 		{"JSON: an id twice", jsonLine("before"), "before", "Line 3: An earlier client"},
 		{"JSON: an empty id", jsonLine(""), "#2", "Line 3: It has no id."},
-		{"B11 JSON: a secret for a time", strings.Replace(jsonLine("k"), `"workspace"`, `"created":"`+twoSecret+`","workspace"`, 1), "k", "Line 3: Column created is neither"},
+		{"B11 JSON: a secret for a time", strings.Replace(jsonLine("k"), `"workspace"`, `"expires":"`+twoSecret+`","workspace"`, 1), "k", "Line 3: Column expires is neither"},
 		{"JSON: too long", jsonLine(long), "#2", "Line 3: It cannot be read: it is longer"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

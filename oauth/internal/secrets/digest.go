@@ -246,22 +246,20 @@ func (h *Hasher) unlisted(stored string) error {
 // or not. The secret must have at least 128 random bits: the digest is neither slow nor
 // under a pepper. The error does not repeat text.
 func OfSHA256(text string) (digest, id string, err error) {
-	decoders := []func(string) ([]byte, error){hex.DecodeString}
-	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
-		decoders = append(decoders, e.Strict().DecodeString)
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		url := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimSuffix(text, "="))
+		raw, err = base64.RawURLEncoding.Strict().DecodeString(url)
 	}
-	for _, decode := range decoders {
-		raw, err := decode(text)
-		// The base64 decoders ignore line breaks.
-		if err != nil || len(raw) != sha256.Size || strings.ContainsAny(text, "\r\n") {
-			continue
-		}
-		if sum := [sha256.Size]byte(raw); sum != sha256.Sum256(nil) {
-			return ofSum(sum), IDOf(sum), nil
-		}
+	// The base64 decoder ignores line breaks.
+	if err != nil || len(raw) != sha256.Size || strings.ContainsAny(text, "\r\n") {
+		return "", "", errors.New("a SHA-256 has 64 characters of hex, or 43 of base64 (44 with padding)")
+	}
+	sum := [sha256.Size]byte(raw)
+	if sum == sha256.Sum256(nil) {
 		return "", "", errors.New("it is the SHA-256 of an empty text")
 	}
-	return "", "", errors.New("a SHA-256 has 64 characters of hex, or 43 of base64 (44 with padding)")
+	return ofSum(sum), IDOf(sum), nil
 }
 
 func ofSum(sum [sha256.Size]byte) string {
