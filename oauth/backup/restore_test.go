@@ -197,18 +197,21 @@ func TestRestoreTaken(t *testing.T) {
 	require.Empty(t, r.events(audit.Restore))
 }
 
-// TestRestoreSecretTaken tests that a key with a secret that another key has is reported,
-// and that the others go on.
-func TestRestoreSecretTaken(t *testing.T) {
+// TestRestoreTakenSecret: a line whose secret another key has is refused, and the lines
+// after it are restored.
+func TestRestoreTakenSecret(t *testing.T) {
 	r := newRig(t)
-	done, err := r.read(aLine("k") + "\n" + strings.Replace(aLine("k"), `"id":"k"`, `"id":"other"`, 1) + "\n" + aLine("after"))
+	line := func(id, secret string) string {
+		return strings.Replace(aLine(id), `"id":"s-`+id+`"`, `"id":"`+secret+`"`, 1) + "\n"
+	}
+	done, err := r.read(line("one", "same") + line("two", "same") + line("three", "another"))
 	require.NoError(t, err)
 	require.Equal(t, 2, done.Keys)
 	require.Len(t, done.Problems, 1)
-	require.Equal(t, "other", done.Problems[0].ID)
+	require.Equal(t, "two", done.Problems[0].ID)
 	require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
 	require.ErrorContains(t, done.Problems[0].Err, "another key has this secret")
-	_, err = r.Get(t.Context(), admin, "other")
+	_, err = r.Get(t.Context(), admin, "two")
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
