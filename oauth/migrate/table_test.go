@@ -193,7 +193,7 @@ func FuzzTable(f *testing.F) {
 	f.Add("sha256,id\n"+good+",\"a\"\"b\"\n\n"+good, true)
 	f.Add(`{"id":"k-17","workspace":"team-a","sha256":"`+good+`","expires":null}`+"\n[]\n", false)
 	f.Fuzz(func(t *testing.T, text string, asCSV bool) {
-		read, lines := reader(migrate.JSONLines), 0
+		read, lines := migrate.JSONLines, 0
 		for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 			if strings.TrimSpace(line) != "" {
 				lines++
