@@ -26,11 +26,10 @@ import (
 //	mustBeActive   whether the host knows the workspace and has not suspended it
 //	mustExist      whether the host or the store knows the workspace
 //
-// For maySee of one workspace, mayAdd and mayActOn, an actor without any right in the
-// workspace gets store.ErrNotFound, and one that lacks only the right for the call a
-// *ForbiddenError. mayAdminister, maySee of all workspaces and mayGrant always refuse
-// with a *ForbiddenError, mustExist with store.ErrNotFound, and mustBeActive with
-// store.ErrNotFound if the workspace does not exist, and a *ForbiddenError if it does.
+// From maySee of one workspace, mayAdd and mayActOn, an actor without any right in it gets
+// store.ErrNotFound, and one that lacks only the right for the call a *ForbiddenError.
+// mayAdminister, mayGrant and maySee of all refuse with a *ForbiddenError. A workspace
+// that does not exist is store.ErrNotFound; mustBeActive refuses others by ForbiddenError.
 
 // powers are the rights of an actor at one moment.
 type powers struct {
