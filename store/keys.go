@@ -72,8 +72,9 @@ type Secret struct {
 	ID string `json:"id"`
 	// Hint is the end of the plaintext, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
-	// Digest is algorithm$pepper version$digest, or a bcrypt, argon2id or
-	// PBKDF2 string of an imported secret. Outside the store only a backup holds it.
+	// Digest is algorithm$pepper version$digest, or sha256-import$digest or a bcrypt,
+	// argon2id or PBKDF2 string of an imported secret. Outside the store only a backup
+	// holds it.
 	Digest string `json:"digest"`
 	// Prefix is what a generated secret begins with. It is empty for an imported one.
 	Prefix string `json:"prefix,omitempty"`

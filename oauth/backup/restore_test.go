@@ -99,8 +99,8 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B27 deeper than keys make keys", edit(`"depth":3`, `"depth":4`), "depth: It must be from 0 to 3"},
 		{"B27 less deep than a person's", edit(`"depth":3`, `"depth":-1`), "depth: It must be from 0 to 3"},
 		{"B30 an epoch", edit(`"depth":3`, `"depth":3,"epoch":3`), `"epoch": unknown member`},
-		{"a malformed prefix", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is not"},
-		{"B15 a secret's creator with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "created_by: It may contain printable"},
+		{"a malformed prefix", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), `The prefix "lk" is not`},
+		{"B15 a secret's creator with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "secrets: It may contain printable"},
 		{"an unknown member of a creator", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
 		{"an unknown member of a secret's creator", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
 		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have the same id"},
@@ -112,7 +112,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a long hint", edit(`a1b2`, strings.Repeat("a", 33)), "hint has at most"},
 		{"B01 a pepper that is not here", edit("hmac-sha256$1$", "hmac-sha256$2$"), "pepper version 2: it is not in Config.Peppers"},
 		{"B01 a digest without a pepper, which is not listed here", edit("hmac-sha256$1$", "sha256$0$"), "pepper version 0: it is not in Config.Peppers"},
-		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), "A prefix is not in Config.SecretPrefixes"},
+		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), `The prefix "old_" is not in Config.SecretPrefixes`},
 		{"B01 a bare hash", edit("hmac-sha256$1$", ""), "it is malformed"},
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
 		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
@@ -213,6 +213,35 @@ func TestRestoreTakenSecret(t *testing.T) {
 	require.ErrorContains(t, done.Problems[0].Err, "another key has this secret")
 	_, err = r.Get(t.Context(), admin, "two")
 	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+// TestRestoreImportedSHA256 tests that a key that was imported with a SHA-256 and not yet
+// used is exported and restored, where imports are accepted.
+func TestRestoreImportedSHA256(t *testing.T) {
+	const secret = "tq_5hVbW9mXz3Kd8RfPy2Nc7"
+	here := newRig(t, portable)
+	_, err := here.Import(t.Context(), admin, apikey.ImportSpec{
+		Spec: apikey.Spec{Workspace: "team-a", Name: "home-made"}, ID: "home-1", Generated: true,
+		SHA256: "F9VjETM6HsbqAsPYtxTreyEfS4/V/zm2feNFFGHxUmc=",
+	})
+	require.NoError(t, err)
+	lines := here.export()
+	require.Contains(t, lines, `"digest":"sha256-import$F9VjETM6HsbqAsPYtxTreyEfS4_V_zm2feNFFGHxUmc"`)
+	there := newRig(t, portable)
+	there.restore(lines)
+	require.Equal(t, lines, there.export())
+	for _, r := range []*rig{here, there} {
+		_, err := r.login("home-1", secret)
+		require.NoError(t, err)
+		require.Contains(t, r.export(), `"digest":"hmac-sha256$1$`, "replaced at the first use")
+	}
+	done, err := newRig(t).read(lines)
+	require.NoError(t, err)
+	require.ErrorContains(t, done.Problems[0].Err, "Config.Imported is false")
+	broken := strings.Replace(lines, "$F9Vj", "$F9V", 1)
+	done, err = newRig(t, portable).read(broken)
+	require.NoError(t, err)
+	require.ErrorContains(t, done.Problems[0].Err, "it is malformed")
 }
 
 func TestRestoreIntoDeletedWorkspace(t *testing.T) {
