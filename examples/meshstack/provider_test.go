@@ -377,7 +377,7 @@ func TestProviderErrors(t *testing.T) {
 			resource{workspace: "team-b", name: "ci", permissions: []string{}},
 		},
 		{
-			"more than the key holds", "APIKEY_LIST APIKEY_SAVE", "error 403, response '" + `{"message":"The key would hold permissions that you may not grant. They are: TENANT_LIST."}'`,
+			"more than the key holds", "APIKEY_LIST APIKEY_SAVE", "error 403, response '" + `{"message":"This needs the right to grant every permission of the key; you may not grant these. They are: TENANT_LIST."}'`,
 			resource{workspace: "team-a", name: "ci", permissions: []string{"TENANT_LIST"}},
 		},
 		{

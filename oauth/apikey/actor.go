@@ -57,7 +57,9 @@ func ByKey(id string, granted scope.Set, secret string) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, secret: secret}
 }
 
-// Granting returns a copy of the actor that may grant only permissions of s.
+// Granting returns a copy of the actor that may grant only permissions of s. If the actor
+// is a key, it also loses the rights of the permissions in Config.Management that are not
+// in s.
 func (a Actor) Granting(s scope.Set) Actor {
 	if a.limited {
 		s = s.Intersect(a.limit)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
@@ -58,7 +59,7 @@ func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 // unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
 // state, and not before Config.RefuseAfter has passed; for a malformed id or secret
 // it returns it at once. After too many of these it returns a
-// *ThrottledError; a correct generated secret is never throttled. If the secret is
+// *ThrottledError; a correct secret that Latchkey generated never is. If the secret is
 // right and the key is not live, it returns a *RefusedError. If the store is
 // unavailable, the error wraps store.ErrUnavailable.
 //
@@ -198,7 +199,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: p.secretID, Secret: plain}
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
-		if stored.ID != b.SecretID || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
+		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
+		if stored.ID != b.SecretID || withdrawn || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
 			continue
 		}
 		if p.seen.proves(stored, &p.found.Key) {

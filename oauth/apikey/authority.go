@@ -26,8 +26,10 @@ import (
 //	mustBeActive   whether the host knows the workspace and has not suspended it
 //	mustExist      whether the host or the store knows the workspace
 //
-// An actor without any right in the workspace gets store.ErrNotFound, and otherwise
-// a *ForbiddenError.
+// From maySee of one workspace, mayAdd and mayActOn, an actor without any right in it gets
+// store.ErrNotFound, and one that lacks only the right for the call a *ForbiddenError.
+// mayAdminister, mayGrant and maySee of all refuse with a *ForbiddenError. A workspace
+// that does not exist is store.ErrNotFound; mustBeActive refuses others by ForbiddenError.
 
 // powers are the rights of an actor at one moment.
 type powers struct {
@@ -337,7 +339,7 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 // name, enables it, extends its expiry or gives it more permissions or resources.
 // The actor must be able to grant every permission that the key then holds. gives
 // is false if only the name changes. An acting key may give no resource that it
-// lacks and no expiry later than its own.
+// lacks and no expiry later than powers.expires.
 //
 // raised are the permissions that the key held before they became admin
 // permissions. Its tokens do not carry them, so a person need not be able to grant
@@ -359,7 +361,7 @@ func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, give
 	byAnother := gives && p.key != nil && !p.self(after.ID)
 	switch {
 	case missing.Len() > 0:
-		return &ForbiddenError{Action: action, Reason: "The key would hold permissions that you may not grant.", Missing: missing}
+		return &ForbiddenError{Action: action, Reason: "This needs the right to grant every permission of the key; you may not grant these.", Missing: missing}
 	case byAnother && lacks(p.key.Resources, after.Resources):
 		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the acting key is not allowed."}
 	case byAnother && outlives(after.NotAfter, p.expires):
@@ -378,7 +380,7 @@ func outlives(a, b time.Time) bool {
 func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
 	suspended, err := s.askHost(ctx, workspace)
 	if suspended {
-		err = cmp.Or(s.mustExist(ctx, workspace), error(&ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}))
+		err = cmp.Or(s.mustExist(ctx, workspace), error(&ForbiddenError{Action: action, Reason: "The host has suspended this workspace or does not know it; ask whoever runs the host application."}))
 	}
 	return err
 }

@@ -14,10 +14,11 @@ import (
 
 // Budgets bound the failed logins per minute in this process. Only failures spend a
 // budget, and it refills evenly. Failures from one address do not keep another
-// address from logging in, nor do they keep a correct generated secret from logging
-// in. A secret with a slow digest, which a person may have chosen, is not compared
-// once its budget is spent. That is a separate budget of the same size, spent only
-// by guesses at such secrets. The zero value sets the defaults.
+// address from logging in, nor do they keep a correct secret that Latchkey generated
+// from logging in. A secret with a slow digest, which a person may have chosen, is not
+// compared once its budget is spent. For guesses at such secrets there is a second pair
+// of budgets of the same sizes, which nothing else spends. The zero value sets the
+// defaults.
 type Budgets struct {
 	// PerAddress is how many failures a minute one address may have. An IPv6
 	// address counts as its /64, and all unknown addresses count as one. 0 means
@@ -46,7 +47,7 @@ const (
 type budget struct {
 	limiter store.Limiter
 	// How much of the window one failure uses. 0: no bound.
-	perAddress, perKey time.Duration
+	perAddress, perAddressAndKey time.Duration
 }
 
 func newBudget(b Budgets) *budget {
@@ -54,7 +55,7 @@ func newBudget(b Budgets) *budget {
 }
 
 func newBudgetOn(l store.Limiter, b Budgets) *budget {
-	return &budget{limiter: l, perAddress: failureCost(b.PerAddress, 120), perKey: failureCost(b.PerAddressAndKey, 60)}
+	return &budget{limiter: l, perAddress: failureCost(b.PerAddress, 120), perAddressAndKey: failureCost(b.PerAddressAndKey, 60)}
 }
 
 func failureCost(limit, standard int) time.Duration {
@@ -68,7 +69,7 @@ func failureCost(limit, standard int) time.Duration {
 // until it would not. It counts nothing.
 func (b *budget) over(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
 	address, addressAndKey := budgetIDs(addr, keyID)
-	retryAfter = max(b.spend(ctx, address, b.perAddress, 0, now), b.spend(ctx, addressAndKey, b.perKey, 0, now))
+	retryAfter = max(b.spend(ctx, address, b.perAddress, 0, now), b.spend(ctx, addressAndKey, b.perAddressAndKey, 0, now))
 	return retryAfter, retryAfter > 0
 }
 
@@ -81,7 +82,7 @@ func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now ti
 	// with invented ids.
 	wait := b.spend(ctx, address, b.perAddress, b.perAddress, now)
 	if wait == 0 {
-		wait = b.spend(ctx, addressAndKey, b.perKey, b.perKey, now)
+		wait = b.spend(ctx, addressAndKey, b.perAddressAndKey, b.perAddressAndKey, now)
 	}
 	return wait, wait > 0
 }

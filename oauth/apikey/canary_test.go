@@ -65,6 +65,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	importing := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "n"}, ID: "i", Secret: plain}
 	byDigest := apikey.ImportSpec{ID: "i", Digest: bcryptOf(t, "canary in bcrypt")}
+	bySHA256 := apikey.ImportSpec{ID: "i", SHA256: sha256Hex("canary in SHA-256"), Generated: true}
 	_, parseErr := apikey.ParseSecret("", plain+"x")
 	require.NotContains(t, parseErr.Error(), plain)
 	_, importErr := r.Import(t.Context(), owner, apikey.ImportSpec{Spec: importing.Spec, ID: "i", Digest: plain})
@@ -86,7 +87,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Actor":      owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "DirectUse": apikey.DirectUse{SecretID: key.Secrets[0].ID}, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
-		"ImportSpec":   []any{importing, byDigest, &importing},
+		"ImportSpec":   []any{importing, byDigest, bySHA256, &importing, &bySHA256},
 		"InvalidError": importErr, "Proof": login, "Management": management,
 		"Decision": observe.Decision{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rights": apikey.Rights{Name: "ci"}, "Rotation": apikey.Rotation{},
@@ -114,7 +115,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 					}
 				}
 			}
-			harness.SearchFor(t, out.String(), plain, "canary in bcrypt", byDigest.Digest[10:])
+			harness.SearchFor(t, out.String(), plain, "canary in bcrypt", byDigest.Digest[10:], bySHA256.SHA256)
 			if name != "Config" {
 				require.NotContains(t, out.String(), found.Key.Secrets[0].Digest, "a digest")
 			}

@@ -76,7 +76,7 @@ type Options struct {
 	// saved record, does not exist: calls that name it return store.ErrNotFound.
 	// SetSuspended, SaveWorkspace, DeleteWorkspace and a restore do not check that,
 	// so that the host can prepare a workspace, or delete its id, before the
-	// workspace has keys.
+	// workspace has keys. WorkspaceStanding reports such a workspace as suspended.
 	//
 	// Workspaces is called when any other call names a workspace, when an actor
 	// creates, rotates or enables a key, when a key acts as an Actor, and at each
@@ -209,8 +209,8 @@ type Service struct {
 	withheld  hourly // see reportWithheld
 }
 
-// New checks cfg and returns a Service that uses st, in which Keys, Workspaces, Upkeep,
-// Settings, Events, Epochs and HostLists are required. It joins all problems into one
+// New checks cfg and returns a Service that uses st, in which Keys, Secrets, Workspaces,
+// Upkeep, Settings, Events, Epochs and HostLists are required. It joins all problems into one
 // error; each names its field.
 //
 // New reads from the store which peppers and prefixes are in use, that is, named by
@@ -224,6 +224,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		missing bool
 	}{
 		{"Keys", st.Keys == nil},
+		{"Secrets", st.Secrets == nil},
 		{"Workspaces", st.Workspaces == nil},
 		{"Upkeep", st.Upkeep == nil},
 		{"Settings", st.Settings == nil},

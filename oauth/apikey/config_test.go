@@ -27,7 +27,7 @@ func TestNewNamesEveryField(t *testing.T) {
 		"Store.Keys is missing", "Store.Upkeep is missing", "Store.Settings is missing",
 		"Store.Events is missing", "Store.Epochs is missing",
 		"Config.Permissions is missing", "Config.SecretPrefixes[0]:", "Config.SecretPrefixes[2]: it is listed twice", "Config.SecretPrefixes[3]:",
-		`Options.Withdrawn[1]: "pepper" names no`, `Options.Withdrawn[2]:`, "Store.HostLists is missing", "Store.Workspaces is missing",
+		`Options.Withdrawn[1]: "pepper" names no`, `Options.Withdrawn[2]:`, "Store.HostLists is missing", "Store.Secrets is missing", "Store.Workspaces is missing",
 		"Config.Peppers[0].Key: 5 bytes", "Config.Peppers[1].Version: 0",
 		"Config.TokenLifetime is 25h0m0s; it must be from 1s to 24h0m0s",
 		"Config.DefaultRules:", "max_keys", "max_lifetime",

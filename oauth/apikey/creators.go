@@ -30,8 +30,10 @@ import (
 // even if it was creating keys during the call. If creator is a person, take the
 // person's rights away in the host first. The error wraps store.ErrConflict if
 // after 10 rounds keys were still being created, or were enabled faster than they were
-// disabled: suspend the workspaces or switch keys off, and call it again. After
-// other failures it goes on, and it joins the errors. For an organization admin.
+// disabled: suspend the workspaces or switch keys off, and call it again. After the
+// failure to change one key it goes on with the others, and it joins the errors. If it
+// cannot list keys or read the audit log, it ends. It reads the events of all creations,
+// imports and rotations. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.ActorRef) (int, error) {
 	if _, err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
@@ -92,10 +94,6 @@ type logEntry struct {
 
 // round handles all keys that the creator created, and the keys that those created.
 func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
-	if !w.service.cfg.Management.createsKeys() {
-		_, err := w.disableAll(ctx, source{creator: creator})
-		return err
-	}
 	entries, err := w.logEntries(ctx, creator)
 	if err != nil {
 		return err
@@ -156,8 +154,8 @@ func (w *walk) disableAll(ctx context.Context, from source) (further []source, e
 func (w *walk) earliest(at time.Time) time.Time { return at.Add(-2 * w.service.cfg.MaxClockSkew) }
 
 // logEntries reads from the audit log which keys the creator and all keys created, and to
-// which keys they gave secrets. For a key that was deleted, and for a secret that was
-// replaced, only the log says where they came from.
+// which keys other keys gave secrets. For a key that was deleted, and for a secret that
+// was replaced, only the log says where they came from.
 func (w *walk) logEntries(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logEntry, err error) {
 	byCreator = map[store.ActorRef][]logEntry{}
 	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
@@ -187,9 +185,6 @@ func (w *walk) logEntries(ctx context.Context, creator store.ActorRef) (byCreato
 	}
 	return byCreator, nil
 }
-
-// createsKeys reports whether keys can create keys.
-func (m Management) createsKeys() bool { return m.Save != "" || m.AdminSave != "" }
 
 // disable disables a key. It is no error if the key was deleted.
 func (w *walk) disable(ctx context.Context, id string) {

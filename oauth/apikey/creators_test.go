@@ -86,6 +86,27 @@ func TestDisableAllBy(t *testing.T) {
 	})
 }
 
+// TestDisableAllByWithoutManagement tests that keys which keys created are found, and
+// secrets that keys gave are retired, also if no key may manage keys any more.
+func TestDisableAllByWithoutManagement(t *testing.T) {
+	before := newRig(t)
+	byOlga, _ := before.create(owner, "team-a", "keys.save")
+	child, _ := before.create(asKey(byOlga), "team-a", "keys.save")
+	grandchild, secret := before.create(asKey(child), "team-a", "")
+	other, _ := before.create(manager, "team-a", "")
+	_, given := before.rotate(asKey(child), other.ID, apikey.Rotation{})
+	require.NoError(t, before.Delete(t.Context(), admin, child.ID, 0))
+
+	now := rigOn(t, before.store, func(c *apikey.Config) { c.Management = apikey.Management{} })
+	now.keep(secret.Reveal(), given.Reveal())
+	n, err := now.DisableAllBy(t.Context(), admin, store.ActorRef{Kind: "owner", ID: "olga"})
+	require.NoError(t, err)
+	require.Equal(t, 3, n, "two keys and a secret")
+	now.requireDisabled(map[string]bool{byOlga.ID: true, grandchild.ID: true, other.ID: false})
+	_, err = now.login(other.ID, given.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+}
+
 func TestDisableAllByAKey(t *testing.T) {
 	ctx := t.Context()
 	r := newRig(t)

@@ -84,12 +84,13 @@ func invalid(field, reason string) error {
 type RefusedError struct {
 	// Reason is "disabled", "expired", "suspended" or "keys_off"; "direct" for a
 	// secret in place of a token that the key or the settings do not allow; "scope" for
-	// permissions that the key does not hold; or "resource" for a resource that is
-	// unknown or that the key may not request (RFC 8707, section 2).
+	// permissions that the key does not hold, that are withheld (see Key.Withheld), or
+	// that the requested resource excludes (see Resource.Permissions); or "resource"
+	// for one that is unknown or that the key may not request (RFC 8707, section 2).
 	Reason string
 	// Description is one plain sentence for the client.
 	Description string
-	// Missing are the permissions that the key does not hold. A name that looks
+	// Missing are the permissions that the reason "scope" is about. A name that looks
 	// like a secret is left out, so it may be empty.
 	Missing scope.Set
 }

@@ -112,6 +112,25 @@ func ExampleService_Import() {
 	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are accepted; or give the secret itself
 }
 
+func ExampleService_FindSecret() {
+	ctx := context.Background()
+	keys := exampleService()
+	_, secret, err := keys.Create(ctx, apikey.Owner("olga", "team-a"), apikey.Spec{Workspace: "team-a", Name: "nightly report"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Somebody finds it in a public repository.
+	leaked := secret.Reveal() + "\n"
+	key, of, err := keys.FindSecret(ctx, apikey.OrganizationAdmin("ada"), leaked)
+	fmt.Println(key.Workspace, key.Name, key.Standing.State, of.ID == key.Secrets[0].ID, err)
+	_, _, err = keys.FindSecret(ctx, apikey.Owner("bert", "team-b"), leaked)
+	fmt.Println(err)
+	// Output:
+	// team-a nightly report active true <nil>
+	// apikey: no key that the actor may see has this secret: store: not found
+}
+
 func ExampleService_List() {
 	ctx := context.Background()
 	keys, admin := exampleService(), apikey.OrganizationAdmin("ada")

@@ -48,8 +48,8 @@ func nameOnly(e store.ListEntry) store.ListEntry {
 // outdated reports whether e is not the first of its list: new secrets do not use it.
 func (u *inUse) outdated(e store.ListEntry) bool { return !slices.Contains(u.first[:], nameOnly(e)) }
 
-// entriesOf returns the entries that stored secrets name. A slow digest names no
-// pepper, and an imported secret names no prefix.
+// entriesOf returns the entries that stored secrets name. A slow digest and one of
+// ImportSpec.SHA256 name no pepper, and an imported secret names no prefix.
 func entriesOf(stored ...store.Secret) []store.ListEntry {
 	var all []store.ListEntry
 	for _, secret := range stored {
@@ -81,7 +81,7 @@ func completeLists(cfg Config) (Config, *secrets.Hasher, []error) {
 			problems = append(problems, fmt.Errorf("Config.SecretPrefixes[%d]: %w", i, err))
 		}
 	}
-	hash, err := secrets.NewHasher(cfg.Peppers, cfg.Withdrawn)
+	hash, err := secrets.NewHasher(cfg.Peppers, cfg.Withdrawn, cfg.Imported)
 	if err != nil {
 		return cfg, nil, append(problems, err)
 	}

@@ -259,6 +259,23 @@ func TestWithdrawnPepper(t *testing.T) {
 	require.NoError(t, start(t, st, lists{peppers: peppers(pepper3)}), "B31 nothing is left of it")
 }
 
+// TestWithdrawnPrefix tests that secrets with a withdrawn prefix are refused like wrong
+// ones, also where imported secrets are accepted.
+func TestWithdrawnPrefix(t *testing.T) {
+	for name, configure := range map[string]func(*apikey.Config){"imports": imports, "no imports": func(*apikey.Config) {}} {
+		t.Run(name, func(t *testing.T) {
+			st := memstore.New()
+			key, secret := rigOn(t, st, lists{peppers(pepper1), []string{"old_"}, nil}.in).create(admin, "team-a", "")
+			r := rigOn(t, st, lists{peppers(pepper1), []string{"lk_"}, []string{"secret prefix old_"}}.in, configure)
+			r.keep(secret.Reveal())
+			before := apikey.Hashes(r.Service)
+			_, err := r.login(key.ID, secret.Reveal())
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+			require.LessOrEqual(t, apikey.Hashes(r.Service)-before, int64(1), "B02")
+		})
+	}
+}
+
 // TestReplicasOfBothOrders tests that logins to replicas in the middle of a rolling
 // deploy rewrite each digest once.
 func TestReplicasOfBothOrders(t *testing.T) {

@@ -25,7 +25,7 @@ type Request struct {
 
 // Grant is the content of a token to be issued.
 type Grant struct {
-	// Key is the key that logged in. Its Secrets are left out.
+	// Key is the key that logged in. Its Secrets, RulesBroken and Outdated are left out.
 	Key      Key
 	SecretID string // id of the secret that the key logged in with
 	// Resource is the token's audience; empty: the server's own.
@@ -40,8 +40,7 @@ type Grant struct {
 // Issue decides which permissions and which lifetime the token of a login gets, and
 // asks the policy. It returns a *scope.SyntaxError for a malformed scope, a
 // *RefusedError for a permission that the key lacks or a resource that its record
-// does not allow, and a *policy.Denied if a policy refuses. The grant's Key shares
-// memory with the Proof.
+// does not allow, and a *policy.Denied if a policy refuses.
 func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error) {
 	grant, err := s.decide(ctx, p, r)
 	if err != nil {
@@ -88,7 +87,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		Epochs:      [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key has expired."}
+		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key or its secret expires now, or a policy gives its token no time."}
 	}
 	return grant, nil
 }
@@ -133,7 +132,8 @@ func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (sco
 	return held, nil
 }
 
-// notHeld returns an error that names the permissions that the key lacks, except
+// notHeld returns an error that names the permissions that no token for the resource
+// carries, because the key lacks them, they are withheld or the resource excludes them, except
 // names that begin with a prefix of secrets: if a client sends its secret as the
 // scope, the secret must not reach an error or a log.
 func (s *Service) notHeld(missing scope.Set) error {
@@ -144,7 +144,7 @@ func (s *Service) notHeld(missing scope.Set) error {
 	if err != nil {
 		return err
 	}
-	return &RefusedError{Reason: "scope", Description: "This API key does not hold every permission that was requested.", Missing: named}
+	return &RefusedError{Reason: "scope", Description: "This API key cannot have a token with every permission that was requested.", Missing: named}
 }
 
 // askTokenPolicy lets the host's policy decide about a use of the key, and returns the

@@ -8,8 +8,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Key is an API key as its users see it: the fields of store.Key without digests,
-// and its state at the time of the call. It is a copy.
+// Key is an API key as its users see it: the fields of store.Key but AdminPermissions,
+// Epoch and the digests, and what follows from the settings and the lists of the
+// service at the time of the call. It is a copy.
 type Key struct {
 	ID        string
 	Workspace string
@@ -52,6 +53,7 @@ type Key struct {
 	Standing policy.Standing
 	// RulesBroken names the expiry rules of the settings that the key's own expiry
 	// breaks: "require_expiry", "max_lifetime". MaxLifetime counts from SecretCreated.
+	// Such a key may still be live; Standing says when the rules end it.
 	RulesBroken []string
 	// Outdated names the peppers and prefixes of the key's secrets that are not the
 	// first of their list: "pepper 1", "secret prefix lk_".

@@ -113,7 +113,7 @@ func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets
 	case meanwhile:
 		return s.record(ctx, e)
 	case err == nil:
-		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this entry any more: remove it from its list", "entry", hostlist.Title(e))
+		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this entry any more: remove it from its list or from Withdrawn", "entry", hostlist.Title(e))
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func TestRetire(t *testing.T) {
 	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, left(0), "an expired secret does not count")
 	require.NoError(t, r.Delete(t.Context(), admin, idle.ID, 0))
 	require.NoError(t, r.Prune(t.Context()))
-	require.Contains(t, r.logs.String(), `remove it from its list" entry="pepper 1"`)
+	require.Contains(t, r.logs.String(), `remove it from its list or from Withdrawn" entry="pepper 1"`)
 	require.Contains(t, r.logs.String(), `entry="secret prefix old_" secrets=1`)
 	require.NoError(t, start(t, st, lists{peppers(pepper3), []string{"new_", "old_"}, nil}))
 	require.ErrorContains(t, start(t, st, lists{peppers(pepper3), []string{"new_"}, nil}), "lacks secret prefix old_")

@@ -80,8 +80,8 @@ func foundOf(page *store.KeyPage, i int) *store.Found {
 }
 
 // Grantable returns the permissions that the actor may now grant to a key of the
-// workspace. It is empty if the actor may not create keys there. If the workspace does
-// not exist, the error is store.ErrNotFound.
+// workspace. It is empty if the actor may not create keys there. If the actor may, and
+// the workspace does not exist, the error is store.ErrNotFound.
 func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {

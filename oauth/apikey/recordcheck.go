@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,9 +42,9 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, others []store.Secret) {
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
-	checkActor(bad, "created_by", secret.CreatedBy)
+	checkActor(bad, "secrets", secret.CreatedBy)
 	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
-	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is not in Config.SecretPrefixes; add it.")
+	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", fmt.Sprintf("The prefix %.40q is not in Config.SecretPrefixes; add it.", secret.Prefix))
 	bad.addIf(!validID(secret.ID), "secrets", idForm)
 	bad.addIf(twice, "secrets", "Two secrets have the same id.")
 	bad.addIf(secret.Created.IsZero(), "secrets", "A secret must have the time of its creation.")
@@ -63,7 +62,7 @@ func (s *Service) checkDigest(secret *store.Secret) error {
 	slow := secrets.IsSlow(secret.Digest)
 	switch {
 	case !s.cfg.Imported && (!secret.Generated || slow):
-		return errors.New("the secret is an imported one, and Config.Imported is false; set it to true")
+		return secrets.ErrImported
 	case slow:
 		_, err := secrets.ParseSlow(secret.Digest)
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
-	"slices"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/scope"
@@ -64,8 +63,9 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 // For an organization admin, which Restorer checks once. The function's errors:
 // *InvalidError for a record that is not valid, or whose digests this service
 // cannot verify, *ForbiddenError for permissions that the actor may not grant,
-// store.ErrExists for an id that a key has or had, store.ErrNotFound for a
-// workspace that was deleted, store.ErrUnavailable.
+// store.ErrExists for an id that a key has or had, store.ErrSecretExists, which wraps
+// it, for a secret that another key has, store.ErrNotFound for a workspace that was
+// deleted, store.ErrUnavailable.
 func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) error, error) {
 	p, err := s.mayAdminister(ctx, actor, audit.Restore)
 	if err != nil {
@@ -124,21 +124,24 @@ func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) 
 	checkText(&bad, "action", e.Action)
 	bad.addIf(len(e.Action) > maxID, "action", "It may have at most 255 bytes.")
 	bad.addIf(len(e.Changes) > 100, "changes", "There may be at most 100.") // no event has as many
-	checkActor(&bad, "event", e.Actor)
+	checkActor(&bad, "actor", e.Actor)
 	if addr, err := netip.ParseAddr(e.Address); e.Address != "" && (err != nil || addressText(addr) != e.Address) {
 		bad.add("address", "It must be an IP address, without a zone.")
 	}
-	ids, texts := []string{e.Workspace, e.Key, e.Note}, []string{e.ActorName, e.KeyName}
+	ids := [][2]string{{"workspace", e.Workspace}, {"key", e.Key}, {"note", e.Note}}
+	texts := [][2]string{{"actor_name", e.ActorName}, {"key_name", e.KeyName}}
 	for _, c := range e.Changes {
-		ids, texts = append(ids, c.Field), append(texts, c.Old, c.New)
+		ids, texts = append(ids, [2]string{"changes", c.Field}), append(texts, [2]string{"changes", c.Old}, [2]string{"changes", c.New})
 	}
-	for _, text := range ids {
-		if text != "" && len(bad.Problems) == 0 {
-			checkText(&bad, "event", text)
+	for _, id := range ids {
+		if id[1] != "" && len(bad.Problems) == 0 {
+			checkText(&bad, id[0], id[1])
 		}
 	}
-	if slices.ContainsFunc(texts, func(text string) bool { return text != printable(text) }) && len(bad.Problems) == 0 {
-		bad.add("event", "It may contain printable texts of at most 1024 bytes only.")
+	for _, text := range texts {
+		if text[1] != printable(text[1]) && len(bad.Problems) == 0 {
+			bad.add(text[0], "It may contain printable text of at most 1024 bytes only.")
+		}
 	}
 	if err := bad.orNil(); err != nil {
 		return err

@@ -28,23 +28,25 @@ func (c Credentials) shown() shownCredentials {
 	return shownCredentials(c)
 }
 
-// Format writes the credentials without their secret, whatever the verb.
+// Format writes the credentials with "(redacted)" in place of their secret, whatever the
+// verb.
 func (c Credentials) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), c.shown()) //nolint:errcheck // a fmt.State reports its errors itself
 }
 
-// MarshalJSON leaves the secret out.
+// MarshalJSON writes "(redacted)" in place of the secret.
 func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
 
 func (s ImportSpec) shown() shownImport {
-	s.Secret, s.Digest = hide(s.Secret), hide(s.Digest)
+	s.Secret, s.Digest, s.SHA256 = hide(s.Secret), hide(s.Digest), hide(s.SHA256)
 	return shownImport(s)
 }
 
-// Format writes the spec without secret and digest, whatever the verb.
+// Format writes the spec with "(redacted)" in place of secret, digest and SHA-256,
+// whatever the verb.
 func (s ImportSpec) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), s.shown()) //nolint:errcheck // a fmt.State reports its errors itself
 }
 
-// MarshalJSON leaves secret and digest out.
+// MarshalJSON writes "(redacted)" in place of secret, digest and SHA-256.
 func (s ImportSpec) MarshalJSON() ([]byte, error) { return json.Marshal(s.shown()) }

@@ -25,7 +25,7 @@ type Resource struct {
 func (s *Service) checkResources(bad *InvalidError, uris []string) []string {
 	for _, uri := range uris {
 		if !slices.ContainsFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == uri }) {
-			bad.add("resources", "Each resource must be the URI of one in Config.Resources.")
+			bad.add("resources", fmt.Sprintf("%.200q is not the URI of a resource in Config.Resources.", uri))
 			return nil
 		}
 	}

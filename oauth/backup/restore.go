@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -43,8 +44,10 @@ type Problem struct {
 	ID string
 	// Err says why the line was refused. It contains no digest. It is or wraps
 	//
-	//	store.ErrExists         a key, living or deleted, has the id; or settings were saved here before;
+	//	store.ErrExists         a key, living or deleted, has the id; or another key has a secret with the id of one of its secrets;
+	//	                        or settings were saved here before;
 	//	                        or the workspace was deleted in the backup and has keys here
+	//	store.ErrSecretExists   another key has one of the key's secrets; it wraps store.ErrExists
 	//	store.ErrNotFound       the workspace was deleted here
 	//	*apikey.ForbiddenError  the actor may not grant the permissions
 	//	*apikey.InvalidError    the line is malformed, or its digest or prefix is not known here
@@ -82,7 +85,7 @@ func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, in i
 	r := restorer{ctx: ctx, keys: keys, actor: actor, addKey: addKey}
 	lines := bufio.NewReaderSize(in, 64<<10)
 	for number := 1; ; number++ {
-		text, long, err := nextLine(lines)
+		text, long, err := strictjson.ReadLine(lines, MaxLine)
 		switch {
 		case errors.Is(err, io.EOF):
 			return r.done, nil
@@ -198,25 +201,4 @@ func refusesLine(err error) bool {
 	_, forbidden := errors.AsType[*apikey.ForbiddenError](err)
 	known := invalid || forbidden || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound)
 	return known && !errors.Is(err, store.ErrUnavailable)
-}
-
-// nextLine reads up to the next line feed. It drops the text of a line that is too
-// long. At the end of the input it returns a last line without a line feed first, and
-// io.EOF after that.
-func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
-	for {
-		part, err := in.ReadSlice('\n')
-		if long = long || len(text)+len(part) > MaxLine+1; !long {
-			text = append(text, part...)
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-		case err == nil:
-			return text, long, nil
-		case errors.Is(err, io.EOF) && (long || len(text) > 0):
-			return text, long, nil
-		default:
-			return nil, false, err
-		}
-	}
 }

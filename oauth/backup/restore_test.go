@@ -23,7 +23,7 @@ import (
 // aLine is a valid line.
 func aLine(id string) string {
 	return `{"format":1,"key":{"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"requested":["project.*"],` +
-		`"secrets":[{"id":"s1","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
+		`"secrets":[{"id":"s-` + id + `","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
 		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","depth":3}}`
 }
 
@@ -33,7 +33,7 @@ func TestRestoreMalformed(t *testing.T) {
 		require.Contains(t, good, old)
 		return strings.Replace(good, old, now, 1)
 	}
-	secret := good[strings.Index(good, `{"id":"s1"`):strings.Index(good, `],"not_after"`)]
+	secret := good[strings.Index(good, `{"id":"s-k"`):strings.Index(good, `],"not_after"`)]
 	for _, tc := range []struct{ name, line, says string }{
 		{"taken", good, ""},
 		{"a carriage return", good + "\r", ""},
@@ -99,20 +99,20 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B27 deeper than keys make keys", edit(`"depth":3`, `"depth":4`), "depth: It must be from 0 to 3"},
 		{"B27 less deep than a person's", edit(`"depth":3`, `"depth":-1`), "depth: It must be from 0 to 3"},
 		{"B30 an epoch", edit(`"depth":3`, `"depth":3,"epoch":3`), `"epoch": unknown member`},
-		{"a malformed prefix", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is not"},
-		{"B15 a secret's creator with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "created_by: It may contain printable"},
+		{"a malformed prefix", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), `The prefix "lk" is not`},
+		{"B15 a secret's creator with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "secrets: It may contain printable"},
 		{"an unknown member of a creator", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
 		{"an unknown member of a secret's creator", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
 		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have the same id"},
 		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
-		{"a secret without id", edit(`"id":"s1"`, `"id":""`), "An id has"},
+		{"a secret without id", edit(`"id":"s-k"`, `"id":""`), "An id has"},
 		{"a secret never created", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0001-01-01T00:00:00Z"`), "A secret must have the time of its creation"},
 		{"a secret of year 0", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0000-07-01T10:00:00Z"`), "years 1 to 9999"},
 		{"B15 a hint with a line break", edit(`a1b2`, `a1\nb2`), "secrets: It may contain printable"},
 		{"a long hint", edit(`a1b2`, strings.Repeat("a", 33)), "hint has at most"},
 		{"B01 a pepper that is not here", edit("hmac-sha256$1$", "hmac-sha256$2$"), "pepper version 2: it is not in Config.Peppers"},
 		{"B01 a digest without a pepper, which is not listed here", edit("hmac-sha256$1$", "sha256$0$"), "pepper version 0: it is not in Config.Peppers"},
-		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), "A prefix is not in Config.SecretPrefixes"},
+		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), `The prefix "old_" is not in Config.SecretPrefixes`},
 		{"B01 a bare hash", edit("hmac-sha256$1$", ""), "it is malformed"},
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
 		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
@@ -195,6 +195,53 @@ func TestRestoreTaken(t *testing.T) {
 	_, err = r.login(deleted.ID, lost.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 	require.Empty(t, r.events(audit.Restore))
+}
+
+// TestRestoreTakenSecret: a line whose secret another key has is refused, and the lines
+// after it are restored.
+func TestRestoreTakenSecret(t *testing.T) {
+	r := newRig(t)
+	line := func(id, secret string) string {
+		return strings.Replace(aLine(id), `"id":"s-`+id+`"`, `"id":"`+secret+`"`, 1) + "\n"
+	}
+	done, err := r.read(line("one", "same") + line("two", "same") + line("three", "another"))
+	require.NoError(t, err)
+	require.Equal(t, 2, done.Keys)
+	require.Len(t, done.Problems, 1)
+	require.Equal(t, "two", done.Problems[0].ID)
+	require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
+	require.ErrorContains(t, done.Problems[0].Err, "another key has this secret")
+	_, err = r.Get(t.Context(), admin, "two")
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+// TestRestoreImportedSHA256 tests that a key that was imported with a SHA-256 and not yet
+// used is exported and restored, where imports are accepted.
+func TestRestoreImportedSHA256(t *testing.T) {
+	const secret = "tq_5hVbW9mXz3Kd8RfPy2Nc7"
+	here := newRig(t, portable)
+	_, err := here.Import(t.Context(), admin, apikey.ImportSpec{
+		Spec: apikey.Spec{Workspace: "team-a", Name: "home-made"}, ID: "home-1", Generated: true,
+		SHA256: "F9VjETM6HsbqAsPYtxTreyEfS4/V/zm2feNFFGHxUmc=",
+	})
+	require.NoError(t, err)
+	lines := here.export()
+	require.Contains(t, lines, `"digest":"sha256-import$F9VjETM6HsbqAsPYtxTreyEfS4_V_zm2feNFFGHxUmc"`)
+	there := newRig(t, portable)
+	there.restore(lines)
+	require.Equal(t, lines, there.export())
+	for _, r := range []*rig{here, there} {
+		_, err := r.login("home-1", secret)
+		require.NoError(t, err)
+		require.Contains(t, r.export(), `"digest":"hmac-sha256$1$`, "replaced at the first use")
+	}
+	done, err := newRig(t).read(lines)
+	require.NoError(t, err)
+	require.ErrorContains(t, done.Problems[0].Err, "Config.Imported is false")
+	broken := strings.Replace(lines, "$F9Vj", "$F9V", 1)
+	done, err = newRig(t, portable).read(broken)
+	require.NoError(t, err)
+	require.ErrorContains(t, done.Problems[0].Err, "it is malformed")
 }
 
 func TestRestoreIntoDeletedWorkspace(t *testing.T) {

@@ -25,10 +25,12 @@ func settled(t *testing.T) *rig {
 	r.create(owner, "team-a", "project.list")
 	r.create(admin, "team-b", "project.list")
 	require.NoError(t, errOf(r.SaveSettings(ctx, admin, store.InstanceSettings{
-		Instance:  store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 7, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: noon.Add(time.Hour)}},
+		Instance: store.Instance{KeysOff: true, DirectOff: true, Rules: store.Rules{
+			MaxKeys: 7, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: noon.Add(time.Hour), KeyRequests: 60, WorkspaceRequests: 600,
+		}},
 		Reminders: store.Reminders{Off: true, Before: []time.Duration{48 * time.Hour, time.Hour}},
 	})))
-	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-b", Rules: store.Rules{MaxKeys: store.Unlimited}})))
+	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-b", Rules: store.Rules{MaxKeys: store.Unlimited, KeyRequests: store.Unlimited, WorkspaceRequests: 5}})))
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-b", true))
 	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "without-keys", Rules: store.Rules{MaxKeys: 3}})))
 	require.NoError(t, r.DeleteWorkspace(ctx, admin, "deleted"))
@@ -40,7 +42,7 @@ func (r *rig) settingsOf() []string {
 	r.t.Helper()
 	s, err := r.Settings(r.t.Context(), admin)
 	require.NoError(r.t, err)
-	all := []string{fmt.Sprint(s.KeysOff, s.Rules, s.Reminders)}
+	all := []string{fmt.Sprint(s.KeysOff, s.DirectOff, s.Rules, s.Reminders)}
 	for _, id := range []string{"team-a", "team-b", "without-keys", "deleted"} {
 		w, _, err := r.Workspace(r.t.Context(), admin, id)
 		require.NoError(r.t, err)
@@ -127,20 +129,20 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		{"a member twice", strings.Replace(event, `"note"`, `"id"`, 1), "appears twice"},
 		{"an event without id", strings.Replace(event, `"e1"`, `""`, 1), "id: An id has"},
 		{"B12 an action that a store cannot hold", strings.Replace(event, `key.create`, strings.Repeat("é", 200), 1), "action: "},
-		{"B12 a kind of actor that a store cannot hold", strings.Replace(event, `"owner"`, `"`+strings.Repeat("é", 200)+`"`, 1), "event: "},
+		{"B12 a kind of actor that a store cannot hold", strings.Replace(event, `"owner"`, `"`+strings.Repeat("é", 200)+`"`, 1), "actor: "},
 		{"B12 more changes than an event has", strings.Replace(event, `"changes":[`, `"changes":[`+strings.Repeat(`{"field":"name"},`, 100), 1), "changes: "},
 		{"an event without time", strings.Replace(event, `"time":"2026-07-01T10:00:00Z",`, ``, 1), `"time": is missing`},
 		{"an event whose time is null", strings.Replace(event, `"2026-07-01T10:00:00Z"`, `null`, 1), "time: It may not be empty"},
 		{"an event without action", strings.Replace(event, `key.create`, ``, 1), "action: It may not be empty"},
-		{"B15 an actor with a line break", strings.Replace(event, `olga`, `ol\nga`, 1), "event: It may contain printable"},
-		{"B15 a field with a zero byte", strings.Replace(event, `"name"`, `"na\u0000me"`, 1), "event: It may contain printable"},
-		{"B15 a value with a zero byte", strings.Replace(event, `na me`, `na\u0000me`, 1), "event: It may contain printable"},
-		{"B15 a name of an actor with a line break", strings.Replace(event, `"actor":`, `"actor_name":"a\nb","actor":`, 1), "event: It may contain printable"},
-		{"B15 a name of a key with a zero byte", strings.Replace(event, `"actor":`, `"key_name":"a\u0000b","actor":`, 1), "event: It may contain printable"},
+		{"B15 an actor with a line break", strings.Replace(event, `olga`, `ol\nga`, 1), "actor: It may contain printable"},
+		{"B15 a field with a zero byte", strings.Replace(event, `"name"`, `"na\u0000me"`, 1), "changes: It may contain printable"},
+		{"B15 a value with a zero byte", strings.Replace(event, `na me`, `na\u0000me`, 1), "changes: It may contain printable"},
+		{"B15 a name of an actor with a line break", strings.Replace(event, `"actor":`, `"actor_name":"a\nb","actor":`, 1), "actor_name: It may contain printable"},
+		{"B15 a name of a key with a zero byte", strings.Replace(event, `"actor":`, `"key_name":"a\u0000b","actor":`, 1), "key_name: It may contain printable"},
 		{"B15 an address that is none", strings.Replace(event, `"actor":`, `"address":"<b>","actor":`, 1), "address: It must be an IP address"},
-		{"B12 a long value", strings.Replace(event, `"ci"`, `"`+strings.Repeat("n", 1025)+`"`, 1), "event: It may contain printable"},
+		{"B12 a long value", strings.Replace(event, `"ci"`, `"`+strings.Repeat("n", 1025)+`"`, 1), "changes: It may contain printable"},
 		{"an unknown member of a change", strings.Replace(event, `"new"`, `"root"`, 1), "unknown member"},
-		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 256)+`"`, 1), "event: It may have at most 255"},
+		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 256)+`"`, 1), "note: It may have at most 255"},
 		{"fewer keys than none", strings.Replace(settings, `3`, `-1`, 1), "max_keys: "},
 		{"the instance suspended", strings.Replace(settings, `"rules"`, `"suspended":true,"rules"`, 1), `"suspended": unknown member`},
 		{"the instance suspended, beside it", strings.Replace(settings, `"format":1,`, `"format":1,"suspended":true,`, 1), "It mixes records"},

@@ -3,7 +3,7 @@
 // nothing: each function returns the clients that can be imported, and those that
 // cannot with the reason. The host decides which to import.
 //
-//	found, err := migrate.Hydra(file, mapping) // or Keycloak, or GoOAuth2
+//	found, err := migrate.Hydra(file, mapping) // or Keycloak, GoOAuth2, CSV, JSONLines
 //	for _, client := range found.Keys {
 //		_, err := keys.Import(ctx, admin, client)
 //	}
@@ -16,10 +16,16 @@
 //
 // Call apikey.Service.Import for each row, with the id that programs use. Pass a
 // bcrypt, argon2id or PBKDF2 digest unchanged, and a secret in plain text as Secret.
-// A fast hash (SHA-256, MD5) cannot be imported, because a password is easily
-// guessed from it. Programs can still keep such secrets: run the old check beside
-// Latchkey for a while, and when it accepts a secret, import the key with that
-// Secret. Clients that have not logged in by the end of that time get a new key.
+//
+// If your table has the SHA-256 of random secrets, CSV and JSONLines read it. Programs
+// may even go on to send the secret alone, without its id: set Spec.Direct in the
+// mapping, and see bearer.Guard.OrSecret.
+//
+// Any other fast hash (MD5, a salted SHA-256, the SHA-256 of a password) cannot be
+// imported, because a password is easily guessed from it. Programs can still keep such
+// secrets: run the old check beside Latchkey for a while, and when it accepts a secret,
+// import the key with that Secret. Clients that have not logged in by the end of that
+// time get a new key.
 package migrate
 
 import (
@@ -63,13 +69,19 @@ type Client struct {
 	Audience   []string          // Hydra
 	Metadata   json.RawMessage   // Hydra: the metadata stored with the client
 	Attributes map[string]string // Keycloak, without secrets
+	// Workspace is the workspace in a table; see CSV and JSONLines.
+	Workspace string
+	// Created is when the key was created, as it stands in a table.
+	Created string
 	// SecretExpires is when the secret expires in the other system; zero: never.
 	SecretExpires time.Time
+
+	expiryDate string // see apikey.Expiry
 }
 
 // Mapping is a function of the host. It returns the workspace, the permissions and
 // the other fields of a client's key. Without a name the key gets the client's name
-// or id. The key's expiry is not later than that of the client's secret. If Mapping
+// or id, and without a workspace the client's. The key's expiry is not later than that of the client's secret. If Mapping
 // returns an error, the client is skipped with that reason.
 type Mapping func(Client) (apikey.Spec, error)
 
@@ -78,7 +90,7 @@ type Result struct {
 	// Keys can be imported. Generated is false in all of them. Set it if the
 	// secrets are known to be random with at least 128 bits, as those that the
 	// other system generated; then a slow digest is replaced by a fast one at the
-	// first login.
+	// first login. For a SHA-256 it is required.
 	Keys    []apikey.ImportSpec
 	Skipped []Skipped
 }
@@ -96,13 +108,18 @@ type reader struct {
 	result  Result
 	seen    map[string]bool
 	count   int
+	line    int // of a table; 0 for other exports
 }
 
 func (r *reader) skip(id, format string, args ...any) {
 	if id == "" {
 		id = fmt.Sprintf("#%d", r.count)
 	}
-	r.result.Skipped = append(r.result.Skipped, Skipped{id, fmt.Sprintf(format, args...)})
+	reason := fmt.Sprintf(format, args...)
+	if r.line > 0 {
+		reason = fmt.Sprintf("Line %d: %s", r.line, reason)
+	}
+	r.result.Skipped = append(r.result.Skipped, Skipped{id, reason})
 }
 
 // add adds a client with the fields that the mapping returns. key holds the client's
@@ -117,13 +134,15 @@ func (r *reader) add(c Client, key apikey.ImportSpec) {
 		r.skip(c.ID, "The host's mapping skipped it: %v.", err)
 		return
 	}
-	key.ID, key.Name = c.ID, cmp.Or(key.Name, cut(c.Name), cut(c.ID))
+	key.ID, key.Name, key.Workspace = c.ID, cmp.Or(key.Name, cut(c.Name), cut(c.ID)), cmp.Or(key.Workspace, c.Workspace)
 	if at := key.Expiry.At; !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
-		key.Expiry = apikey.Expiry{At: c.SecretExpires}
+		key.Expiry = apikey.Expiry{At: c.SecretExpires, Date: c.expiryDate}
 	}
 	r.seen[c.ID] = true
 	r.result.Keys = append(r.result.Keys, key)
 }
+
+var errNoMapping = errors.New("migrate: the Mapping must not be nil")
 
 // cut keeps the first maxName characters.
 func cut(name string) string {
@@ -143,7 +162,7 @@ func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) 
 
 func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) error) error {
 	if r.mapping == nil {
-		return errors.New("migrate: the Mapping must not be nil")
+		return errNoMapping
 	}
 	limited := &io.LimitedReader{R: from}
 	decoder := json.NewDecoder(limited)

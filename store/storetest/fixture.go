@@ -129,8 +129,8 @@ func wantError(t tester, what string, err, want error) {
 		t.Errorf("%s: got error %v, want %v", what, err, want)
 		return
 	}
-	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
-		if other != want && errors.Is(err, other) {
+	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrSecretExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
+		if !errors.Is(want, other) && errors.Is(err, other) {
 			t.Errorf("%s: error %v is %v and also %v", what, err, want, other)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +25,7 @@ type visibleChange struct {
 // replicaVisibility returns the rules that a replica sees the changes of the others.
 func replicaVisibility() []replicaRule {
 	rules := []replicaRule{}
-	for _, c := range append(visibleChanges(), visibleRevocations()...) {
+	for _, c := range slices.Concat(visibleChanges(), visibleSecrets(), visibleRevocations()) {
 		rules = append(rules, replicaRule{
 			name:  "B07 " + c.name,
 			why:   "Once the call has returned, every replica reads the change: a login through another replica that begins after that is refused.",

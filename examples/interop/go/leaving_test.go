@@ -101,4 +101,23 @@ func TestLeaving(t *testing.T) {
 			require.Contains(t, out.String(), `"workspace":{"id":"team-ä"`)
 		})
 	}
+	t.Run("a SHA-256 that was imported", func(t *testing.T) {
+		keys, err := apikey.New(memstore.New(), apikey.Config{
+			Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
+			Logger:      slog.New(slog.DiscardHandler), Options: apikey.Options{Imported: true},
+		})
+		require.NoError(t, err)
+		admin := apikey.OrganizationAdmin("ada")
+		_, err = keys.Import(t.Context(), admin, apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: "team-ä", Name: "old"}, ID: "old", Generated: true,
+			SHA256: "F9VjETM6HsbqAsPYtxTreyEfS4/V/zm2feNFFGHxUmc=", // of tq_5hVbW9mXz3Kd8RfPy2Nc7
+		})
+		require.NoError(t, err)
+		var out strings.Builder
+		require.NoError(t, backup.Export(t.Context(), keys, admin, &out))
+		line, _, _ := strings.Cut(out.String(), "\n")
+		require.Contains(t, line, `"sha256-import$`)
+		require.Equal(t, "yes", says(t, line, nil, "tq_5hVbW9mXz3Kd8RfPy2Nc7"))
+		require.Equal(t, "no", says(t, line, nil, "tq_5hVbW9mXz3Kd8RfPy2Nc8"))
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -54,7 +55,10 @@ const (
 	minPepper   = 32
 	plainSHA256 = "sha256"
 	hmacSHA256  = "hmac-sha256"
-	digestChars = 43 // 32 bytes in base64url
+	// importedSHA256 begins the digest of an imported secret of which only the SHA-256
+	// was known: the SHA-256 in base64url follows.
+	importedSHA256 = "sha256-import$"
+	digestChars    = 43 // 32 bytes in base64url
 	// pooledBytes is the capacity of the message buffers in the pool.
 	pooledBytes = 1024
 	// digestDomain separates these digests from any other use of a pepper.
@@ -66,6 +70,8 @@ var (
 	errPepper = errors.New("it is not in Config.Peppers")
 	// errWithdrawn: a stored digest names a pepper that must not verify any more.
 	errWithdrawn = errors.New("its pepper version is withdrawn")
+	// ErrImported says that a secret is an imported one, which must not be verified.
+	ErrImported = errors.New("the secret is an imported one, and Config.Imported is false; set it to true")
 	// errDigest: a stored digest is not in the form this package writes.
 	errDigest = errors.New("it is malformed")
 )
@@ -83,6 +89,7 @@ type Hasher struct {
 	current   *digester
 	digesters []*digester // one for each pepper, the current one first
 	withdrawn []string
+	imported  bool // verifies the digests of OfSHA256
 	computed  atomic.Int64
 }
 
@@ -90,10 +97,10 @@ type Hasher struct {
 // unknown ids cost as much as known ones.
 func (h *Hasher) Computed() int64 { return h.computed.Load() }
 
-// NewHasher returns a Hasher with the peppers of Config.Peppers. It joins all
-// problems; each names its field.
-func NewHasher(peppers []Pepper, withdrawn []string) (*Hasher, error) {
-	h := &Hasher{withdrawn: withdrawn}
+// NewHasher returns a Hasher with the peppers of Config.Peppers. If imported is true, it
+// also verifies the digests of OfSHA256. It joins all problems; each names its field.
+func NewHasher(peppers []Pepper, withdrawn []string, imported bool) (*Hasher, error) {
+	h := &Hasher{withdrawn: withdrawn, imported: imported}
 	if len(peppers) == 0 {
 		peppers = []Pepper{NoPepper()}
 	}
@@ -149,16 +156,21 @@ func (h *Hasher) Digest(b Binding) string {
 }
 
 // Verify reports whether stored is the digest of b, and whether it should be
-// rewritten because the current pepper has a higher version. It is never rewritten
-// to a lower version, so that replicas with different orders of the list do not
-// rewrite each other's digests. An error says that stored cannot be compared. Then
-// ok is false, and Verify took as long as without an error.
+// rewritten because the current pepper has a higher version or stored is of OfSHA256.
+// It is never rewritten to a lower version, so that replicas with different orders of
+// the list do not rewrite each other's digests. An error says that stored cannot be
+// compared. Then ok is false, and Verify took as long as without an error. For a digest
+// of OfSHA256 it computes a SHA-256 of the secret besides, until the first use.
 func (h *Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
 	s := cmp.Or(h.underLabel(stored), h.current)
 	if s.matches(stored, h.sum(s, b)) {
 		return true, s.version < h.current.version, nil
 	}
-	if err := h.Check(stored); err != nil && !errors.Is(err, errWithdrawn) {
+	if h.imported && strings.HasPrefix(stored, importedSHA256) &&
+		subtle.ConstantTimeCompare([]byte(stored), []byte(ofSum(sha256.Sum256([]byte(b.Secret))))) == 1 {
+		return true, true, nil
+	}
+	if err := h.Check(stored); err != nil && !errors.Is(err, errWithdrawn) && !errors.Is(err, ErrImported) {
 		return false, false, fmt.Errorf("apikey: verify digest: %w", err)
 	}
 	return false, false, nil
@@ -198,11 +210,16 @@ func (h *Hasher) underLabel(stored string) *digester {
 // Check returns an error if a stored digest cannot be compared. The error does not
 // repeat the digest.
 func (h *Hasher) Check(stored string) error {
-	s := h.underLabel(stored)
-	if s == nil {
+	encoded, imported := strings.CutPrefix(stored, importedSHA256)
+	switch s := h.underLabel(stored); {
+	case imported && !h.imported:
+		return ErrImported
+	case imported:
+	case s == nil:
 		return h.unlisted(stored)
+	default:
+		encoded = stored[len(s.label):]
 	}
-	encoded := stored[len(s.label):]
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	// The length is checked since the decoder ignores line breaks.
 	if err != nil || len(sum) != sha256.Size || len(encoded) != digestChars {
@@ -222,6 +239,31 @@ func (h *Hasher) unlisted(stored string) error {
 		return errWithdrawn
 	}
 	return fmt.Errorf("pepper version %d: %w", version, errPepper)
+}
+
+// OfSHA256 returns the digest to store for a secret of which only the SHA-256 is known,
+// and the secret's id. text is the SHA-256 in hex or in base64, standard or url, padded
+// or not. The secret must have at least 128 random bits: the digest is neither slow nor
+// under a pepper. The error does not repeat text.
+func OfSHA256(text string) (digest, id string, err error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		url := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimSuffix(text, "="))
+		raw, err = base64.RawURLEncoding.Strict().DecodeString(url)
+	}
+	// The base64 decoder ignores line breaks.
+	if err != nil || len(raw) != sha256.Size || strings.ContainsAny(text, "\r\n") {
+		return "", "", errors.New("a SHA-256 has 64 characters of hex, or 43 of base64 (44 with padding)")
+	}
+	sum := [sha256.Size]byte(raw)
+	if sum == sha256.Sum256(nil) {
+		return "", "", errors.New("it is the SHA-256 of an empty text")
+	}
+	return ofSum(sum), IDOf(sum), nil
+}
+
+func ofSum(sum [sha256.Size]byte) string {
+	return importedSHA256 + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // PepperOf returns the pepper version that a Hasher's digest names.

@@ -27,7 +27,7 @@ var (
 
 func hasher(t testing.TB, peppers ...secrets.Pepper) *secrets.Hasher {
 	t.Helper()
-	h, err := secrets.NewHasher(peppers, nil)
+	h, err := secrets.NewHasher(peppers, nil, false)
 	require.NoError(t, err)
 	return h
 }
@@ -118,7 +118,7 @@ func TestVerify(t *testing.T) {
 	})
 	t.Run("B31 a digest with a withdrawn pepper matches nothing, and is no error", func(t *testing.T) {
 		without := func(title string) *secrets.Hasher {
-			h, err := secrets.NewHasher([]secrets.Pepper{pepper3}, []string{title})
+			h, err := secrets.NewHasher([]secrets.Pepper{pepper3}, []string{title}, false)
 			require.NoError(t, err)
 			return h
 		}
@@ -149,7 +149,7 @@ func TestPeppersAreChecked(t *testing.T) {
 		pepper3, pepper3,
 		{Version: 7},
 		secrets.NoPepper(), secrets.NoPepper(), withKey,
-	}, nil)
+	}, nil, false)
 	for _, says := range []string{
 		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, must be at least 32",
 		"Peppers[3].Key: all bytes are zero", "Peppers[5].Version: 3 is listed twice", "Peppers[6].Key: 0 bytes",

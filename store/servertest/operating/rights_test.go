@@ -225,6 +225,7 @@ func useAll(s store.Store) error {
 		s.Keys.Create(ctx, key("one"), 10, store.Change{Now: noon}),
 		s.Keys.Create(ctx, key("two"), store.NoLimit, change),
 		only(s.Keys.Lookup(ctx, "one")),
+		only(s.Secrets.LookupSecret(ctx, "s1-one")),
 		only(s.Keys.List(ctx, store.KeyQuery{})),
 		s.Upkeep.RecordUses(ctx, []store.Use{{Key: "one", Secret: "s1-one", At: noon}}),
 		s.Upkeep.Rehash(ctx, "one", "s1-one", "old", "new"),

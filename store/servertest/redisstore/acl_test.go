@@ -205,6 +205,7 @@ func useAll(ctx context.Context, s store.Store) []error {
 		limited,
 		s.Keys.Create(ctx, newKey("team-a", "created"), store.NoLimit, change),
 		only(s.Keys.Lookup(ctx, "looked-up")),
+		only(s.Secrets.LookupSecret(ctx, "s1-looked-up")),
 		s.Keys.Update(ctx, updated, store.Change{Now: noon}),
 		s.Keys.Delete(ctx, "team-a", "deleted", 0, noon, store.Change{Now: noon}),
 		only(s.Keys.List(ctx, store.KeyQuery{})),

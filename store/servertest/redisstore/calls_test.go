@@ -79,6 +79,17 @@ var readCalls = []oneCall{
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "unknown"); return err }},
 	{name: "look up a deleted key", trips: 1, want: store.ErrNotFound,
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "buried"); return err }},
+	{name: "look up a secret", trips: 1, do: func(ctx context.Context, s store.Store) error {
+		found, err := s.Secrets.LookupSecret(ctx, "s1-key-1")
+		if err == nil && found.Key.ID != "key-1" {
+			return fmt.Errorf("found %q", found.Key.ID)
+		}
+		return err
+	}},
+	{name: "look up a secret of no key", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
+		_, err := s.Secrets.LookupSecret(ctx, "unknown")
+		return err
+	}},
 	{name: "epochs", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		_, err := s.Epochs.Read(ctx, tokenWith("key-1", "token-1"))
 		return err
@@ -215,13 +226,21 @@ var refusedCalls = []oneCall{
 		return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 	}},
 	{name: "create beyond the limit", trips: 1, want: store.ErrLimit, do: func(ctx context.Context, s store.Store) error {
-		return s.Keys.Create(ctx, newKey("team-a", "new-3"), 1, store.Change{Now: noon})
+		return s.Keys.Create(ctx, withSecret("team-a", "new-3", "s1-key-b"), 1, store.Change{Now: noon}) // the limit comes first
+	}},
+	{name: "create with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
+		return s.Keys.Create(ctx, withSecret("team-b", "new-3", "s1-key-1"), store.NoLimit, store.Change{Now: noon})
+	}},
+	{name: "update with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
+		k := withSecret("team-b", "key-b", "s1-key-1")
+		k.Version = 1
+		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},
 	{name: "create with an outdated precondition", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-3"), store.NoLimit, store.Change{Now: noon, Preconditions: []store.Precondition{{Key: "key-1", Version: 7}}})
 	}},
 	{name: "update another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		k := newKey("team-a", "key-1")
+		k := withSecret("team-a", "key-1", "s1-key-b") // the version comes first
 		k.Version = 7
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},

@@ -202,6 +202,7 @@ func (b big) hidden() {
 	for _, id := range sample() {
 		_, err := b.s.Keys.Lookup(ctx, id)
 		require.ErrorIs(b, err, store.ErrNotFound, "look up %s", id)
+		require.Empty(b, owner(b.T, b.s, "s1-"+id))
 		_, err = b.s.Epochs.Read(ctx, store.TokenRef{Workspace: doomed, Key: id, Secret: "s1-" + id})
 		require.ErrorIs(b, err, store.ErrNotFound, "read the epochs of %s", id)
 		k := newKey(doomed, id)

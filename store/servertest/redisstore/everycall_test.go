@@ -107,7 +107,8 @@ var everyCall = []chore{
 			k := c.key(n)
 			_, err := c.s.Keys.Lookup(ctx, k.ID)
 			_, other := c.s.Epochs.Read(ctx, store.TokenRef{Workspace: k.Workspace, Key: k.ID, TokenID: "token"})
-			return errors.Join(err, other)
+			_, third := c.s.Secrets.LookupSecret(ctx, k.Secrets[0].ID)
+			return errors.Join(err, other, third)
 		})
 	}},
 	{"update and rename", func(ctx context.Context, _ *testing.T, c *stock) error {

@@ -27,8 +27,9 @@ func TestPlans(t *testing.T) {
 		`INSERT INTO latchkey_workspaces (id, held) SELECT 'team-' || n, 100 FROM generate_series(0, 19999) n`,
 		`INSERT INTO latchkey_keys SELECT 'key-' || md5(n::text), 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'name ' || md5((-n)::text), NULL, NULL,
 			' project.list project.read ', ' project.* ', '', '[{"id":"s1-key-' || md5(n::text) || '","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
-			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
+			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
 			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
+		`INSERT INTO latchkey_secrets SELECT 's1-' || id, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_creators SELECT creator_id, created, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_lists SELECT 'signers', n::text, '', 0 FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_tombstones SELECT 'deleted-' || n, n FROM generate_series(1, 20000) n`,
@@ -74,7 +75,7 @@ func TestPlans(t *testing.T) {
 }
 
 // Tables of one row may be scanned.
-var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|creators|tombstones|revoked|events|once|days|limits|lists|notices)`)
+var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|creators|secrets|tombstones|revoked|events|once|days|limits|lists|notices)`)
 
 // operation is a call whose plans are checked.
 type operation struct {
@@ -95,6 +96,11 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 		{name: "look-up", wants: `LEFT JOIN latchkey_keys k ON`, do: func(t *testing.T) {
 			_, err := st.Keys.Lookup(ctx, keyID)
 			ends(err)(t)
+		}},
+		{name: "look-up of a secret", wants: `LEFT JOIN latchkey_secrets s ON`, do: func(t *testing.T) {
+			found, err := st.Secrets.LookupSecret(ctx, "s1-"+keyID)
+			ends(err)(t)
+			require.Equal(t, keyID, found.Key.ID)
 		}},
 		{name: "epochs", wants: `FROM latchkey_revoked`, do: func(t *testing.T) {
 			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1-" + keyID, TokenID: "token"})
@@ -132,6 +138,9 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			again := key("team-1", "again")
 			ends(st.Keys.Create(ctx, again, store.NoLimit, event("again")))(t)
 			ends(st.Keys.Delete(ctx, "team-1", "again", 0, noon, event("deleted again")))(t)
+		}},
+		{name: "deletion of all, lock of the keys", wants: `FROM latchkey_keys WHERE workspace = \$1 ORDER BY id FOR UPDATE`, do: func(t *testing.T) {
+			ends(st.Settings.DeleteWorkspace(ctx, "team-8", noon, event("workspace 8 deleted")))(t)
 		}},
 		{name: "deletion of all", wants: `DELETE FROM latchkey_keys WHERE workspace`, do: func(t *testing.T) {
 			ends(st.Settings.DeleteWorkspace(ctx, "team-9", noon, event("workspace deleted")))(t)

@@ -122,7 +122,10 @@ func TestSessionSettings(t *testing.T) {
 				found, err := from.Keys.Lookup(ctx, odd.ID)
 				require.NoError(t, err)
 				require.Equal(t, odd.ID, found.Key.ID)
-				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Secret: "s1-" + odd.ID, TokenID: fmt.Sprint("token-", i)}
+				found, err = from.Secrets.LookupSecret(ctx, odd.Secrets[0].ID)
+				require.NoError(t, err)
+				require.Equal(t, odd.ID, found.Key.ID)
+				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Secret: odd.Secrets[0].ID, TokenID: fmt.Sprint("token-", i)}
 				state, err := from.Epochs.Read(ctx, token)
 				require.NoError(t, err)
 				require.False(t, state.Revoked)
@@ -206,6 +209,7 @@ func TestEachConnectionIsChecked(t *testing.T) {
 			}
 			for what, call := range map[string]func() error{
 				"look-up":  func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
+				"secret":   func() error { _, err := s.Secrets.LookupSecret(ctx, "s1-key-1"); return err },
 				"list":     func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err },
 				"settings": func() error { _, err := s.Settings.Instance(ctx); return err },
 				"ring":     func() error { _, err := s.SigningKeys.Ring(ctx); return err },
