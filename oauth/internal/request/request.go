@@ -330,7 +330,8 @@ func stopReading(w http.ResponseWriter) {
 }
 
 // Deadline is a context like that of context.WithTimeout, but it starts its timer
-// only when it is first waited for. Until then, Err compares the time itself. A
+// only when it is first waited for. Until then, Err compares the time itself. The time
+// runs from the first call of a method, which is that of the first read of the store. A
 // store in this process returns without waiting, and an unused timer would double
 // the time of a guard with a cached token and cost a login 2 to 5%.
 //
@@ -342,15 +343,11 @@ type Deadline struct {
 	timeout time.Duration
 
 	mu      sync.Mutex
-	end     time.Duration   // since started; zero before the first call
+	at      time.Time       // zero before the first call
 	timed   context.Context //nolint:containedctx // set at the first wait, and used from then on
 	cancel  context.CancelFunc
 	stopped bool
 }
-
-// started is an instant before all requests. The time since then takes half as long to
-// read as the time of day.
-var started = time.Now() //nolint:forbidigo // see Deadline
 
 // WithTimeout is like context.WithTimeout. Call Stop when the request is done.
 func WithTimeout(request context.Context, d time.Duration) *Deadline {
@@ -377,15 +374,15 @@ func (d *Deadline) Stop() {
 func (d *Deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := time.Since(started) //nolint:forbidigo // see Deadline
-	if d.end == 0 {
-		d.end = now + d.timeout
+	now := time.Now() //nolint:forbidigo // see Deadline
+	if d.at.IsZero() {
+		d.at = now.Add(d.timeout)
 	}
-	if d.timed == nil && !waits && !d.stopped && now < d.end {
+	if d.timed == nil && !waits && !d.stopped && now.Before(d.at) {
 		return d.request
 	}
 	if d.timed == nil {
-		d.timed, d.cancel = context.WithTimeout(d.request, d.end-now)
+		d.timed, d.cancel = context.WithDeadline(d.request, d.at)
 	}
 	if d.stopped {
 		d.cancel()
