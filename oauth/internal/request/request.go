@@ -343,11 +343,15 @@ type Deadline struct {
 	timeout time.Duration
 
 	mu      sync.Mutex
-	at      time.Time       // zero before the first call
+	end     time.Duration   // since started; zero before the first call
 	timed   context.Context //nolint:containedctx // set at the first wait, and used from then on
 	cancel  context.CancelFunc
 	stopped bool
 }
+
+// started is an instant before all requests. To read the time since then takes half as
+// long as to read the time of day.
+var started = time.Now() //nolint:forbidigo,gochecknoglobals // see Deadline; nothing changes it
 
 // WithTimeout is like context.WithTimeout. Call Stop when the request is done.
 func WithTimeout(request context.Context, d time.Duration) *Deadline {
@@ -374,15 +378,15 @@ func (d *Deadline) Stop() {
 func (d *Deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := time.Now() //nolint:forbidigo // see Deadline
-	if d.at.IsZero() {
-		d.at = now.Add(d.timeout)
+	now := time.Since(started) //nolint:forbidigo // see Deadline
+	if d.end == 0 {
+		d.end = now + d.timeout
 	}
-	if d.timed == nil && !waits && !d.stopped && now.Before(d.at) {
+	if d.timed == nil && !waits && !d.stopped && now < d.end {
 		return d.request
 	}
 	if d.timed == nil {
-		d.timed, d.cancel = context.WithDeadline(d.request, d.at)
+		d.timed, d.cancel = context.WithTimeout(d.request, d.end-now)
 	}
 	if d.stopped {
 		d.cancel()
