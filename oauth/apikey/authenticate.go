@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
@@ -121,7 +122,7 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 // it finds the key by the secret, for the uses that allow it.
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
-	bySecret := p.id == "" && plain != "" && (p.use == observe.Direct || p.use == observe.SecretRevocation)
+	bySecret := p.id == "" && plain != "" && slices.Contains([]observe.Use{observe.Direct, observe.SecretRevocation, observe.LeakReport}, p.use)
 	if !generated && !s.cfg.Imported || !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no key can have this id, or no secret this form, so the store is not read
 	}
@@ -185,7 +186,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
-		if stored.ID != b.SecretID || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
+		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport
+		if stored.ID != b.SecretID || secrets.IsSlow(stored.Digest) || ended {
 			continue
 		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {

@@ -17,7 +17,8 @@ import (
 // address from logging in, nor do they keep a correct generated secret from logging
 // in. A secret with a slow digest, which a person may have chosen, is not compared
 // once its budget is spent. That is a separate budget of the same size, spent only
-// by guesses at such secrets. The zero value sets the defaults.
+// by guesses at such secrets. Service.RevokeSecret without an id has a third one. The
+// zero value sets the defaults.
 type Budgets struct {
 	// PerAddress is how many failures a minute one address may have. An IPv6
 	// address counts as its /64, and all unknown addresses count as one. 0 means
