@@ -160,7 +160,7 @@ func (l *leakReports) receive(ctx context.Context, w http.ResponseWriter, r *htt
 		return nil, tooMany(bad)
 	}
 	arrival.Release()
-	signature, err := base64.StdEncoding.Strict().DecodeString(signatures[0])
+	signature, err := base64.StdEncoding.DecodeString(signatures[0])
 	sum := sha256.Sum256(body.Bytes())
 	if err != nil || !ecdsa.VerifyASN1(key, sum[:], signature) {
 		return nil, &refusal{Kind: answer.Unsigned}

@@ -68,7 +68,7 @@ func TestSelfRevocation(t *testing.T) {
 			"malformed":       w.revokeSecret(w.secret[1:]),
 			"none":            w.revokeSecret(""),
 			"a client_secret": w.send(http.MethodPost, path, "client_secret="+w.secret, "Content-Type", form),
-			"in the URL":      w.send(http.MethodPost, path+"?secret="+w.secret, "", "Content-Type", form),
+			"in the URL":      w.send(http.MethodPost, path+"?secret="+w.secret, "secret="+w.secret, "Content-Type", form),
 			"two":             w.send(http.MethodPost, path, "secret="+w.secret+"&secret="+w.secret, "Content-Type", form),
 			"other case":      w.send(http.MethodPost, path, `{"Secret":"`+w.secret+`"}`, "Content-Type", "application/json"),
 			"a JSON list":     w.send(http.MethodPost, path, `{"secret":["`+w.secret+`"]}`, "Content-Type", "application/json"),
