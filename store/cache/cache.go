@@ -27,8 +27,9 @@
 // token is refused. There is one such read at a time for each key.
 //
 // A key is cached together with its settings, and read again when one of them changes.
-// Last uses send no notifications. Every record is read again after a minute, and so is
-// the absence of a key.
+// It is found by one of its secrets only if the cached record has that secret; an id that no
+// key has is not cached. Last uses send no notifications. Every record is read again
+// after a minute, and so is the absence of a key.
 //
 // # Following the stream
 //
@@ -58,8 +59,8 @@ type Config struct {
 	// more reads from the store.
 	Bound time.Duration
 	// Entries is the largest number of keys in the cache. Default 100,000; 64 to
-	// 10,000,000. The cache also holds the epochs of as many tokens, and a sixteenth
-	// as many unknown ids.
+	// 10,000,000. The cache also holds the epochs of as many tokens, as many ids of
+	// secrets, and a sixteenth as many unknown ids of keys.
 	Entries int
 	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -91,9 +92,11 @@ type Cache struct {
 
 	found   *table[string, store.Found]
 	missing *table[string, struct{}]
+	owners  *table[string, owner] // by secret
 	states  *table[token, state]
 
 	lookups *flights[string, store.Found]
+	secrets *flights[string, store.Found]
 	reads   *flights[token, state]
 	checks  *flights[token, state] // by workspace and key only
 
@@ -101,7 +104,7 @@ type Cache struct {
 	warned  atomic.Bool
 }
 
-// New returns a Cache for st, whose Keys, Epochs and Watch must be set. It joins all
+// New returns a Cache for st, whose Keys, Secrets, Epochs and Watch must be set. It joins all
 // problems into one error; each names its field.
 func New(st store.Store, cfg Config) (*Cache, error) {
 	cfg, problems := cfg.complete()
@@ -110,6 +113,7 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		missing bool
 	}{
 		{"Keys", st.Keys == nil},
+		{"Secrets", st.Secrets == nil},
 		{"Epochs", st.Epochs == nil},
 		{"Watch", st.Watch == nil},
 	} {
@@ -125,8 +129,10 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		feed:    feed{half: cfg.Bound / 2},
 		found:   newTable[string, store.Found](cfg.Entries),
 		missing: newTable[string, struct{}](cfg.Entries / 16),
+		owners:  newTable[string, owner](cfg.Entries),
 		states:  newTable[token, state](cfg.Entries),
 		lookups: newFlights[string, store.Found](cfg),
+		secrets: newFlights[string, store.Found](cfg),
 		reads:   newFlights[token, state](cfg),
 		checks:  newFlights[token, state](cfg),
 	}

@@ -16,10 +16,11 @@ import (
 // small is the configuration for the many stores of a suite.
 var small = cache.Config{Bound: time.Minute, Entries: 64, Logger: quiet}
 
-// fromMemory returns st with the cached reads as its Lookup and Epochs.Read, so that the
-// suite tests them.
+// fromMemory returns st with the cached reads as its Lookup, LookupSecret and Epochs.Read,
+// so that the suite tests them.
 func fromMemory(st store.Store) store.Store {
 	st.Keys = cachedLookups{st.Keys, st.Cached}
+	st.Secrets = cachedSecrets{st.Cached}
 	st.Epochs = cachedEpochs{st.Epochs, st.Cached}
 	return st
 }
@@ -30,7 +31,19 @@ type cachedLookups struct {
 }
 
 func (k cachedLookups) Lookup(ctx context.Context, id string) (store.Found, error) {
-	return k.reads.Lookup(ctx, id)
+	return copied(k.reads.Lookup(ctx, id))
+}
+
+type cachedSecrets struct{ reads store.Reads }
+
+func (s cachedSecrets) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
+	return copied(s.reads.LookupSecret(ctx, secretID))
+}
+
+// copied copies a key, since the callers of store.Reads share its slices.
+func copied(found store.Found, err error) (store.Found, error) {
+	found.Key = found.Key.Clone()
+	return found, err
 }
 
 type cachedEpochs struct {

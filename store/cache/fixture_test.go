@@ -33,7 +33,7 @@ const patience = time.Minute
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "name of " + id, Permissions: scope.MustParse("project.list"),
-		Secrets:   []store.Secret{{ID: "s1", Digest: "d1", Created: noon}, {ID: "s2", Digest: "d2", Created: noon}},
+		Secrets:   []store.Secret{{ID: "s1-" + id, Digest: "d1", Created: noon}, {ID: "s2-" + id, Digest: "d2", Created: noon}},
 		Resources: []string{"https://one.example.com"},
 		Created:   noon, Updated: noon,
 	}
@@ -49,7 +49,7 @@ func create(t testing.TB, st store.Store, keys ...store.Key) {
 // update changes the present version of a key, and revokes its tokens.
 func update(t testing.TB, st store.Store, id string, change func(*store.Key)) {
 	t.Helper()
-	found, err := st.Reads().Lookup(background, id)
+	found, err := st.Keys.Lookup(background, id)
 	require.NoError(t, err)
 	change(&found.Key)
 	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon, RevokeTokens: true}))
@@ -78,7 +78,22 @@ func suspend(w *store.Workspace) { w.Suspended = true }
 func keysOff(in *store.InstanceSettings) { in.KeysOff = true }
 
 func token(id string) store.TokenRef {
-	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1", TokenID: "token of " + id}
+	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1-" + id, TokenID: "token of " + id}
+}
+
+// finder is a way to a cached key. call is its call of the store.
+type finder struct {
+	name, call string
+	find       func(ctx context.Context, st store.Store, id string) (store.Found, error)
+}
+
+var finders = []finder{
+	{"by id", "Keys.Lookup", func(ctx context.Context, st store.Store, id string) (store.Found, error) {
+		return st.Reads().Lookup(ctx, id)
+	}},
+	{"by secret", "Secrets.LookupSecret", func(ctx context.Context, st store.Store, id string) (store.Found, error) {
+		return st.Reads().LookupSecret(ctx, "s1-"+id)
+	}},
 }
 
 // cached returns a cache over a store, and follows its stream until the test ends.

@@ -3,10 +3,6 @@ package cache_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +25,10 @@ type read struct {
 var reads = []read{
 	{"Lookup", "Keys.Lookup", func(ctx context.Context, st store.Store) error {
 		_, err := st.Reads().Lookup(ctx, "key-1")
+		return err
+	}},
+	{"LookupSecret", "Secrets.LookupSecret", func(ctx context.Context, st store.Store) error {
+		_, err := st.Reads().LookupSecret(ctx, "s1-key-1")
 		return err
 	}},
 	{"Epochs", "Epochs.Read", func(ctx context.Context, st store.Store) error {
@@ -58,7 +58,9 @@ func TestOneReadAtATime(t *testing.T) {
 	}{
 		{"Lookup", reads[0], nothing},
 		{"Lookup of a key whose workspace changed", reads[0], withoutWorkspace},
-		{"Epochs", reads[1], nothing},
+		{"LookupSecret", reads[1], nothing},
+		{"LookupSecret of a key whose workspace changed", reads[1], withoutWorkspace},
+		{"Epochs", reads[2], nothing},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
@@ -86,25 +88,6 @@ func TestOneReadAtATime(t *testing.T) {
 }
 
 func TestSharedReads(t *testing.T) {
-	t.Run("each caller gets its own copy", func(t *testing.T) {
-		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
-			_, release := holdOne(tap, "Keys.Lookup")
-			found := make(chan store.Found, 10)
-			for range 10 {
-				go func() {
-					f, _ := st.Reads().Lookup(background, "key-1")
-					found <- f
-				}()
-			}
-			synctest.Wait()
-			close(release)
-			for range 10 {
-				f := <-found
-				require.Equal(t, "d1", f.Key.Secrets[0].Digest)
-				f.Key.Secrets[0].Digest = ""
-			}
-		})
-	})
 	for _, read := range reads {
 		t.Run(read.name+": the first caller leaves, the others get the record", func(t *testing.T) {
 			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
@@ -120,6 +103,34 @@ func TestSharedReads(t *testing.T) {
 				close(release)
 				require.NoError(t, <-second)
 				require.Equal(t, 1, tap.Take()[read.call])
+			})
+		})
+		t.Run(read.name+": a failure is not cached", func(t *testing.T) {
+			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				down(tap)
+				for range 2 {
+					require.ErrorIs(t, read.do(background, st), store.ErrUnavailable)
+				}
+				tap.Before(nil)
+				require.NoError(t, read.do(background, st))
+			})
+		})
+		t.Run(read.name+": a read that hangs is not shared for ever", func(t *testing.T) {
+			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				_, release := holdOne(tap, read.call)
+				defer close(release)
+				go func() { _ = read.do(background, st) }()
+				synctest.Wait()
+				time.Sleep(patient.Bound) //nolint:forbidigo // the bubble's clock
+				require.NoError(t, read.do(background, st))
+			})
+		})
+		t.Run(read.name+": a panic of the driver is an outage", func(t *testing.T) {
+			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				tap.Before(func(context.Context, string) error { panic("canary") })
+				err := read.do(background, st)
+				require.ErrorIs(t, err, store.ErrUnavailable)
+				require.NotContains(t, err.Error(), "canary")
 			})
 		})
 	}
@@ -163,134 +174,99 @@ func TestSharedReads(t *testing.T) {
 			close(release)
 		})
 	})
-	t.Run("a failure is not cached", func(t *testing.T) {
-		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
-			down(tap)
-			for range 2 {
-				_, err := st.Reads().Lookup(background, "key-1")
-				require.ErrorIs(t, err, store.ErrUnavailable)
-			}
-			tap.Before(nil)
-			_, err := st.Reads().Lookup(background, "key-1")
-			require.NoError(t, err)
-		})
-	})
-	t.Run("a read that hangs is not shared for ever", func(t *testing.T) {
-		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
-			_, release := holdOne(tap, "Keys.Lookup")
-			defer close(release)
-			go func() { _, _ = st.Reads().Lookup(background, "key-1") }()
-			synctest.Wait()
-			time.Sleep(patient.Bound) //nolint:forbidigo // the bubble's clock
-			_, err := st.Reads().Lookup(background, "key-1")
-			require.NoError(t, err)
-		})
-	})
-	t.Run("a panic of the driver is an outage", func(t *testing.T) {
-		withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
-			tap.Before(func(context.Context, string) error { panic("canary") })
-			_, err := st.Reads().Lookup(background, "key-1")
-			require.ErrorIs(t, err, store.ErrUnavailable)
-			require.NotContains(t, err.Error(), "canary")
-		})
-	})
 }
 
 // TestStaleReads checks that a record that was read before a change is neither shared with
 // callers after it nor cached. The change is made through this cache, or in the store below
 // it, and then its notification has come.
 func TestStaleReads(t *testing.T) {
-	change := store.Change{Now: noon}
-	suspended := func(st store.Store) (bool, error) {
-		found, err := lookupSoon(st)
-		return !found.Workspace.Suspended, err
-	}
-	off := func(st store.Store) (bool, error) {
-		found, err := lookupSoon(st)
-		return !found.Instance.KeysOff, err
-	}
+	suspended := func(found store.Found, err error) (bool, error) { return !found.Workspace.Suspended, err }
+	off := func(found store.Found, err error) (bool, error) { return !found.Instance.KeysOff, err }
 	changeWorkspace := func(t *testing.T, st store.Store) { setWorkspace(t, st, suspend) }
 	changeInstance := func(t *testing.T, st store.Store) { setInstance(t, st, keysOff) }
-	for _, tc := range []struct {
-		read   string
-		first  func(t *testing.T, st store.Store)
-		change func(t *testing.T, st store.Store)
-		stale  func(st store.Store) (bool, error)
-	}{
-		{"Lookup", nothing, func(t *testing.T, st store.Store) {
-			k := newKey("team-a", "key-1")
-			k.Version = 1
-			disable(&k)
-			require.NoError(t, st.Keys.Update(background, k, change))
-		}, func(st store.Store) (bool, error) {
-			found, err := lookupSoon(st)
-			return !found.Key.Disabled, err
-		}},
-		{"Lookup", nothing, changeWorkspace, suspended},
-		{"Lookup", nothing, changeInstance, off},
-		{"Lookup", withoutWorkspace, changeWorkspace, suspended},
-		{"Lookup", withoutWorkspace, changeInstance, off},
-		{"Lookup", nothing, func(t *testing.T, st store.Store) { create(t, st, newKey("team-a", "key-2")) },
-			func(st store.Store) (bool, error) {
-				found, err := lookupSoon(st)
-				return found.Workspace.Keys != 2, err
-			}},
-		{"Lookup", nothing, func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, change))
-		}, func(st store.Store) (bool, error) {
-			_, err := lookupSoon(st)
-			if errors.Is(err, store.ErrNotFound) {
-				return false, nil
-			}
-			return true, err
-		}},
-		{"Epochs", nothing, func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Epochs.Revoke(background, token("key-1").TokenID, noon.AddDate(1, 0, 0), noon))
-		}, func(st store.Store) (bool, error) {
-			state, err := st.Reads().Read(background, token("key-1"))
-			return !state.Revoked, err
-		}},
-		{"Epochs", nothing, func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, change))
-		}, func(st store.Store) (bool, error) {
-			_, err := st.Reads().Read(background, token("key-1"))
-			if errors.Is(err, store.ErrNotFound) {
-				return false, nil
-			}
-			return true, err
-		}},
-	} {
-		for _, where := range []string{"here", "elsewhere", "elsewhere, and no read in between"} {
-			t.Run("B07 "+tc.read+", changed "+where, func(t *testing.T) {
-				withEmptyCache(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
-					read := reads[slices.IndexFunc(reads, func(r read) bool { return r.name == tc.read })]
-					tc.first(t, st)
-					synctest.Wait()
-					entered, release := holdOne(tap, read.call)
-					early := make(chan error, 1)
-					go func() { early <- read.do(background, st) }()
-					<-entered // it has the old record
-					if where == "here" {
-						tc.change(t, st)
-					} else {
-						tc.change(t, below)
-						synctest.Wait()
-					}
-					if !strings.Contains(where, "no read") {
-						stale, err := tc.stale(st)
-						require.NoError(t, err)
-						require.False(t, stale, "shared with a caller after the change")
-					}
-					close(release)
-					require.NoError(t, <-early)
-					for range 2 {
-						stale, err := tc.stale(st)
-						require.NoError(t, err)
-						require.False(t, stale, "cached")
-					}
-				})
+	for i, by := range finders {
+		for _, tc := range []struct {
+			name   string
+			first  func(t *testing.T, st store.Store)
+			change func(t *testing.T, st store.Store)
+			stale  func(found store.Found, err error) (bool, error)
+		}{
+			{"the key", nothing, func(t *testing.T, st store.Store) {
+				k := newKey("team-a", "key-1")
+				k.Version = 1
+				disable(&k)
+				require.NoError(t, st.Keys.Update(background, k, atNoon))
+			}, func(found store.Found, err error) (bool, error) { return !found.Key.Disabled, err }},
+			{"the workspace", nothing, changeWorkspace, suspended},
+			{"the instance", nothing, changeInstance, off},
+			{"the workspace, again", withoutWorkspace, changeWorkspace, suspended},
+			{"the instance, after the workspace", withoutWorkspace, changeInstance, off},
+			{"the number of keys", nothing, func(t *testing.T, st store.Store) { create(t, st, newKey("team-a", "key-2")) },
+				func(found store.Found, err error) (bool, error) { return found.Workspace.Keys != 2, err }},
+			{"the workspace, deleted", nothing, func(t *testing.T, st store.Store) {
+				require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, atNoon))
+			}, func(_ store.Found, err error) (bool, error) { return isFound(err) }},
+		} {
+			testStale(t, "Lookup "+by.name+", "+tc.name, reads[i], tc.first, tc.change, func(st store.Store) (bool, error) {
+				// Not longer, so that it does not wait for a read that holdOne blocks.
+				ctx, cancel := context.WithTimeout(background, 10*time.Second)
+				defer cancel()
+				return tc.stale(by.find(ctx, st, "key-1"))
 			})
 		}
+	}
+	testStale(t, "Epochs, the token", reads[2], nothing, func(t *testing.T, st store.Store) {
+		require.NoError(t, st.Epochs.Revoke(background, token("key-1").TokenID, noon.AddDate(1, 0, 0), noon))
+	}, func(st store.Store) (bool, error) {
+		state, err := st.Reads().Read(background, token("key-1"))
+		return !state.Revoked, err
+	})
+	testStale(t, "Epochs, the key", reads[2], nothing, func(t *testing.T, st store.Store) {
+		require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, atNoon))
+	}, func(st store.Store) (bool, error) {
+		_, err := st.Reads().Read(background, token("key-1"))
+		return isFound(err)
+	})
+}
+
+// isFound reports whether err is nil. ErrNotFound is no failure.
+func isFound(err error) (bool, error) {
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return true, err
+}
+
+func testStale(t *testing.T, name string, read read, first, change func(t *testing.T, st store.Store), stale func(st store.Store) (bool, error)) {
+	for _, where := range []string{"here", "elsewhere", "elsewhere, and no read in between"} {
+		t.Run("B07 "+name+", changed "+where, func(t *testing.T) {
+			withEmptyCache(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
+				first(t, st)
+				synctest.Wait()
+				entered, release := holdOne(tap, read.call)
+				early := make(chan error, 1)
+				go func() { early <- read.do(background, st) }()
+				<-entered // it has the old record
+				if where == "here" {
+					change(t, st)
+				} else {
+					change(t, below)
+					synctest.Wait()
+				}
+				if !strings.Contains(where, "no read") {
+					is, err := stale(st)
+					require.NoError(t, err)
+					require.False(t, is, "shared with a caller after the change")
+				}
+				close(release)
+				require.NoError(t, <-early)
+				for range 2 {
+					is, err := stale(st)
+					require.NoError(t, err)
+					require.False(t, is, "cached")
+				}
+			})
+		})
 	}
 }
 
@@ -302,104 +278,49 @@ func withoutWorkspace(t *testing.T, st store.Store) {
 	setWorkspace(t, st, func(w *store.Workspace) { w.Rules.MaxKeys = 5 })
 }
 
-// lookupSoon looks the key up with a timeout, so that it does not wait for a read that
-// holdOne blocks.
-func lookupSoon(st store.Store) (store.Found, error) {
-	ctx, cancel := context.WithTimeout(background, 10*time.Second)
-	defer cancel()
-	return st.Reads().Lookup(ctx, "key-1")
-}
-
 // The workspace of a cached key is known. Its settings are cached, even if the settings of
 // another workspace change while they are read.
 func TestChangesOfOtherWorkspaces(t *testing.T) {
-	withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
-		withoutWorkspace(t, st)
-		synctest.Wait()
-		entered, release := holdOne(tap, "Keys.Lookup")
-		done := make(chan error, 1)
-		go func() {
-			_, err := st.Reads().Lookup(background, "key-1")
-			done <- err
-		}()
-		<-entered
-		require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-b"}, store.Change{Now: noon}))
-		synctest.Wait()
-		close(release)
-		require.NoError(t, <-done)
-		tap.Take()
-		lookUp(t, st)
-		require.Empty(t, tap.Take())
-	})
+	for i, by := range finders {
+		t.Run(by.name, func(t *testing.T) {
+			withEmptyCache(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				withoutWorkspace(t, st)
+				synctest.Wait()
+				entered, release := holdOne(tap, by.call)
+				done := make(chan error, 1)
+				go func() { done <- reads[i].do(background, st) }()
+				<-entered
+				require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-b"}, atNoon))
+				synctest.Wait()
+				close(release)
+				require.NoError(t, <-done)
+				tap.Take()
+				lookUp(t, st, by)
+				require.Empty(t, tap.Take())
+			})
+		})
+	}
 }
 
 // An answer that there is no key is not used after the key was created.
 func TestStaleMiss(t *testing.T) {
-	withEmptyCache(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
-		entered, release := holdOne(tap, "Keys.Lookup")
-		early := make(chan error, 1)
-		go func() {
-			_, err := st.Reads().Lookup(background, "key-2")
-			early <- err
-		}()
-		<-entered
-		create(t, below, newKey("team-a", "key-2"))
-		synctest.Wait()
-		close(release)
-		require.ErrorIs(t, <-early, store.ErrNotFound)
-		_, err := st.Reads().Lookup(background, "key-2")
-		require.NoError(t, err)
-	})
-}
-
-// TestHammer changes a key through one cache while it is read through that one and
-// another. No reader sees an older version after a newer one, or an outdated version after
-// the change returned or its notification came.
-func TestHammer(t *testing.T) {
-	rounds, readers := 40, 4
-	if os.Getenv("LATCHKEY_SOAK") == "1" {
-		rounds = 2000
-	}
-	_, below, tap := newTap()
-	tapped := tap.Over(below)
-	create(t, below, newKey("team-a", "key-1"))
-	st, other := cached(t, tapped, patient), cached(t, tapped, patient)
-	notifications := listen(t, other)
-	for round := range rounds {
-		var reading sync.WaitGroup
-		done := make(chan struct{})
-		for i := range readers {
-			reading.Go(func() {
-				on := []store.Store{st, other}[i%2]
-				for {
-					select {
-					case <-done:
-						return
-					default:
-						runtime.Gosched()
-					}
-					if found, err := on.Reads().Lookup(background, "key-1"); err != nil || found.Key.Version < int64(round+1) {
-						t.Errorf("round %d: version %d: %v", round, found.Key.Version, err)
-						return
-					}
-				}
+	for _, by := range finders {
+		t.Run(by.name, func(t *testing.T) {
+			withEmptyCache(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
+				entered, release := holdOne(tap, by.call)
+				early := make(chan error, 1)
+				go func() {
+					_, err := by.find(background, st, "key-2")
+					early <- err
+				}()
+				<-entered
+				create(t, below, newKey("team-a", "key-2"))
+				synctest.Wait()
+				close(release)
+				require.ErrorIs(t, <-early, store.ErrNotFound)
+				_, err := by.find(background, st, "key-2")
+				require.NoError(t, err)
 			})
-		}
-		update(t, st, "key-1", func(k *store.Key) { k.Name = fmt.Sprint(round) })
-		want, err := below.Keys.Lookup(background, "key-1")
-		require.NoError(t, err)
-		check := func(where string, on store.Store) {
-			found, err := on.Reads().Lookup(background, "key-1")
-			require.NoError(t, err)
-			require.Equal(t, want.Key, found.Key, "B07 round %d, %s", round, where)
-			state, err := on.Reads().Read(background, token("key-1"))
-			require.NoError(t, err)
-			require.Equal(t, want.Key.Epoch, state.Key, "B07 round %d, %s", round, where)
-		}
-		check("where it was changed", st)
-		notifications.await(1)
-		check("elsewhere, after the notification", other)
-		close(done)
-		reading.Wait()
+		})
 	}
 }

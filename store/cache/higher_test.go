@@ -58,7 +58,7 @@ func TestHigherEpochs(t *testing.T) {
 				require.Equal(h, ref.Epochs, [3]int64{s.Instance, s.Workspace, s.Key})
 				_, reads := h.read(ref)
 				require.Zero(h, reads)
-				found, err := h.st.Reads().Lookup(background, "key-1")
+				found, err := h.by.find(background, h.st, "key-1")
 				require.NoError(h, err)
 				require.True(h, tc.fresh(found), "its cached record was outdated, too")
 			})
@@ -137,7 +137,7 @@ func TestHigherEpochs(t *testing.T) {
 				require.ErrorIs(h, err, store.ErrNotFound)
 			}
 			require.Empty(h, h.tap.Take())
-			_, err := h.st.Reads().Lookup(background, "key-1")
+			_, err := h.by.find(background, h.st, "key-1")
 			require.ErrorIs(h, err, store.ErrNotFound, "its cached record was outdated, too")
 		})
 	})
@@ -241,7 +241,7 @@ func TestAFailureAfterANotification(t *testing.T) {
 				require.ErrorIs(h, err, store.ErrUnavailable)
 				require.Zero(h, s)
 				if tc.lookup {
-					found, err := h.st.Reads().Lookup(background, "key-1")
+					found, err := h.by.find(background, h.st, "key-1")
 					require.ErrorIs(h, err, store.ErrUnavailable)
 					require.Zero(h, found)
 				}
@@ -249,7 +249,7 @@ func TestAFailureAfterANotification(t *testing.T) {
 				want, err := h.below.Epochs.Read(background, token("key-1"))
 				require.NoError(h, err)
 				require.Equal(h, want, epochsOf(h.T, h.st), "nothing was cached")
-				require.Equal(h, stored(h.T, h.below), lookUp(h.T, h.st))
+				require.Equal(h, stored(h.T, h.below), lookUp(h.T, h.st, h.by))
 			})
 		})
 	}

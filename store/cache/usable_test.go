@@ -24,47 +24,52 @@ type harness struct {
 	cache        *cache.Cache
 	tap          *storetest.Tap
 	faultyStream *faultyStream
+	by           finder
 	log          *bytes.Buffer
 }
 
-// withHarness runs test with key-1 in the cache.
+// withHarness runs test with key-1 in the cache, once for each finder.
 func withHarness(t *testing.T, test func(h *harness)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		tapped, below, tap := newTap()
-		create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
-		h := &harness{T: t, below: below, tap: tap, faultyStream: newFaultyStream(below.Watch), log: &bytes.Buffer{}}
-		tapped.Watch = h.faultyStream
-		var err error
-		h.cache, err = cache.New(tapped, cache.Config{Entries: 64, Logger: slog.New(slog.NewTextHandler(h.log, nil))})
-		require.NoError(t, err)
-		h.st = h.cache.Store()
-		run(t, h.cache)
-		synctest.Wait()
-		require.True(t, h.cache.Usable())
-		warm(t, h.st)
-		tap.Take()
-		test(h)
-	})
+	for _, by := range finders {
+		t.Run(by.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { inHarness(t, by, test) }) })
+	}
+}
+
+func inHarness(t *testing.T, by finder, test func(h *harness)) {
+	tapped, below, tap := newTap()
+	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
+	h := &harness{T: t, below: below, tap: tap, faultyStream: newFaultyStream(below.Watch), by: by, log: &bytes.Buffer{}}
+	tapped.Watch = h.faultyStream
+	var err error
+	h.cache, err = cache.New(tapped, cache.Config{Entries: 64, Logger: slog.New(slog.NewTextHandler(h.log, nil))})
+	require.NoError(t, err)
+	h.st = h.cache.Store()
+	run(t, h.cache)
+	synctest.Wait()
+	require.True(t, h.cache.Usable())
+	warm(t, h.st)
+	tap.Take()
+	test(h)
 }
 
 // inMemory reports whether key-1 and its epochs are both read from the cache.
 func (h *harness) inMemory() bool {
 	h.Helper()
 	h.tap.Take()
-	_, err := h.st.Reads().Lookup(background, "key-1")
+	_, err := h.by.find(background, h.st, "key-1")
 	require.NoError(h, err)
 	_, err = h.st.Reads().Read(background, token("key-1"))
 	require.NoError(h, err)
 	counts := h.tap.Take()
-	require.Equal(h, counts["Keys.Lookup"], counts["Epochs.Read"])
-	return counts["Keys.Lookup"] == 0
+	require.Equal(h, counts[h.by.call], counts["Epochs.Read"])
+	return counts[h.by.call] == 0
 }
 
 // disabled reports whether a look-up returns key-1 as disabled.
 func (h *harness) disabled() bool {
 	h.Helper()
-	found, err := h.st.Reads().Lookup(background, "key-1")
+	found, err := h.by.find(background, h.st, "key-1")
 	require.NoError(h, err)
 	return found.Key.Disabled
 }
@@ -128,7 +133,7 @@ func TestUsable(t *testing.T) {
 			require.False(t, h.inMemory())
 			require.True(t, h.disabled())
 			down(h.tap)
-			_, err := h.st.Reads().Lookup(background, "key-1")
+			_, err := h.by.find(background, h.st, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable, "nothing is read from the cache")
 			_, err = h.st.Reads().Read(background, token("key-1"))
 			require.ErrorIs(t, err, store.ErrUnavailable)
@@ -225,11 +230,11 @@ func TestUsable(t *testing.T) {
 	})
 	t.Run("a key created elsewhere is found after its notification", func(t *testing.T) {
 		withHarness(t, func(h *harness) {
-			_, err := h.st.Reads().Lookup(background, "key-3")
+			_, err := h.by.find(background, h.st, "key-3")
 			require.ErrorIs(t, err, store.ErrNotFound)
 			create(t, h.below, newKey("team-a", "key-3"))
 			synctest.Wait()
-			found, err := h.st.Reads().Lookup(background, "key-3")
+			found, err := h.by.find(background, h.st, "key-3")
 			require.NoError(t, err)
 			require.Equal(t, 3, found.Workspace.Keys)
 		})
@@ -245,7 +250,7 @@ func TestStreamNeverOpened(t *testing.T) {
 		require.NoError(t, err)
 		for i := range 20 {
 			warm(t, c.Store())
-			require.Equal(t, map[string]int{"Keys.Lookup": 2, "Epochs.Read": 2}, tap.Take())
+			require.Equal(t, map[string]int{"Keys.Lookup": 2, "Secrets.LookupSecret": 2, "Epochs.Read": 2}, tap.Take())
 			if i < 9 {
 				require.Empty(t, log.String(), "the stream may still be opened")
 			}

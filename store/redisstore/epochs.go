@@ -19,7 +19,7 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 }
 
 func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochState, error) {
-	found, revoked, err := e.db.lookup(ctx, ref.Key, ref.TokenID)
+	found, revoked, err := e.db.lookup(ctx, ref.Key, "", ref.TokenID)
 	if err != nil {
 		return store.EpochState{}, err
 	}

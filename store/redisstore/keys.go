@@ -3,12 +3,13 @@ package redisstore
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyTable implements store.Keys.
+// keyTable implements store.Keys and store.Secrets.
 type keyTable struct{ db *Driver }
 
 // Create implements store.Keys.
@@ -30,15 +31,26 @@ func keyNotification(workspace, id string) *store.Notification {
 
 // Lookup implements store.Keys.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
-	found, _, err := t.db.lookup(ctx, id, "")
+	found, _, err := t.db.lookup(ctx, id, "", "")
 	return found, fail("look up key", err)
 }
 
+// LookupSecret implements store.Secrets.
+func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
+	found, _, err := t.db.lookup(ctx, "", secretID, "")
+	// The key's record decides, not the entry that led to it.
+	if err == nil && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == secretID }) {
+		found, err = store.Found{}, store.ErrNotFound
+	}
+	return found, fail("look up secret", err)
+}
+
 // lookup reads a key with the settings of its workspace and of the instance, and whether
-// the token with the given id was revoked.
-func (db *Driver) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
+// the token with the given id was revoked. If secretID is not empty, the key is the one
+// that the secret's entry names, whatever id is.
+func (db *Driver) lookup(ctx context.Context, id, secretID, tokenID string) (found store.Found, revoked bool, err error) {
 	l := db.layout
-	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID)}, id)
+	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID), l.secrets()}, id, escape(secretID))
 	if err := db.send(ctx, c); err != nil {
 		return store.Found{}, false, err
 	}
@@ -46,11 +58,11 @@ func (db *Driver) lookup(ctx context.Context, id, tokenID string) (found store.F
 		return store.Found{}, false, store.ErrNotFound
 	}
 	texts := c.texts()
-	if len(texts) != 5 {
+	if len(texts) != 6 {
 		return store.Found{}, false, errRecord
 	}
 	var badKey, badWorkspace, badInstance error
-	found.Key, badKey = decodeKey(id, texts[0])
+	found.Key, badKey = decodeKey(texts[5], texts[0])
 	found.Workspace, badWorkspace = decodeWorkspace(found.Key.Workspace, texts[1], texts[3])
 	found.Instance, badInstance = decodeInstance(texts[2])
 	if err := cmp.Or(badKey, badWorkspace, badInstance); err != nil {

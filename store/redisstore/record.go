@@ -25,7 +25,7 @@ func headFields(k *store.Key) []any {
 }
 
 func bodyFields(k *store.Key) []any {
-	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.RequestedPermissions, &k.AdminPermissions, &k.Resources}
+	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.RequestedPermissions, &k.AdminPermissions, &k.Direct, &k.Resources}
 }
 
 // secretFields returns the id and the fields that an update keeps, and then the others.
@@ -64,17 +64,15 @@ func decodeKey(id, record string) (store.Key, error) {
 // deleted. In the instance's settings it is always 0, so that one script saves both.
 
 func workspaceFields(w *store.Workspace) []any {
-	return []any{
-		&w.Version, &w.Epoch, &w.Deleted, &w.Updated, &w.Suspended,
-		&w.Rules.MaxKeys, &w.Rules.RequireExpiry, (*int64)(&w.Rules.MaxLifetime), &w.Rules.EnforcedFrom,
-	}
+	return append([]any{&w.Version, &w.Epoch, &w.Deleted, &w.Updated, &w.Suspended}, rulesFields(&w.Rules)...)
 }
 
 func instanceFields(in *store.Instance) []any {
-	return []any{
-		&in.Version, &in.Epoch, new(bool), &in.Updated, &in.KeysOff,
-		&in.Rules.MaxKeys, &in.Rules.RequireExpiry, (*int64)(&in.Rules.MaxLifetime), &in.Rules.EnforcedFrom,
-	}
+	return append([]any{&in.Version, &in.Epoch, new(bool), &in.Updated, &in.KeysOff, &in.DirectOff}, rulesFields(&in.Rules)...)
+}
+
+func rulesFields(r *store.Rules) []any {
+	return []any{&r.MaxKeys, &r.RequireExpiry, (*int64)(&r.MaxLifetime), &r.EnforcedFrom, &r.KeyRequests, &r.WorkspaceRequests}
 }
 
 // remindersField is the field of the instance's reminders. Look-ups do not read it.

@@ -26,7 +26,7 @@ func FuzzRecord(f *testing.F) {
 		k := store.Key{
 			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), RequestedPermissions: scope.MustParse("*"), AdminPermissions: scope.MustParse("b.c"),
 			Resources: []string{name, digest, ""}, CreatedBy: store.ActorRef{Kind: digest, ID: name}, Created: when, Updated: when,
-			NotAfter: when, LastUsed: when,
+			NotAfter: when, LastUsed: when, Direct: true,
 			Secrets: []store.Secret{
 				{ID: digest + "1", Hint: name, Digest: digest, Prefix: name, CreatedBy: store.ActorRef{Kind: id, ID: digest}, Created: when, Generated: true, LastUsed: when},
 				{ID: digest + "2", Hint: digest, Digest: name, Prefix: digest, NotAfter: when},
@@ -44,10 +44,10 @@ func FuzzRecord(f *testing.F) {
 
 // Decoding a damaged record gives an error or a record, and does not panic.
 func FuzzDamage(f *testing.F) {
-	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  a b\ns1 8000000000000000 d p owner o  h 1 ")
+	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  1 a b\ns1 8000000000000000 d p owner o  h 1 ")
 	f.Add("")
 	f.Add("\n\n\n\n\n\n")
-	f.Add("1 1 0 8000000000000000 1 7 0 0 ")
+	f.Add("1 1 0 8000000000000000 1 7 0 0  5 6")
 	f.Add("0 3600000000000 86400000000000")
 	f.Fuzz(func(_ *testing.T, record string) {
 		_, _ = redisstore.DecodeKey(record)

@@ -117,6 +117,7 @@ func (db *Driver) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
 			Keys:       &keyTable{db},
+			Secrets:    &keyTable{db},
 			Workspaces: &workspaceTable{db},
 			Upkeep:     &upkeep{db},
 			Settings:   &settings{db},

@@ -39,6 +39,9 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notificat
 		if err := b.run(ctx, r); err != nil {
 			return err
 		}
+		if err := r.lockKeys(ctx, l); err != nil {
+			return err
+		}
 		b = &batch{d: d}
 		if err := write(b, h); err != nil {
 			return err

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -41,6 +43,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 				return nil
 			})
 			b.changeCreators(&k, k.Created, nil, creators(k.CreatedBy.ID, k.Secrets))
+			b.changeSecrets(k.ID, nil, k.Secrets)
 			return nil
 		})
 	}
@@ -56,11 +59,11 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 	b.add(part{
 		text: `INSERT INTO {p}keys
 			(id, workspace, name, name_folded, id_folded, permissions, requested, admin, secrets, resources, not_after, not_after_text,
-			disabled, creator_kind, creator_id, depth, created, updated, last_used, version, epoch)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock}) ON CONFLICT DO NOTHING`,
+			disabled, direct, creator_kind, creator_id, depth, created, updated, last_used, version, epoch)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock}) ON CONFLICT DO NOTHING`,
 		args: []any{
 			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources), expiry(k.NotAfter), k.NotAfterText,
-			k.Disabled, k.CreatedBy.Kind, k.CreatedBy.ID, k.Depth, k.Created, k.Updated, k.LastUsed,
+			k.Disabled, k.Direct, k.CreatedBy.Kind, k.CreatedBy.ID, k.Depth, k.Created, k.Updated, k.LastUsed,
 		},
 		count: added,
 	})
@@ -90,22 +93,36 @@ func (b *batch) changeCreators(k *store.Key, created time.Time, before, after []
 	}
 }
 
-// lookup always returns a row, so that {standby} is always checked.
-const lookup = `SELECT {standby}, ` + foundColumns + `
+// The look-ups always return a row, so that {standby} is always checked.
+const (
+	lookup = `SELECT {standby}, ` + foundColumns + `
 	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = {bytes} LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
+	lookupSecret = `SELECT {standby}, ` + foundColumns + `
+	FROM {p}instance i LEFT JOIN {p}secrets s ON s.id = {bytes} LEFT JOIN {p}keys k ON k.id = s.key_id
+	LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
+)
 
 // Lookup implements store.Keys. It is one query.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
+	return t.find(ctx, "look up key", &t.d.lookup, id)
+}
+
+// LookupSecret implements store.Secrets. It is one query.
+func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
+	return t.find(ctx, "look up secret", &t.d.lookupSecret, secretID)
+}
+
+func (t *keyTable) find(ctx context.Context, operation string, q *frequent, id string) (store.Found, error) {
 	if !storable(id) {
-		return store.Found{}, fail(ctx, "look up key", cmp.Or(ctx.Err(), store.ErrNotFound))
+		return store.Found{}, fail(ctx, operation, cmp.Or(ctx.Err(), store.ErrNotFound))
 	}
 	var f store.Found
-	err := t.d.findFrequent(ctx, &t.d.lookup, []any{id}, foundRow(&f)...)
+	err := t.d.findFrequent(ctx, q, []any{id}, foundRow(&f)...)
 	if err == nil && f.Key.Version == 0 {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return store.Found{}, fail(ctx, "look up key", err)
+		return store.Found{}, fail(ctx, operation, err)
 	}
 	f.Workspace.ID = f.Key.Workspace
 	return f, nil
@@ -143,12 +160,53 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 		return err
 	}
 	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, requested = ?, admin = ?, secrets = ?, resources = ?,
-		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
+		not_after = ?, not_after_text = ?, disabled = ?, direct = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources),
-		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, revokeTokens, k.ID)
+		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Direct, k.Updated, revokeTokens, k.ID)
 	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
+	b.changeSecrets(k.ID, old.secrets, after)
 	return nil
 }
+
+// changeSecrets keeps the table of secrets in step with the secrets of a key. The ids are
+// sorted, so that concurrent changes lock them in one order.
+func (b *batch) changeSecrets(keyID string, before, after []store.Secret) {
+	removed, added := without(before, after), without(after, before)
+	if len(removed) > 0 {
+		b.exec(`DELETE FROM {p}secrets WHERE id IN (`+repeated("?", len(removed))+`)`, removed...)
+	}
+	if len(added) == 0 {
+		return
+	}
+	var args []any
+	for _, id := range added {
+		args = append(args, id, keyID)
+	}
+	var inserted int64
+	b.add(part{text: `INSERT INTO {p}secrets (id, key_id) VALUES ` + repeated("(?, ?)", len(added)) + ` ON CONFLICT DO NOTHING`, args: args, count: &inserted})
+	b.check(func() error {
+		if inserted < int64(len(added)) {
+			return store.ErrSecretExists
+		}
+		return nil
+	})
+}
+
+// without returns the distinct ids of secrets that are not among others, sorted.
+func without(secrets, others []store.Secret) (ids []any) {
+	distinct := make(map[string]bool)
+	for _, s := range secrets {
+		if secretOf(others, s.ID) == nil {
+			distinct[s.ID] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(distinct)) {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func repeated(part string, n int) string { return strings.Repeat(part+", ", n-1) + part }
 
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
@@ -163,11 +221,29 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 			if version != 0 && version != old.version {
 				return store.ErrConflict
 			}
-			b.exec(`DELETE FROM {p}keys WHERE id = ?`, id)
-			b.exec(`DELETE FROM {p}creators WHERE key_id = ?`, id)
-			b.exec(`INSERT INTO {p}tombstones (id, at) VALUES (?, ?)`, id, at)
+			b.deleteKeys("id", id, at)
 			return nil
 		})
 	}
 	return fail(ctx, "delete key", err)
+}
+
+// deleteKeys adds the statements that delete the keys with a value in a column, which are
+// locked. They write tombstones first, as a creation reads them first.
+func (b *batch) deleteKeys(column, value string, at time.Time) {
+	keys := ` FROM {p}keys WHERE ` + column + ` = ?`
+	b.exec(b.d.dialect.pick(
+		`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint`+keys,
+		`INSERT INTO {p}tombstones (id, at) SELECT id, ?`+keys+` FOR UPDATE`,
+		`INSERT INTO {p}tombstones (id, at) SELECT id, ?`+keys), at, value)
+	if b.d.dialect == MySQL {
+		// With a subquery MariaDB would read and lock whole tables.
+		b.exec(`DELETE k, c, s FROM {p}keys k LEFT JOIN {p}creators c ON c.key_id = k.id LEFT JOIN {p}secrets s ON s.key_id = k.id
+			WHERE k.`+column+` = ?`, value)
+		return
+	}
+	for _, table := range []string{"creators", "secrets"} {
+		b.exec(`DELETE FROM {p}`+table+` WHERE key_id IN (SELECT id`+keys+`)`, value)
+	}
+	b.exec(`DELETE`+keys, value)
 }

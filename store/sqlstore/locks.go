@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ type locks struct {
 	// change of its number of keys: 1, 0 or -1.
 	workspace string
 	added     int64
+	keys      bool       // all keys of workspace are deleted
 	keyID     string     // unless empty, the key that is changed
 	insert    *store.Key // unless nil, the key that is added
 }
@@ -160,6 +162,17 @@ func (b *batch) lockWorkspace(id string, l locks) *lockedWorkspace {
 	}
 	b.add(part{text: insert + ` RETURNING version, deleted, held`, args: []any{id, added}, columns: columns, to: to})
 	return w
+}
+
+// lockKeys locks the keys of a workspace that are deleted, once its row is locked and no key
+// can be added. It is a statement of its own on PostgreSQL, where a statement deletes no
+// secret that another transaction commits while it waits. On MySQL deleteKeys locks the keys.
+func (r *runner) lockKeys(ctx context.Context, l locks) error {
+	if !l.keys || r.d.dialect != PostgreSQL {
+		return nil
+	}
+	_, err := r.exec(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM {p}keys WHERE workspace = ? ORDER BY id FOR UPDATE) k`, l.workspace)
+	return err
 }
 
 func (b *batch) lockKey(id string) *lockedKey {

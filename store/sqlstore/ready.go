@@ -90,7 +90,7 @@ type frequent struct {
 
 // prepare prepares the frequent queries.
 func (d *Database) prepare(ctx context.Context) error {
-	for text, q := range map[string]*frequent{lookup: &d.lookup, readEpochs: &d.epochs} {
+	for text, q := range map[string]*frequent{lookup: &d.lookup, lookupSecret: &d.lookupSecret, readEpochs: &d.epochs} {
 		q.text = d.translate(text)
 		if d.galera.Load() {
 			q.text = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", syncWaitAll, " FOR ", q.text)

@@ -100,38 +100,39 @@ func secretOf(secrets []store.Secret, id string) *store.Secret {
 
 // keyColumns are the columns of a key. keyRow returns their scan destinations.
 const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.requested, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
-	k.disabled, k.creator_kind, k.creator_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
+	k.disabled, k.direct, k.creator_kind, k.creator_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
 
 func keyRow(k *store.Key) []any {
 	return []any{
 		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, permissions{&k.Permissions}, permissions{&k.RequestedPermissions}, permissions{&k.AdminPermissions},
 		fromJSON[store.Secret]{&k.Secrets}, fromJSON[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
-		orZero[bool]{&k.Disabled}, orZero[string]{&k.CreatedBy.Kind}, orZero[string]{&k.CreatedBy.ID}, orZero[int]{&k.Depth},
+		orZero[bool]{&k.Disabled}, orZero[bool]{&k.Direct}, orZero[string]{&k.CreatedBy.Kind}, orZero[string]{&k.CreatedBy.ID}, orZero[int]{&k.Depth},
 		at{&k.Created}, at{&k.Updated}, at{&k.LastUsed}, orZero[int64]{&k.Version}, orZero[int64]{&k.Epoch},
 	}
 }
 
 // workspaceColumns are the columns of a workspace. workspaceRow returns their scan
 // destinations.
-const workspaceColumns = `w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from,
+const workspaceColumns = `w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from, w.key_requests, w.workspace_requests,
 	w.epoch, w.updated, w.version, w.held`
 
 func workspaceRow(w *store.Workspace) []any {
 	return []any{
 		orZero[bool]{&w.Suspended}, orZero[bool]{&w.Deleted}, orZero[int]{&w.Rules.MaxKeys}, orZero[bool]{&w.Rules.RequireExpiry},
-		orZero[time.Duration]{&w.Rules.MaxLifetime}, at{&w.Rules.EnforcedFrom},
+		orZero[time.Duration]{&w.Rules.MaxLifetime}, at{&w.Rules.EnforcedFrom}, orZero[int]{&w.Rules.KeyRequests}, orZero[int]{&w.Rules.WorkspaceRequests},
 		orZero[int64]{&w.Epoch}, at{&w.Updated}, orZero[int64]{&w.Version}, orZero[int]{&w.Keys},
 	}
 }
 
 // instanceColumns are the columns of the instance's settings. instanceRow returns their
 // scan destinations.
-const instanceColumns = `i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from,
+const instanceColumns = `i.keys_off, i.direct_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from, i.key_requests, i.workspace_requests,
 	i.epoch, i.updated, i.version`
 
 func instanceRow(in *store.Instance) []any {
 	return []any{
-		&in.KeysOff, &in.Rules.MaxKeys, &in.Rules.RequireExpiry, &in.Rules.MaxLifetime, at{&in.Rules.EnforcedFrom},
+		&in.KeysOff, &in.DirectOff, &in.Rules.MaxKeys, &in.Rules.RequireExpiry, &in.Rules.MaxLifetime, at{&in.Rules.EnforcedFrom},
+		&in.Rules.KeyRequests, &in.Rules.WorkspaceRequests,
 		&in.Epoch, at{&in.Updated}, &in.Version,
 	}
 }
@@ -267,7 +268,7 @@ func checkKey(k *store.Key) error {
 		checkText("a key's id", k.ID, maxID), checkText("a key's name", k.Name, maxName), checkWorkspace(k.Workspace),
 		checkText("a key's expiry as text", k.NotAfterText, maxID), checkCreator(k.CreatedBy))
 	for _, s := range k.Secrets {
-		err = errors.Join(err, checkText("a secret's id", s.ID, maxText), checkText("a secret's hint", s.Hint, maxText),
+		err = errors.Join(err, checkText("a secret's id", s.ID, maxID), checkText("a secret's hint", s.Hint, maxText),
 			checkText("a secret's digest", s.Digest, maxText), checkText("a secret's prefix", s.Prefix, maxText), checkCreator(s.CreatedBy))
 	}
 	for _, resource := range k.Resources {

@@ -31,10 +31,10 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 		if h.instance != in.Version {
 			return store.ErrConflict
 		}
-		b.exec(`UPDATE {p}instance SET keys_off = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
-			reminders_off = ?, remind_before = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = 1`,
-			in.KeysOff, in.Rules.MaxKeys, in.Rules.RequireExpiry, int64(in.Rules.MaxLifetime), in.Rules.EnforcedFrom,
-			in.Reminders.Off, asJSON(in.Reminders.Before), in.Updated, c.RevokeTokens)
+		b.exec(`UPDATE {p}instance SET keys_off = ?, direct_off = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
+			key_requests = ?, workspace_requests = ?, reminders_off = ?, remind_before = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = 1`,
+			in.KeysOff, in.DirectOff, in.Rules.MaxKeys, in.Rules.RequireExpiry, int64(in.Rules.MaxLifetime), in.Rules.EnforcedFrom,
+			in.Rules.KeyRequests, in.Rules.WorkspaceRequests, in.Reminders.Off, asJSON(in.Reminders.Before), in.Updated, c.RevokeTokens)
 		return nil
 	})
 	return fail(ctx, "save settings", err)
@@ -58,14 +58,14 @@ func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, e
 
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
-	err := s.changeWorkspace(ctx, w.ID, c, func(b *batch, old *lockedWorkspace) error {
+	err := s.changeWorkspace(ctx, locks{workspace: w.ID}, c, func(b *batch, old *lockedWorkspace) error {
 		if old.version != w.Version {
 			return store.ErrConflict
 		}
 		b.exec(`UPDATE {p}workspaces SET suspended = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
-			updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
+			key_requests = ?, workspace_requests = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 			w.Suspended, w.Rules.MaxKeys, w.Rules.RequireExpiry, int64(w.Rules.MaxLifetime), w.Rules.EnforcedFrom,
-			w.Updated, c.RevokeTokens, w.ID)
+			w.Rules.KeyRequests, w.Rules.WorkspaceRequests, w.Updated, c.RevokeTokens, w.ID)
 		return nil
 	})
 	return fail(ctx, "save workspace settings", err)
@@ -74,16 +74,8 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 // DeleteWorkspace implements store.Settings. It deletes all keys in one transaction;
 // 10,000 keys take less than a second.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
-	err := s.changeWorkspace(ctx, id, c, func(b *batch, _ *lockedWorkspace) error {
-		pick := s.d.dialect.pick
-		b.exec(pick(
-			`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint FROM {p}keys WHERE workspace = ?`,
-			`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ? FOR UPDATE`,
-			`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ?`), at, id)
-		// With a subquery MariaDB would read and lock the whole creators table.
-		deleteCreators := `DELETE FROM {p}creators WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`
-		b.exec(pick(deleteCreators, `DELETE c FROM {p}keys k STRAIGHT_JOIN {p}creators c ON c.key_id = k.id WHERE k.workspace = ?`, deleteCreators), id)
-		b.exec(`DELETE FROM {p}keys WHERE workspace = ?`, id)
+	err := s.changeWorkspace(ctx, locks{workspace: id, keys: true}, c, func(b *batch, _ *lockedWorkspace) error {
+		b.deleteKeys("workspace", id, at)
 		b.exec(`UPDATE {p}workspaces SET deleted = 1, epoch = {max}(epoch + 1, {clock}), version = version + 1,
 			updated = ?, held = 0 WHERE id = ?`, at, id)
 		return nil
@@ -91,15 +83,15 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 	return fail(ctx, "delete workspace", err)
 }
 
-// changeWorkspace changes a workspace and creates its row if it is missing. A deleted
-// workspace is store.ErrNotFound.
-func (s *settings) changeWorkspace(ctx context.Context, id string, c store.Change, write func(b *batch, w *lockedWorkspace) error) error {
-	if err := checkWorkspace(id); err != nil {
+// changeWorkspace changes the workspace of l and creates its row if it is missing. A
+// deleted workspace is store.ErrNotFound.
+func (s *settings) changeWorkspace(ctx context.Context, l locks, c store.Change, write func(b *batch, w *lockedWorkspace) error) error {
+	if err := checkWorkspace(l.workspace); err != nil {
 		return err
 	}
-	notification := store.Notification{Kind: store.NotificationWorkspace, Workspace: id}
-	return s.d.change(ctx, c, notification, locks{workspace: id}, func(b *batch, h *lockedState) error {
-		w := h.workspaces[id]
+	notification := store.Notification{Kind: store.NotificationWorkspace, Workspace: l.workspace}
+	return s.d.change(ctx, c, notification, l, func(b *batch, h *lockedState) error {
+		w := h.workspaces[l.workspace]
 		if w.deleted {
 			return store.ErrNotFound
 		}

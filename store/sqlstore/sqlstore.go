@@ -23,12 +23,12 @@
 // alone, the second for a call with a one-time id and three preconditions.
 //
 //	                         PostgreSQL   MySQL, MariaDB
-//	look-up, epochs              1             1
-//	create                       4          10 to 13
-//	update, rotate, disable      4           7 to 13
-//	delete                       4          11 to 14
+//	look-ups, epochs             1             1
+//	create                       4          11 to 14
+//	update, rotate, disable      4           7 to 15
+//	delete                       4          10 to 13
 //	settings                     4           8 to 13
-//	delete a workspace           4          11 to 16
+//	delete a workspace           5          10 to 15
 //	revoke a token               3             5
 //
 // On MySQL and MariaDB each further event and each creator that is added or removed
@@ -198,9 +198,10 @@
 //	SELECT t.title, k.id, k.name, k.created
 //	FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id
 //
-// On MySQL: ON k.workspace = t.id COLLATE utf8mb4_bin. The tables are not an interface
-// and change with releases. In them times are microseconds since 1970, and text is
-// bytes except on PostgreSQL.
+// On MySQL: ON k.workspace = t.id COLLATE utf8mb4_bin. The table
+// latchkey_secrets names the key of each secret, by the id of the secret. The tables are
+// not an interface and change with releases. In them times are microseconds since 1970,
+// and text is bytes except on PostgreSQL.
 package sqlstore
 
 import (
@@ -249,6 +250,7 @@ type Database struct {
 	checking       chan struct{} // a lock
 	galera         atomic.Bool   // a connection led to a node of a Galera cluster
 	lookup, epochs frequent
+	lookupSecret   frequent
 
 	writer  chan struct{} // SQLite: a lock, held while writing
 	stripes [stripes]timedLock
@@ -306,6 +308,7 @@ func (d *Database) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
 			Keys:       &keyTable{d},
+			Secrets:    &keyTable{d},
 			Workspaces: &workspaceTable{d},
 			Upkeep:     &upkeep{d},
 			Settings:   &settings{d},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +50,9 @@ var refusals = []struct {
 	{"Create, workspace deleted", func(s store.Store, c store.Change) error {
 		return s.Keys.Create(background, newKey("deleted", "new"), store.NoLimit, c)
 	}},
+	{"Create, secret taken", func(s store.Store, c store.Change) error {
+		return s.Keys.Create(background, keyWith("team-b", "new", "s1-new", "s2-key-1"), store.NoLimit, c)
+	}},
 	{"Update, missing", func(s store.Store, c store.Change) error {
 		return s.Keys.Update(background, newKey("team-a", "none"), c)
 	}},
@@ -59,6 +63,9 @@ var refusals = []struct {
 		k := newKey("team-a", "key-1")
 		k.Version = 5
 		return s.Keys.Update(background, k, c)
+	}},
+	{"Update, secret taken", func(s store.Store, c store.Change) error {
+		return s.Keys.Update(background, keyWith("team-z", "key-z", "s1-new", "s2-key-1"), c)
 	}},
 	{"Delete, foreign", func(s store.Store, c store.Change) error {
 		return s.Keys.Delete(background, "team-b", "key-1", 0, noon, c)
@@ -86,7 +93,7 @@ var refusals = []struct {
 // prepare creates the records for writes and refusals.
 func prepare(t tester, s store.Store) {
 	t.Helper()
-	create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
+	create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"), newKey("team-z", "key-z"))
 	remove(t, s, "team-a", "deleted")
 	deleteWorkspace(t, s, "deleted")
 }
@@ -167,6 +174,13 @@ func everything(t tester, s store.Store) []string {
 	must(t, "List", err)
 	for _, k := range page.Keys {
 		text = append(append(text, keyText(k)...), fmt.Sprint("Epoch ", k.Epoch))
+	}
+	for _, id := range []string{"s1-key-1", "s2-key-1", "s1-key-z", "s1-deleted", "s1-new"} {
+		if s.Secrets == nil {
+			break
+		}
+		found, err := s.Secrets.LookupSecret(background, id)
+		text = append(text, fmt.Sprintf("Secret %s of %q, missing %t", id, found.Key.ID, errors.Is(err, store.ErrNotFound)))
 	}
 	log, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
 	must(t, "Events.List", err)

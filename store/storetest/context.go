@@ -23,6 +23,10 @@ var calls = []struct {
 		_, err := s.Keys.Lookup(ctx, "key-1")
 		return err
 	}},
+	{"Secrets.LookupSecret", hasSecrets, func(ctx context.Context, s store.Store) error {
+		_, err := s.Secrets.LookupSecret(ctx, "s1-key-1")
+		return err
+	}},
 	{"Keys.Update", nil, func(ctx context.Context, s store.Store) error {
 		k := newKey("team-a", "key-1")
 		k.Name = "changed"
@@ -40,10 +44,10 @@ var calls = []struct {
 		return err
 	}},
 	{"Upkeep.RecordUses", nil, func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}})
 	}},
 	{"Upkeep.Rehash", nil, func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("team-a", "key-1").Secrets[0].Digest, "better")
+		return s.Upkeep.Rehash(ctx, "key-1", "s1-key-1", newKey("team-a", "key-1").Secrets[0].Digest, "better")
 	}},
 	{"Upkeep.Purge", nil, func(ctx context.Context, s store.Store) error {
 		_, err := s.Upkeep.Purge(ctx, farAhead)
@@ -81,7 +85,7 @@ var calls = []struct {
 	}},
 	{"SigningKeys.SetRing", hasSigningKeys, func(ctx context.Context, s store.Store) error { return s.SigningKeys.SetRing(ctx, someRing()) }},
 	{"Epochs.Read", hasEpochs, func(ctx context.Context, s store.Store) error {
-		_, err := s.Epochs.Read(ctx, tokenOf(newKey("team-a", "key-1"), "s1"))
+		_, err := s.Epochs.Read(ctx, tokenOf(newKey("team-a", "key-1"), 1))
 		return err
 	}},
 	{"Epochs.Revoke", hasEpochs, func(ctx context.Context, s store.Store) error { return s.Epochs.Revoke(ctx, "token-1", farAhead, noon) }},
@@ -123,6 +127,7 @@ var calls = []struct {
 	}},
 }
 
+func hasSecrets(s store.Store) bool     { return s.Secrets != nil }
 func hasWorkspaces(s store.Store) bool  { return s.Workspaces != nil }
 func hasLists(s store.Store) bool       { return s.HostLists != nil }
 func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
@@ -184,7 +189,7 @@ func theRest(t tester, s store.Store) []string {
 		text = append(text, ringText(ring(t, s))...)
 	}
 	if s.Epochs != nil {
-		state, err := s.Epochs.Read(background, tokenOf(newKey("team-a", "key-1"), "s2"))
+		state, err := s.Epochs.Read(background, tokenOf(newKey("team-a", "key-1"), 2))
 		must(t, "Read", err)
 		text = append(text, epochText(state))
 	}

@@ -19,10 +19,13 @@ func epochRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				wantState(t, s, tokenOf(k, "s1"), store.EpochState{SecretKnown: true, SecretNotAfter: k.Secrets[0].NotAfter})
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
-				wantState(t, s, tokenOf(k, "none"), store.EpochState{})
-				wantState(t, s, tokenOf(k, ""), store.EpochState{})
+				wantState(t, s, tokenOf(k, 1), store.EpochState{SecretKnown: true, SecretNotAfter: k.Secrets[0].NotAfter})
+				wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
+				for _, unknown := range []string{"none", "", "s1", "S1-key-1"} {
+					ref := tokenOf(k, 1)
+					ref.Secret = unknown
+					wantState(t, s, ref, store.EpochState{})
+				}
 				found := lookup(t, s, "key-1")
 				equal(t, "the instance's epoch", found.Instance.Epoch, 0)
 				equal(t, "the workspace's epoch", found.Workspace.Epoch, 0)
@@ -35,7 +38,7 @@ func epochRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
 				for version := range int64(3) {
-					state, err := s.Epochs.Read(background, tokenOf(k, "s2"))
+					state, err := s.Epochs.Read(background, tokenOf(k, 2))
 					must(t, "Read", err)
 					equal(t, "InstanceVersion", state.InstanceVersion, version)
 					equal(t, "the instance's epoch", state.Instance, 0)
@@ -48,7 +51,7 @@ func epochRules() []rule {
 			why:  "A token of an unknown key must be refused, so Read returns an error and never zero epochs.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
-				for _, ref := range []store.TokenRef{{}, {Workspace: "team-a", Key: "none", Secret: "s1"}, {Workspace: "team-a", Secret: "s1"}} {
+				for _, ref := range []store.TokenRef{{}, {Workspace: "team-a", Key: "none", Secret: "s1-none"}, {Workspace: "team-a", Secret: "s1"}} {
 					_, err := s.Epochs.Read(background, ref)
 					wantError(t, "Read", err, store.ErrNotFound)
 				}
@@ -61,7 +64,7 @@ func epochRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-b", "key-2"))
 				for _, foreign := range []string{"team-b", "Team-a", ""} {
-					ref := tokenOf(k, "s1")
+					ref := tokenOf(k, 1)
 					ref.Workspace = foreign
 					_, err := s.Epochs.Read(background, ref)
 					wantError(t, "Read in "+foreign, err, store.ErrNotFound)
@@ -79,12 +82,12 @@ func epochRules() []rule {
 				k.Secrets[0].NotAfter = noon.Add(time.Minute)
 				update(t, s, k)
 				equal(t, "epoch after a change without RevokeTokens", keyEpoch(t, s, "key-1"), first)
-				wantState(t, s, tokenOf(k, "s1"), store.EpochState{})
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				wantState(t, s, tokenOf(k, 1), store.EpochState{})
+				wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
 				k.Epoch, k.Version = 0, 2
 				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, RevokeTokens: true}))
 				wantHigher(t, "the key's epoch", keyEpoch(t, s, "key-1"), first)
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
 				equal(t, "the epoch of another key", keyEpoch(t, s, "key-2"), others)
 			},
 		},
@@ -124,7 +127,7 @@ func epochRules() []rule {
 					wantHigher(t, "the key's epoch", key, before.Key)
 					wantHigher(t, "the instance's epoch", in, before.Instance)
 					wantHigher(t, "the workspace's epoch", w, before.Workspace)
-					wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
+					wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
 				}
 			},
 		},
@@ -135,7 +138,7 @@ func epochRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
 				remove(t, s, "team-a", "key-1")
-				_, err := s.Epochs.Read(background, tokenOf(k, "s1"))
+				_, err := s.Epochs.Read(background, tokenOf(k, 1))
 				wantError(t, "Read", err, store.ErrNotFound)
 			},
 		},
@@ -158,8 +161,8 @@ func epochRules() []rule {
 						equal(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
 					}
 					equal(t, "the epoch of another workspace", workspace(t, s, "team-b").Epoch, 0)
-					wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
-					wantState(t, s, tokenOf(other, "s2"), store.EpochState{SecretKnown: true})
+					wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
+					wantState(t, s, tokenOf(other, 2), store.EpochState{SecretKnown: true})
 				}
 			},
 		},
@@ -170,9 +173,9 @@ func epochRules() []rule {
 				k, other := newKey("team-a", "key-1"), newKey("team-b", "key-2")
 				create(t, s, k, other)
 				deleteWorkspace(t, s, "team-a")
-				_, err := s.Epochs.Read(background, tokenOf(k, "s1"))
+				_, err := s.Epochs.Read(background, tokenOf(k, 1))
 				wantError(t, "Read", err, store.ErrNotFound)
-				wantState(t, s, tokenOf(other, "s2"), store.EpochState{SecretKnown: true})
+				wantState(t, s, tokenOf(other, 2), store.EpochState{SecretKnown: true})
 			},
 		},
 		{
@@ -182,7 +185,7 @@ func epochRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
 				for _, epochs := range [][3]int64{{}, {1, 1, 1}, {1 << 60, 1 << 60, 1 << 60}} {
-					ref := tokenOf(k, "s2")
+					ref := tokenOf(k, 2)
 					ref.Epochs = epochs
 					wantState(t, s, ref, store.EpochState{SecretKnown: true})
 				}
@@ -194,7 +197,7 @@ func epochRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				ref, other := tokenOf(k, "s2"), tokenOf(k, "s2")
+				ref, other := tokenOf(k, 2), tokenOf(k, 2)
 				other.TokenID = "Token-1"
 				for range 2 {
 					must(t, "Revoke", s.Epochs.Revoke(background, ref.TokenID, farAhead, noon))
@@ -220,8 +223,9 @@ func wantHigher(t tester, what string, got, before int64) {
 	}
 }
 
-func tokenOf(k store.Key, secret string) store.TokenRef {
-	return store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: secret, TokenID: "token-1"}
+// tokenOf returns a token of the first or second secret of newKey.
+func tokenOf(k store.Key, secret int) store.TokenRef {
+	return store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: fmt.Sprintf("s%d-%s", secret, k.ID), TokenID: "token-1"}
 }
 
 // wantState compares the result of Read with want, and its epochs with those of the

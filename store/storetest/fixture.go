@@ -20,7 +20,8 @@ var (
 	farAhead = time.Date(2190, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// newKey returns a key with a value in every field.
+// newKey returns a key with a value in every field. The ids of its secrets are s1- and s2-
+// with the id of the key.
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "name of " + id,
@@ -28,15 +29,16 @@ func newKey(workspace, id string) store.Key {
 		AdminPermissions: scope.MustParse("project.read"),
 		Secrets: []store.Secret{
 			{
-				ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Prefix: "acme_", CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
+				ID: "s1-" + id, Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Prefix: "acme_", CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
 				Generated: true, Created: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour),
 			},
 			{
-				ID: "s2", Hint: "Cd2y", Digest: "hmac-sha256$2$" + id, CreatedBy: store.ActorRef{Kind: "key", ID: "key-of-" + id},
+				ID: "s2-" + id, Hint: "Cd2y", Digest: "hmac-sha256$2$" + id, CreatedBy: store.ActorRef{Kind: "key", ID: "key-of-" + id},
 				Created: noon.Add(-time.Minute),
 			},
 		},
 		NotAfter: noon.AddDate(0, 1, 0), NotAfterText: "2026-04-01",
+		Direct:    true,
 		Resources: []string{"https://one.example.com", "https://two.example.com/api"},
 		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
 		Created:   noon.Add(-time.Hour), Updated: noon.Add(-time.Minute),
@@ -48,7 +50,7 @@ func newKey(workspace, id string) store.Key {
 func plainKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: id, Created: noon, Updated: noon, Version: 1,
-		Secrets: []store.Secret{{ID: "s1", Digest: "d", Created: noon}},
+		Secrets: []store.Secret{{ID: "s1-" + id, Digest: "d", Created: noon}},
 	}
 }
 
@@ -127,8 +129,8 @@ func wantError(t tester, what string, err, want error) {
 		t.Errorf("%s: got error %v, want %v", what, err, want)
 		return
 	}
-	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
-		if other != want && errors.Is(err, other) {
+	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrSecretExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
+		if !errors.Is(want, other) && errors.Is(err, other) {
 			t.Errorf("%s: error %v is %v and also %v", what, err, want, other)
 		}
 	}
@@ -188,7 +190,7 @@ func keyText(k store.Key) []string {
 		"ID " + k.ID, "Workspace " + k.Workspace, "Name " + k.Name,
 		"Permissions " + k.Permissions.String(), "RequestedPermissions " + k.RequestedPermissions.String(), "AdminPermissions " + k.AdminPermissions.String(),
 		"NotAfter " + stamp(k.NotAfter), "NotAfterText " + k.NotAfterText,
-		fmt.Sprint("Disabled ", k.Disabled), fmt.Sprintf("CreatedBy %+v", k.CreatedBy),
+		fmt.Sprint("Disabled ", k.Disabled), fmt.Sprint("Direct ", k.Direct), fmt.Sprintf("CreatedBy %+v", k.CreatedBy),
 		"Created " + stamp(k.Created), "Updated " + stamp(k.Updated), "LastUsed " + stamp(k.LastUsed),
 		fmt.Sprint("Version ", k.Version), fmt.Sprint("Depth ", k.Depth), fmt.Sprintf("Resources %q", k.Resources),
 	}
@@ -209,7 +211,7 @@ func eventText(e store.Event) []string {
 
 func instanceText(in store.Instance) []string {
 	return []string{
-		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), "Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
+		fmt.Sprint("KeysOff ", in.KeysOff), fmt.Sprint("DirectOff ", in.DirectOff), rulesText(in.Rules), "Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
 	}
 }
 
@@ -225,8 +227,8 @@ func workspaceText(w store.Workspace) []string {
 }
 
 func rulesText(r store.Rules) string {
-	return fmt.Sprintf("Rules maximum %d, expiry %t, lifetime %s, enforced from %s",
-		r.MaxKeys, r.RequireExpiry, r.MaxLifetime, stamp(r.EnforcedFrom))
+	return fmt.Sprintf("Rules maximum %d, expiry %t, lifetime %s, enforced from %s, requests %d and %d",
+		r.MaxKeys, r.RequireExpiry, r.MaxLifetime, stamp(r.EnforcedFrom), r.KeyRequests, r.WorkspaceRequests)
 }
 
 // eventIDs returns the ids of the whole audit log, newest first.

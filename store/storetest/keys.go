@@ -38,9 +38,9 @@ func lookupRules() []rule {
 				found := lookup(t, s, "key-1")
 				equalText(t, "workspace never saved", workspaceText(found.Workspace), workspaceText(store.Workspace{ID: "team-a", Keys: 2}))
 				equalText(t, "instance never saved", instanceText(found.Instance), instanceText(store.Instance{}))
-				w := store.Workspace{ID: "team-a", Suspended: true, Rules: store.Rules{MaxKeys: 5}, Updated: noon}
+				w := store.Workspace{ID: "team-a", Suspended: true, Rules: store.Rules{MaxKeys: 5, WorkspaceRequests: 900}, Updated: noon}
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{}))
-				in := store.Instance{KeysOff: true, Rules: store.Rules{RequireExpiry: true}, Updated: noon}
+				in := store.Instance{DirectOff: true, Rules: store.Rules{RequireExpiry: true, KeyRequests: 60}, Updated: noon}
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: in}, store.Change{}))
 				found = lookup(t, s, "key-1")
 				w.Version, w.Keys, in.Version = 1, 2, 1
@@ -94,9 +94,9 @@ func updateRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: noon}}))
 				k.Secrets[1].LastUsed, k.LastUsed = noon.AddDate(-1, 0, 0), noon.AddDate(-1, 0, 0)
-				k.Secrets = append(k.Secrets[1:], store.Secret{ID: "s3", Digest: "d3", Created: noon})
+				k.Secrets = append(k.Secrets[1:], store.Secret{ID: "s3-key-1", Digest: "d3", Created: noon})
 				update(t, s, k)
 				got := lookup(t, s, "key-1").Key
 				equalTime(t, "LastUsed", got.LastUsed, noon)
@@ -113,8 +113,8 @@ func updateRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2", k.Secrets[1].Digest, "better$ %20"))
-				k.Secrets = append(k.Secrets, store.Secret{ID: "s3", Digest: "d3", Created: noon})
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2-key-1", k.Secrets[1].Digest, "better$ %20"))
+				k.Secrets = append(k.Secrets, store.Secret{ID: "s3-key-1", Digest: "d3", Created: noon})
 				k.Secrets[0].Hint, k.Secrets[1].NotAfter = "", noon.AddDate(0, 1, 0)
 				update(t, s, k)
 				k.Secrets[1].Digest, k.Version = "better$ %20", 2
@@ -199,12 +199,12 @@ func changedKey() store.Key {
 	k.Name = "renamed"
 	k.Permissions, k.RequestedPermissions = scope.MustParse("member.list"), scope.MustParse("member.*")
 	k.Secrets = []store.Secret{k.Secrets[1], {
-		ID: "s3", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Prefix: "new_", CreatedBy: store.ActorRef{Kind: "key", ID: "key-9"}, Generated: true, Created: noon,
+		ID: "s3-key-1", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Prefix: "new_", CreatedBy: store.ActorRef{Kind: "key", ID: "key-9"}, Generated: true, Created: noon,
 	}}
 	k.Secrets[0].NotAfter = noon.Add(time.Minute)
 	k.NotAfter, k.NotAfterText = time.Time{}, ""
 	k.Resources = []string{"https://three.example.com"}
-	k.Disabled = true
+	k.Disabled, k.Direct = true, false
 	k.Updated = noon
 	return k
 }

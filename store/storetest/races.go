@@ -95,7 +95,7 @@ func raceRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
 				errs := race(16, func(i int) error {
-					return s.Upkeep.Rehash(background, "key-1", "s1", k.Secrets[0].Digest, fmt.Sprint("better-", i))
+					return s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Secrets[0].Digest, fmt.Sprint("better-", i))
 				})
 				equal(t, "rewrites that succeeded", wins(t, "Rehash", errs, store.ErrConflict), 1)
 			},
@@ -110,7 +110,7 @@ func raceRules() []rule {
 					next := fmt.Sprint("better-", round)
 					errs := race(8, func(i int) error {
 						if i == 3 {
-							return s.Upkeep.Rehash(background, "key-1", "s1", first, next)
+							return s.Upkeep.Rehash(background, "key-1", "s1-key-1", first, next)
 						}
 						found, err := s.Keys.Lookup(background, "key-1")
 						if err == nil {

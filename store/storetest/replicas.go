@@ -104,6 +104,18 @@ func replicaRaces() []replicaRule {
 			},
 		},
 		{
+			name:  "one secret, many creates and updates",
+			why:   "Of N concurrent calls of Create and Update that give one secret id to different keys, exactly one succeeds, whatever replicas they use.",
+			needs: hasSecrets,
+			run:   raceSecret,
+		},
+		{
+			name:  "a deletion does not take the secret from the next key",
+			why:   "A key that got a secret's id while another replica deleted or rotated the key that had it is found by it.",
+			needs: hasSecrets,
+			run:   raceFreedSecret,
+		},
+		{
 			name: "one change, sent to every replica",
 			why:  "A client that repeats its request at another replica creates one key.",
 			run: func(t tester, r []store.Store) {
@@ -201,7 +213,7 @@ func replicaRaces() []replicaRule {
 					wantHigher(t, "the key's epoch", epoch, last)
 					last = epoch
 					for _, s := range r {
-						wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
+						wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
 						equal(t, "the key's epoch", keyEpoch(t, s, "key-1"), last)
 					}
 				}

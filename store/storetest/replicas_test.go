@@ -29,7 +29,7 @@ func TestReplicasWithoutOptionalFields(t *testing.T) {
 func TestBrokenReplicasBreakTheirRule(t *testing.T) {
 	t.Parallel()
 	tried := map[string]bool{}
-	for _, b := range replicaBreakages() {
+	for _, b := range append(replicaBreakages(), secretReplicaBreakages()...) {
 		t.Run(b.name, func(t *testing.T) {
 			for _, rule := range b.rules {
 				tried[rule] = true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +25,7 @@ type visibleChange struct {
 // replicaVisibility returns the rules that a replica sees the changes of the others.
 func replicaVisibility() []replicaRule {
 	rules := []replicaRule{}
-	for _, c := range append(visibleChanges(), visibleRevocations()...) {
+	for _, c := range slices.Concat(visibleChanges(), visibleSecrets(), visibleRevocations()) {
 		rules = append(rules, replicaRule{
 			name:  "B07 " + c.name,
 			why:   "Once the call has returned, every replica reads the change: a login through another replica that begins after that is refused.",
@@ -119,7 +120,7 @@ func visibleChanges() []visibleChange {
 			name:  "a rewritten digest",
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1", newKey("team-a", id(round)).Secrets[0].Digest, "better"))
+				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1-"+id(round), newKey("team-a", id(round)).Secrets[0].Digest, "better"))
 			},
 			seen: func(s store.Store, round int) error {
 				found, err := s.Keys.Lookup(background, id(round))
@@ -175,7 +176,7 @@ func visibleChanges() []visibleChange {
 func visibleRevocations() []visibleChange {
 	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
 	ref := func(round int) store.TokenRef {
-		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), "s2")
+		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), 2)
 	}
 	var before, settings store.EpochState
 	return []visibleChange{

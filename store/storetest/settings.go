@@ -26,7 +26,7 @@ func settingsRules() []rule {
 					Reminders: store.Reminders{Off: true, Before: someReminders()},
 				}
 				w := store.Workspace{ID: "team-a", Suspended: true, Rules: someRules(), Updated: noon}
-				w.Rules.MaxKeys = store.Unlimited
+				w.Rules.MaxKeys, w.Rules.KeyRequests, w.Rules.WorkspaceRequests = store.Unlimited, store.Unlimited, store.Unlimited
 				for version := range int64(3) {
 					in.Version, w.Version = version, version
 					must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
@@ -34,7 +34,7 @@ func settingsRules() []rule {
 					in.Version, w.Version = version+1, version+1
 					equalText(t, "instance", settingsText(instance(t, s)), settingsText(in))
 					equalText(t, "workspace", workspaceText(workspace(t, s, "team-a")), workspaceText(w))
-					in.KeysOff, in.Rules, in.Reminders = false, store.Rules{}, store.Reminders{}
+					in.KeysOff, in.DirectOff, in.Rules, in.Reminders = false, version == 0, store.Rules{}, store.Reminders{}
 					w.Suspended, w.Rules = false, store.Rules{}
 				}
 				equalText(t, "another workspace", workspaceText(workspace(t, s, "team-b")), workspaceText(store.Workspace{ID: "team-b"}))
@@ -140,7 +140,7 @@ func someReminders() []time.Duration {
 func someRules() store.Rules {
 	return store.Rules{
 		MaxKeys: 12, RequireExpiry: true, MaxLifetime: 90*24*time.Hour + time.Microsecond,
-		EnforcedFrom: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+		EnforcedFrom: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), KeyRequests: 600, WorkspaceRequests: 6000,
 	}
 }
 

@@ -122,6 +122,7 @@ func groups() []group {
 	all := []group{
 		{name: "Create", rules: createRules()},
 		{name: "Lookup", rules: lookupRules()},
+		{name: "Secrets", needs: hasSecrets, rules: append(secretRules(), uniqueRules()...)},
 		{name: "Update", rules: updateRules()},
 		{name: "Delete", rules: deleteRules()},
 		{name: "List", rules: listRules()},

@@ -26,6 +26,9 @@ func (t *Tap) Over(st store.Store) store.Store {
 	if st.Keys != nil {
 		st.Keys = tappedKeys(below)
 	}
+	if st.Secrets != nil {
+		st.Secrets = tappedSecrets(below)
+	}
 	if st.Workspaces != nil {
 		st.Workspaces = tappedWorkspaces(below)
 	}
@@ -120,6 +123,7 @@ type tapped struct {
 
 type (
 	tappedKeys        tapped
+	tappedSecrets     tapped
 	tappedWorkspaces  tapped
 	tappedUpkeep      tapped
 	tappedSettings    tapped
@@ -149,6 +153,10 @@ func (k tappedKeys) Delete(ctx context.Context, workspace, id string, version in
 
 func (k tappedKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	return tapValue(ctx, k.t, "Keys.List", func() (store.KeyPage, error) { return k.to.Keys.List(ctx, q) })
+}
+
+func (s tappedSecrets) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
+	return tapValue(ctx, s.t, "Secrets.LookupSecret", func() (store.Found, error) { return s.to.Secrets.LookupSecret(ctx, secretID) })
 }
 
 func (w tappedWorkspaces) List(ctx context.Context, after string, limit int) (store.WorkspacePage, error) {

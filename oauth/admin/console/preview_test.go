@@ -24,7 +24,7 @@ func (r *rig) storeKeys(n int) {
 		require.NoError(r.t, r.store.Keys.Create(r.t.Context(), store.Key{
 			ID: fmt.Sprintf("key-%06d", i), Workspace: "team-a", Name: "key", Permissions: scope.MustParse("project.list"),
 			Created: noon.Add(time.Duration(i-n) * time.Second),
-			Secrets: []store.Secret{{ID: "s", Digest: "d", Created: noon.Add(time.Duration(i-n) * time.Second)}},
+			Secrets: []store.Secret{{ID: fmt.Sprint("s-", i), Digest: "d", Created: noon.Add(time.Duration(i-n) * time.Second)}},
 		}, store.NoLimit, store.Change{}))
 	}
 }

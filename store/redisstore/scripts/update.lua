@@ -6,6 +6,7 @@ local oldVersion, epoch, kept, oldEnd, oldName, oldSecrets =
   string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* ([^ ]*) [^ ]* ([^ ]*)[^\n]*(.*)$')
 oldEnd, oldName = expiryMember(oldEnd, id), nameMember(oldName, id)
 if oldVersion ~= version then return 'conflict' end
+if taken(id, text) then return 'secret exists' end
 -- A secret that the key had before keeps its creation and creator, its digest, its
 -- prefix and its last use, whatever the caller sent.
 local secret, old = '\n([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*)', {}
@@ -13,6 +14,7 @@ for secretId, words in string.gmatch(oldSecrets, secret) do old[secretId] = word
 text = string.gsub(text, secret, function(secretId, words) return '\n' .. secretId .. ' ' .. (old[secretId] or words) end)
 if revokeTokens == '1' then epoch = raised(epoch) end
 redis.call('HSET', keys, id, following(version) .. ' ' .. epoch .. ' ' .. kept .. '\n' .. text)
+index(id, oldSecrets, text)
 if oldName ~= name then
   redis.call('ZREM', names, oldName)
   redis.call('ZREM', byName, oldName)

@@ -104,7 +104,7 @@ func wipe(t *testing.T, db *sql.DB) {
 		defer tx.Rollback()
 		for _, reset := range []string{
 			"DELETE FROM latchkey_keys", "DELETE FROM latchkey_workspaces", "DELETE FROM latchkey_tombstones",
-			"DELETE FROM latchkey_creators", "DELETE FROM latchkey_lists", "DELETE FROM latchkey_revoked", "DELETE FROM latchkey_events",
+			"DELETE FROM latchkey_creators", "DELETE FROM latchkey_secrets", "DELETE FROM latchkey_lists", "DELETE FROM latchkey_revoked", "DELETE FROM latchkey_events",
 			"DELETE FROM latchkey_once", "DELETE FROM latchkey_days", "DELETE FROM latchkey_limits",
 			"DELETE FROM latchkey_notices", "DELETE FROM latchkey_instance", "INSERT INTO latchkey_instance (id) VALUES (1)",
 			"UPDATE latchkey_ring SET version = 0, content = '[]'", "UPDATE latchkey_feed SET seq = 0",
@@ -140,7 +140,7 @@ func key(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "deployment of " + id,
 		Permissions: scope.MustParse("project.list project.read"), RequestedPermissions: scope.MustParse("project.*"),
-		Secrets:   []store.Secret{{ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$c2VjcmV0", Generated: true, Created: noon}},
+		Secrets:   []store.Secret{{ID: "s1-" + id, Hint: "Ab1x", Digest: "hmac-sha256$1$c2VjcmV0", Generated: true, Created: noon}},
 		NotAfter:  noon.AddDate(0, 3, 0),
 		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}, Created: noon, Updated: noon, Version: 1,
 	}

@@ -211,7 +211,7 @@ func useAll(s store.Store) error {
 	key := func(id string) store.Key {
 		return store.Key{
 			ID: id, Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
-			Secrets: []store.Secret{{ID: "s1", Digest: "old", Created: noon}}, Created: noon, Updated: noon, Version: 1,
+			Secrets: []store.Secret{{ID: "s1-" + id, Digest: "old", Created: noon}}, Created: noon, Updated: noon, Version: 1,
 		}
 	}
 	later, count := noon.Add(24*time.Hour), store.Count{Workspace: "team-a", Key: "one", Day: noon, Logins: 1}
@@ -225,9 +225,10 @@ func useAll(s store.Store) error {
 		s.Keys.Create(ctx, key("one"), 10, store.Change{Now: noon}),
 		s.Keys.Create(ctx, key("two"), store.NoLimit, change),
 		only(s.Keys.Lookup(ctx, "one")),
+		only(s.Secrets.LookupSecret(ctx, "s1-one")),
 		only(s.Keys.List(ctx, store.KeyQuery{})),
-		s.Upkeep.RecordUses(ctx, []store.Use{{Key: "one", Secret: "s1", At: noon}}),
-		s.Upkeep.Rehash(ctx, "one", "s1", "old", "new"),
+		s.Upkeep.RecordUses(ctx, []store.Use{{Key: "one", Secret: "s1-one", At: noon}}),
+		s.Upkeep.Rehash(ctx, "one", "s1-one", "old", "new"),
 		only(s.Upkeep.Clock(ctx)),
 		s.Keys.Update(ctx, renamed, store.Change{Now: noon}),
 		s.Keys.Delete(ctx, "team-a", "two", 0, noon, store.Change{Now: noon}),
@@ -240,7 +241,7 @@ func useAll(s store.Store) error {
 		s.Events.Append(ctx, store.Event{ID: "other", Time: noon, Action: "made", Workspace: "team-a"}),
 		only(s.Events.List(ctx, store.EventQuery{})),
 		only(s.Events.Prune(ctx, later)),
-		only(s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "one", Secret: "s1"})),
+		only(s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "one", Secret: "s1-one"})),
 		s.Epochs.Revoke(ctx, "token", later, noon),
 		s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "2", Expires: later}, noon),
 		only(s.OnceIDs.Find(ctx, "test", "2", noon)),

@@ -52,7 +52,7 @@ func some(n int, err error) error {
 }
 
 func tokenWith(key, id string) store.TokenRef {
-	return store.TokenRef{Workspace: "team-a", Key: key, Secret: "s1", TokenID: id}
+	return store.TokenRef{Workspace: "team-a", Key: key, Secret: "s1-" + key, TokenID: id}
 }
 
 func listing(q store.KeyQuery, want int) func(context.Context, store.Store) error {
@@ -79,6 +79,17 @@ var readCalls = []oneCall{
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "unknown"); return err }},
 	{name: "look up a deleted key", trips: 1, want: store.ErrNotFound,
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "buried"); return err }},
+	{name: "look up a secret", trips: 1, do: func(ctx context.Context, s store.Store) error {
+		found, err := s.Secrets.LookupSecret(ctx, "s1-key-1")
+		if err == nil && found.Key.ID != "key-1" {
+			return fmt.Errorf("found %q", found.Key.ID)
+		}
+		return err
+	}},
+	{name: "look up a secret of no key", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
+		_, err := s.Secrets.LookupSecret(ctx, "unknown")
+		return err
+	}},
 	{name: "epochs", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		_, err := s.Epochs.Read(ctx, tokenWith("key-1", "token-1"))
 		return err
@@ -149,10 +160,10 @@ var changeCalls = []oneCall{
 		return s.Keys.Delete(ctx, "team-a", "deleted", 1, noon, store.Change{Now: noon})
 	}},
 	{name: "record uses", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "used", Secret: "s1", At: noon}, {Key: "key-1", Secret: "s1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "used", Secret: "s1-used", At: noon}, {Key: "key-1", Secret: "s1-key-1", At: noon}})
 	}},
 	{name: "replace a digest", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Rehash(ctx, "hashed", "s1", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
+		return s.Upkeep.Rehash(ctx, "hashed", "s1-hashed", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
 	}},
 	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, RevokeTokens: true})
@@ -215,13 +226,21 @@ var refusedCalls = []oneCall{
 		return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 	}},
 	{name: "create beyond the limit", trips: 1, want: store.ErrLimit, do: func(ctx context.Context, s store.Store) error {
-		return s.Keys.Create(ctx, newKey("team-a", "new-3"), 1, store.Change{Now: noon})
+		return s.Keys.Create(ctx, withSecret("team-a", "new-3", "s1-key-b"), 1, store.Change{Now: noon}) // the limit comes first
+	}},
+	{name: "create with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
+		return s.Keys.Create(ctx, withSecret("team-b", "new-3", "s1-key-1"), store.NoLimit, store.Change{Now: noon})
+	}},
+	{name: "update with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
+		k := withSecret("team-b", "key-b", "s1-key-1")
+		k.Version = 1
+		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},
 	{name: "create with an outdated precondition", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-3"), store.NoLimit, store.Change{Now: noon, Preconditions: []store.Precondition{{Key: "key-1", Version: 7}}})
 	}},
 	{name: "update another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		k := newKey("team-a", "key-1")
+		k := withSecret("team-a", "key-1", "s1-key-b") // the version comes first
 		k.Version = 7
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},
@@ -241,10 +260,10 @@ var refusedCalls = []oneCall{
 		return s.SigningKeys.SetRing(ctx, store.Ring{Version: 7})
 	}},
 	{name: "replace another digest", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Rehash(ctx, "key-1", "s1", "another", "other")
+		return s.Upkeep.Rehash(ctx, "key-1", "s1-key-1", "another", "other")
 	}},
 	// Calls that write nothing.
 	{name: "record a use of a missing key", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "unknown", Secret: "s1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "unknown", Secret: "s1-unknown", At: noon}})
 	}},
 }

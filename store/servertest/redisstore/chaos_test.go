@@ -152,13 +152,13 @@ func (c *crowd) change(s store.Store, name string) {
 		w.Suspended = !w.Suspended
 		a.err = s.Settings.SetWorkspace(ctx, w, change)
 	case n < 18:
-		_ = s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Secret: "s1", At: noon.Add(time.Duration(rand.IntN(1000)) * time.Second)}})
+		_ = s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Secret: "s1-" + id, At: noon.Add(time.Duration(rand.IntN(1000)) * time.Second)}})
 		return
 	case n < 19:
 		_, _ = s.Upkeep.Purge(ctx, noon.Add(time.Second))
 		return
 	default:
-		_ = s.Upkeep.Rehash(ctx, id, "s1", "hmac-sha256$1$digest-of-"+id, "hmac-sha256$2$digest-of-"+id)
+		_ = s.Upkeep.Rehash(ctx, id, "s1-"+id, "hmac-sha256$1$digest-of-"+id, "hmac-sha256$2$digest-of-"+id)
 		return
 	}
 	for _, other := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit} {

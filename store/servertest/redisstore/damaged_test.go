@@ -15,6 +15,10 @@ import (
 // it is returned.
 func TestDamagedRecords(t *testing.T) {
 	lookUp := func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }
+	lookUpSecret := func(ctx context.Context, s store.Store) error {
+		_, err := s.Secrets.LookupSecret(ctx, "s1-key-1")
+		return err
+	}
 	listWorkspaces := func(ctx context.Context, s store.Store) error { _, err := s.Workspaces.List(ctx, "", 0); return err }
 	instance := func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }
 	reminders := func(text string) func(string) string {
@@ -27,6 +31,8 @@ func TestDamagedRecords(t *testing.T) {
 		read        func(ctx context.Context, s store.Store) error
 	}{
 		{"a key", "keys", "key-1", spoilt, lookUp},
+		{"a key that is found by its secret", "keys", "key-1", spoilt, lookUpSecret},
+		{"a key without lines that is found by its secret", "keys", "key-1", func(string) string { return "1 1 team-a" }, lookUpSecret},
 		{"a key's settings", "settings", "wteam-a", spoilt, lookUp},
 		{"a key's instance", "settings", "i", spoilt, lookUp},
 		{"a number of keys", "counts", "team-a", spoilt, lookUp},

@@ -107,13 +107,14 @@ var everyCall = []chore{
 			k := c.key(n)
 			_, err := c.s.Keys.Lookup(ctx, k.ID)
 			_, other := c.s.Epochs.Read(ctx, store.TokenRef{Workspace: k.Workspace, Key: k.ID, TokenID: "token"})
-			return errors.Join(err, other)
+			_, third := c.s.Secrets.LookupSecret(ctx, k.Secrets[0].ID)
+			return errors.Join(err, other, third)
 		})
 	}},
 	{"update and rename", func(ctx context.Context, _ *testing.T, c *stock) error {
 		return c.each(ctx, 1, 0, c.few, func(n int) error {
 			k := c.key(n)
-			k.Name, k.Secrets = "renamed-"+k.Name, append(k.Secrets, store.Secret{ID: "second", Created: noon, Digest: "d"})
+			k.Name, k.Secrets = "renamed-"+k.Name, append(k.Secrets, store.Secret{ID: "second-" + k.ID, Created: noon, Digest: "d"})
 			err := c.s.Upkeep.Rehash(ctx, k.ID, k.Secrets[0].ID, k.Secrets[0].Digest, "hmac-sha256$2$"+k.ID)
 			return errors.Join(err, c.s.Keys.Update(ctx, k, store.Change{Now: noon, RevokeTokens: true}))
 		})

@@ -116,7 +116,7 @@ func lastPart(name string) string { return name[strings.LastIndexByte(name, ':')
 func lifetimes() map[string]time.Duration {
 	const long = 100 * 365 * 24 * time.Hour
 	return map[string]time.Duration{
-		"keys": 0, "created": 0, "names": 0, "ends": 0, "workspaces": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
+		"keys": 0, "secrets": 0, "created": 0, "names": 0, "ends": 0, "workspaces": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
 		"stream": 0, "ring": 0, "lists": 0, "days": 0, "day": 0,
 		"done": time.Minute, "limit": time.Hour, "once": long, "revoked": long,
 	}
@@ -158,7 +158,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 			known[i.plain(workspace)] = true
 		}
 	}
-	orders := make(map[string][]string)
+	orders, secrets, entries := make(map[string][]string), make(map[string]string), i.hash("secrets")
 	place := func(order, place string) { orders[order] = append(orders[order], place) }
 	for id, record := range i.hash("keys") {
 		if when, buried := strings.CutPrefix(record, "-"); buried {
@@ -167,6 +167,16 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 			continue
 		}
 		workspace, created, end, name := i.places(record)
+		_, dying := deleted[workspace]
+		for _, line := range strings.Split(record, "\n")[2:] {
+			secret, _, _ := strings.Cut(line, " ")
+			if !dying {
+				require.NotContains(i, secrets, secret, "two keys have one secret")
+				secrets[secret] = id
+			} else if entries[secret] == id {
+				delete(entries, secret) // the sweep will remove it
+			}
+		}
 		for _, of := range []string{"", "w:" + workspace + ":"} {
 			place(of+"created", created+id)
 			place(of+"names", name+"\x00\x01"+id)
@@ -180,6 +190,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 		known[workspace] = true
 		i.of(workspaces, workspace).keys[id] = true
 	}
+	require.Equal(i, secrets, entries, "the keys of the secrets")
 	for workspace := range known {
 		place("workspaces", workspace+"\x00\x01"+url.PathEscape(workspace))
 	}

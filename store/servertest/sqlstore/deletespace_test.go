@@ -27,9 +27,11 @@ func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 		other, err := dial(t, driver, source).BeginTx(ctx, nil)
 		require.NoError(t, err)
 		defer other.Rollback()
-		rows := 0
-		require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_creators WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
-		require.Equal(t, 1, rows)
+		for _, table := range []string{"creators", "secrets"} {
+			rows := 0
+			require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_"+table+" WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
+			require.Equal(t, 1, rows)
+		}
 		// By default MariaDB waits 50 s for a lock.
 		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()

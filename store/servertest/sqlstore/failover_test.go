@@ -110,7 +110,8 @@ func TestFailover(t *testing.T) {
 			s := d.Store()
 			look := func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }
 			calls := map[string]func() error{
-				"look-up": look,
+				"look-up":             look,
+				"look-up of a secret": func() error { _, err := s.Secrets.LookupSecret(ctx, "s1-key-1"); return err },
 				"epochs": func() error {
 					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1"})
 					return err
@@ -145,7 +146,7 @@ func TestFailover(t *testing.T) {
 				}
 				require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}), what)
 				if p.driver == "pgx" {
-					_, err := db.ExecContext(ctx, "DELETE FROM latchkey_keys WHERE id = 'key-2'")
+					_, err := db.ExecContext(ctx, "WITH k AS (DELETE FROM latchkey_keys WHERE id = 'key-2') DELETE FROM latchkey_secrets WHERE key_id = 'key-2'")
 					require.NoError(t, err)
 				}
 			}

@@ -68,7 +68,7 @@ func beKilled(file string) error {
 				if k.Version == 0 {
 					err = s.Keys.Create(ctx, k, store.NoLimit, event(name))
 				} else {
-					k.Secrets[0].ID = fmt.Sprint("s", k.Version+1)
+					k.Secrets[0].ID = fmt.Sprintf("s%d-%s", k.Version+1, k.ID)
 					err = s.Keys.Update(ctx, k, event(name))
 				}
 				if err != nil {
@@ -143,5 +143,7 @@ func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 	held := 0
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT SUM(held) FROM latchkey_workspaces").Scan(&held))
 	require.Equal(t, keys, held)
+	require.Equal(t, keys, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets s JOIN latchkey_keys k ON k.id = s.key_id"))
+	require.Equal(t, keys, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
 	require.NoError(t, db.Close())
 }

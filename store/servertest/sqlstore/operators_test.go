@@ -29,13 +29,14 @@ func TestViews(t *testing.T) {
 		db := e.connect(t)
 		s := e.tables(t, db, sqlstore.Config{}).Store()
 		k := key("team-ä", "key-1")
-		k.Name, k.NotAfter = "Größe", time.Time{}
+		k.Name, k.NotAfter, k.Direct = "Größe", time.Time{}, true
 		made := event("made")
 		made.Events[0].KeyName, made.Events[0].ActorName, made.Events[0].Address = "Größe", "Jürgen", "2001:db8::1"
 		made.Events[0].Changes = []store.FieldChange{{Field: "name", Old: "Länge", New: "Größe"}}
 		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, made))
 		require.NoError(t, s.Keys.Create(ctx, key("team-b", "key-2"), store.NoLimit, store.Change{}))
-		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-b", Suspended: true, Updated: noon}, store.Change{}))
+		rules := store.Rules{KeyRequests: 60, WorkspaceRequests: store.Unlimited}
+		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-b", Suspended: true, Rules: rules, Updated: noon}, store.Change{}))
 		run(t, db, "CREATE TABLE teams (id VARCHAR(100) NOT NULL PRIMARY KEY, title VARCHAR(100))"+
 			map[bool]string{true: " CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"}[e.dialect == sqlstore.MySQL])
 		run(t, db, "INSERT INTO teams VALUES ('team-ä', 'Research'), ('team-c', 'Sales')")
@@ -57,7 +58,8 @@ func TestViews(t *testing.T) {
 			require.Equal(t, 2, count(t, db, "SELECT COUNT(*) FROM latchkey_keys_view WHERE last_used IS NULL"))
 		})
 		t.Run("workspaces and events", func(t *testing.T) {
-			require.Equal(t, 1, count(t, db, "SELECT number_of_keys FROM latchkey_workspaces_view WHERE id = 'team-b' AND suspended"))
+			require.Equal(t, 1, count(t, db, "SELECT number_of_keys FROM latchkey_workspaces_view WHERE id = 'team-b' AND suspended AND key_requests = 60 AND workspace_requests = -1"))
+			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_keys_view WHERE direct"))
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE id = 'made' AND action = 'key.change'"))
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE key_name = 'Größe' AND actor_name = 'Jürgen' AND address = '2001:db8::1' AND changes LIKE '%Länge%'"))
 		})
@@ -83,7 +85,7 @@ func TestTextsAreExact(t *testing.T) {
 		texts := []string{"a", "a ", "A", "á", "a\u0301", " a", "a\t", "ａ"}
 		for _, text := range texts {
 			k := key("team-"+text, text)
-			k.Name, k.CreatedBy.ID = text, text
+			k.Name, k.CreatedBy.ID, k.Secrets[0].ID = text, text, text
 			require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 			require.NoError(t, s.HostLists.Record(ctx, store.ListEntry{List: store.SecretPrefixes, Name: text, Fingerprint: text}))
 		}
@@ -92,6 +94,9 @@ func TestTextsAreExact(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, text, found.Key.Name)
 			require.Equal(t, 1, found.Workspace.Keys)
+			bySecret, err := s.Secrets.LookupSecret(ctx, text)
+			require.NoError(t, err)
+			require.Equal(t, found, bySecret)
 			page, err := s.Keys.List(ctx, store.KeyQuery{CreatorID: text})
 			require.NoError(t, err)
 			require.Len(t, page.Keys, 1)
@@ -134,14 +139,16 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 
 			_, err := s.Keys.Lookup(ctx, bad)
 			require.ErrorIs(t, err, store.ErrNotFound)
+			_, err = s.Secrets.LookupSecret(ctx, bad)
+			require.ErrorIs(t, err, store.ErrNotFound)
 			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: bad})
 			require.ErrorIs(t, err, store.ErrNotFound)
 			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: bad, Key: "key-1", TokenID: bad})
 			require.ErrorIs(t, err, store.ErrNotFound)
 			require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", bad, 0, noon, store.Change{}), store.ErrNotFound)
 			require.ErrorIs(t, s.HostLists.Forget(ctx, store.Peppers, bad), store.ErrNotFound)
-			require.ErrorIs(t, s.Upkeep.Rehash(ctx, bad, "s1", "a", "b"), store.ErrNotFound)
-			require.NoError(t, s.Upkeep.RecordUses(ctx, []store.Use{{Key: bad, Secret: "s1", At: noon}}))
+			require.ErrorIs(t, s.Upkeep.Rehash(ctx, bad, "s1-"+bad, "a", "b"), store.ErrNotFound)
+			require.NoError(t, s.Upkeep.RecordUses(ctx, []store.Use{{Key: bad, Secret: "s1-" + bad, At: noon}}))
 			w, err := s.Settings.Workspace(ctx, bad)
 			require.NoError(t, err)
 			require.Equal(t, store.Workspace{ID: bad}, w)

@@ -26,9 +26,10 @@ func TestPlans(t *testing.T) {
 	for _, fill := range []string{
 		`INSERT INTO latchkey_workspaces (id, held) SELECT 'team-' || n, 100 FROM generate_series(0, 19999) n`,
 		`INSERT INTO latchkey_keys SELECT 'key-' || md5(n::text), 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'name ' || md5((-n)::text), NULL, NULL,
-			' project.list project.read ', ' project.* ', '', '[{"id":"s1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
-			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
+			' project.list project.read ', ' project.* ', '', '[{"id":"s1-key-' || md5(n::text) || '","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
+			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
 			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
+		`INSERT INTO latchkey_secrets SELECT 's1-' || id, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_creators SELECT creator_id, created, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_lists SELECT 'signers', n::text, '', 0 FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_tombstones SELECT 'deleted-' || n, n FROM generate_series(1, 20000) n`,
@@ -74,7 +75,7 @@ func TestPlans(t *testing.T) {
 }
 
 // Tables of one row may be scanned.
-var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|creators|tombstones|revoked|events|once|days|limits|lists|notices)`)
+var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|creators|secrets|tombstones|revoked|events|once|days|limits|lists|notices)`)
 
 // operation is a call whose plans are checked.
 type operation struct {
@@ -96,8 +97,13 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			_, err := st.Keys.Lookup(ctx, keyID)
 			ends(err)(t)
 		}},
+		{name: "look-up of a secret", wants: `LEFT JOIN latchkey_secrets s ON`, do: func(t *testing.T) {
+			found, err := st.Secrets.LookupSecret(ctx, "s1-"+keyID)
+			ends(err)(t)
+			require.Equal(t, keyID, found.Key.ID)
+		}},
 		{name: "epochs", wants: `FROM latchkey_revoked`, do: func(t *testing.T) {
-			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1", TokenID: "token"})
+			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1-" + keyID, TokenID: "token"})
 			ends(err)(t)
 		}},
 		{name: "settings", wants: `LEFT JOIN latchkey_workspaces w ON`, do: func(t *testing.T) {
@@ -120,9 +126,9 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			c.Preconditions = []store.Precondition{{}, {Workspace: "team-1"}, {Key: keyID, Version: 1}}
 			changed := made
 			changed.Version, changed.Secrets = 2, slices.Clone(made.Secrets)
-			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "owner", ID: "person-2"}
+			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2-"+made.ID, store.ActorRef{Kind: "owner", ID: "person-2"}
 			ends(st.Keys.Update(ctx, changed, c))(t)
-			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3", "person-3"
+			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3-"+made.ID, "person-3"
 			ends(st.Keys.Update(ctx, changed, event("changed to another creator")))(t)
 		}},
 		{name: "deletion", wants: `DELETE FROM latchkey_keys WHERE id`, do: func(t *testing.T) {
@@ -132,6 +138,9 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			again := key("team-1", "again")
 			ends(st.Keys.Create(ctx, again, store.NoLimit, event("again")))(t)
 			ends(st.Keys.Delete(ctx, "team-1", "again", 0, noon, event("deleted again")))(t)
+		}},
+		{name: "deletion of all, lock of the keys", wants: `FROM latchkey_keys WHERE workspace = \$1 ORDER BY id FOR UPDATE`, do: func(t *testing.T) {
+			ends(st.Settings.DeleteWorkspace(ctx, "team-8", noon, event("workspace 8 deleted")))(t)
 		}},
 		{name: "deletion of all", wants: `DELETE FROM latchkey_keys WHERE workspace`, do: func(t *testing.T) {
 			ends(st.Settings.DeleteWorkspace(ctx, "team-9", noon, event("workspace deleted")))(t)

@@ -148,7 +148,7 @@ func raceLogins(t *testing.T, stores []store.Store) {
 				}
 				found, err := stores[i%2].Keys.Lookup(ctx, "key-1")
 				k := found.Key
-				if err != nil || k.Version < last || len(k.Secrets) != 1 || k.Secrets[0].ID != fmt.Sprint("s", k.Version) || (k.Version > last) != (k.Epoch > epoch) {
+				if err != nil || k.Version < last || len(k.Secrets) != 1 || k.Secrets[0].ID != fmt.Sprintf("s%d-key-1", k.Version) || (k.Version > last) != (k.Epoch > epoch) {
 					t.Errorf("after version %d: %v, %d secrets of version %d: %v", last, k.Version, len(k.Secrets), k.Epoch, err)
 					return
 				}
@@ -158,7 +158,7 @@ func raceLogins(t *testing.T, stores []store.Store) {
 	}
 	for version := range int64(rotations) {
 		k := key("team-a", "key-1")
-		k.Version, k.Secrets[0].ID = version+1, fmt.Sprint("s", version+2)
+		k.Version, k.Secrets[0].ID = version+1, fmt.Sprintf("s%d-key-1", version+2)
 		require.NoError(t, stores[2].Keys.Update(ctx, k, store.Change{RevokeTokens: true}))
 	}
 	close(rotated)

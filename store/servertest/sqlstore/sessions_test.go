@@ -122,7 +122,10 @@ func TestSessionSettings(t *testing.T) {
 				found, err := from.Keys.Lookup(ctx, odd.ID)
 				require.NoError(t, err)
 				require.Equal(t, odd.ID, found.Key.ID)
-				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Secret: "s1", TokenID: fmt.Sprint("token-", i)}
+				found, err = from.Secrets.LookupSecret(ctx, odd.Secrets[0].ID)
+				require.NoError(t, err)
+				require.Equal(t, odd.ID, found.Key.ID)
+				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Secret: odd.Secrets[0].ID, TokenID: fmt.Sprint("token-", i)}
 				state, err := from.Epochs.Read(ctx, token)
 				require.NoError(t, err)
 				require.False(t, state.Revoked)
@@ -205,13 +208,16 @@ func TestEachConnectionIsChecked(t *testing.T) {
 				return
 			}
 			for what, call := range map[string]func() error{
-				"look-up":   func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
-				"list":      func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err },
-				"settings":  func() error { _, err := s.Settings.Instance(ctx); return err },
-				"ring":      func() error { _, err := s.SigningKeys.Ring(ctx); return err },
-				"limit":     func() error { _, _, err := s.Limiter.Advance(ctx, "id", noon, 1, time.Hour); return err },
-				"spend":     func() error { return s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon}, noon.Add(-time.Hour)) },
-				"use":       func() error { return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}) },
+				"look-up":  func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
+				"secret":   func() error { _, err := s.Secrets.LookupSecret(ctx, "s1-key-1"); return err },
+				"list":     func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err },
+				"settings": func() error { _, err := s.Settings.Instance(ctx); return err },
+				"ring":     func() error { _, err := s.SigningKeys.Ring(ctx); return err },
+				"limit":    func() error { _, _, err := s.Limiter.Advance(ctx, "id", noon, 1, time.Hour); return err },
+				"spend":    func() error { return s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon}, noon.Add(-time.Hour)) },
+				"use": func() error {
+					return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}})
+				},
 				"purge":     func() error { _, err := s.Upkeep.Purge(ctx, noon); return err },
 				"the clock": func() error { _, err := s.Upkeep.Clock(ctx); return err },
 				"epochs": func() error {

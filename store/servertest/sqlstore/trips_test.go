@@ -25,7 +25,7 @@ type trips struct {
 
 var tripTable = []trips{
 	{
-		name: "create", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{10, 11, 12, 13},
+		name: "create", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 13, 14},
 		do: func(s store.Store, n int, c store.Change) error {
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, c)
 		},
@@ -41,18 +41,18 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "rotation by another creator", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 12, 13},
+		name: "rotation by another creator", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{10, 11, 14, 15},
 		prepare: func(s store.Store, n int) error {
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
 		},
 		do: func(s store.Store, n int, c store.Change) error {
 			k := key("team-a", fmt.Sprint("key-", n))
-			k.Secrets[0].ID, k.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "admin", ID: "person-2"}
+			k.Secrets[0].ID, k.Secrets[0].CreatedBy = fmt.Sprint("s2-", n), store.ActorRef{Kind: "admin", ID: "person-2"}
 			return s.Keys.Update(context.Background(), k, c)
 		},
 	},
 	{
-		name: "deletion", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 13, 14},
+		name: "deletion", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{10, 11, 12, 13},
 		prepare: func(s store.Store, n int) error {
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
 		},
@@ -77,7 +77,7 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "deletion of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 15, 16},
+		name: "deletion of a workspace", postgres: [4]int{5, 5, 5, 5}, maria: [4]int{10, 11, 14, 15},
 		do: func(s store.Store, n int, c store.Change) error {
 			return s.Settings.DeleteWorkspace(context.Background(), fmt.Sprint("team-", n), noon, c)
 		},
@@ -92,6 +92,13 @@ var tripTable = []trips{
 		name: "look-up", postgres: [4]int{1}, maria: [4]int{1}, reader: true,
 		do: func(s store.Store, _ int, _ store.Change) error {
 			_, err := s.Keys.Lookup(context.Background(), "actor")
+			return err
+		},
+	},
+	{
+		name: "look-up of a secret", postgres: [4]int{1}, maria: [4]int{1}, reader: true,
+		do: func(s store.Store, _ int, _ store.Change) error {
+			_, err := s.Secrets.LookupSecret(context.Background(), "s1-actor")
 			return err
 		},
 	},

@@ -7,10 +7,13 @@
 CREATE TABLE IF NOT EXISTS {p}instance (
     id             SMALLINT PRIMARY KEY,
     keys_off       SMALLINT NOT NULL DEFAULT 0,
+    direct_off     SMALLINT NOT NULL DEFAULT 0,
     max_keys       BIGINT NOT NULL DEFAULT 0,
     require_expiry SMALLINT NOT NULL DEFAULT 0,
     max_lifetime   BIGINT NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  BIGINT NOT NULL DEFAULT -62135596800000000,
+    key_requests   BIGINT NOT NULL DEFAULT 0, -- a minute
+    workspace_requests BIGINT NOT NULL DEFAULT 0,
     reminders_off  SMALLINT NOT NULL DEFAULT 0,
     remind_before  VARBINARY(255) NOT NULL DEFAULT '', -- JSON, nanoseconds
     epoch          BIGINT NOT NULL DEFAULT 0,
@@ -37,6 +40,8 @@ CREATE TABLE IF NOT EXISTS {p}workspaces (
     require_expiry SMALLINT NOT NULL DEFAULT 0,
     max_lifetime   BIGINT NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  BIGINT NOT NULL DEFAULT -62135596800000000,
+    key_requests   BIGINT NOT NULL DEFAULT 0, -- a minute
+    workspace_requests BIGINT NOT NULL DEFAULT 0,
     epoch          BIGINT NOT NULL DEFAULT 0,
     updated        BIGINT NOT NULL DEFAULT -62135596800000000,
     version        BIGINT NOT NULL DEFAULT 0,
@@ -58,6 +63,7 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     not_after      BIGINT NOT NULL, -- 9223372036854775807 is never
     not_after_text VARBINARY(255) NOT NULL,
     disabled       SMALLINT NOT NULL,
+    direct         SMALLINT NOT NULL,
     creator_kind   VARBINARY(255) NOT NULL,
     creator_id     VARBINARY(1024) NOT NULL,
     depth          BIGINT NOT NULL,
@@ -73,6 +79,13 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     INDEX {p}keys_space_name (workspace, name, id),
     INDEX {p}keys_expiry (not_after, id),
     INDEX {p}keys_space_expiry (workspace, not_after, id)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
+-- The key of each secret, so that no two keys have a secret with one id.
+CREATE TABLE IF NOT EXISTS {p}secrets (
+    id     VARBINARY(255) PRIMARY KEY,
+    key_id VARBINARY(255) NOT NULL,
+    INDEX {p}secrets_key (key_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- The creators of each key and of its secrets.
@@ -178,6 +191,7 @@ CREATE OR REPLACE VIEW {p}keys_view AS SELECT
     TRIM(CONVERT(permissions USING utf8mb4)) AS permissions,
     CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, not_after, '1970-01-01 00:00:00') END AS not_after,
     disabled <> 0 AS disabled,
+    direct <> 0 AS direct,
     CONVERT(creator_kind USING utf8mb4) AS creator_kind,
     CONVERT(creator_id USING utf8mb4) AS creator_id,
     depth,
@@ -195,6 +209,8 @@ CREATE OR REPLACE VIEW {p}workspaces_view AS SELECT
     require_expiry <> 0 AS require_expiry,
     max_lifetime / 1000000000 AS max_lifetime_seconds,
     CASE WHEN enforced_from BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, enforced_from, '1970-01-01 00:00:00') END AS enforced_from,
+    key_requests,
+    workspace_requests,
     CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, updated, '1970-01-01 00:00:00') END AS updated,
     version,
     held AS number_of_keys

@@ -5,10 +5,13 @@
 CREATE TABLE {p}instance (
     id             smallint PRIMARY KEY,
     keys_off       smallint NOT NULL DEFAULT 0,
+    direct_off     smallint NOT NULL DEFAULT 0,
     max_keys       bigint NOT NULL DEFAULT 0,
     require_expiry smallint NOT NULL DEFAULT 0,
     max_lifetime   bigint NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  bigint NOT NULL DEFAULT -62135596800000000,
+    key_requests   bigint NOT NULL DEFAULT 0, -- a minute
+    workspace_requests bigint NOT NULL DEFAULT 0,
     reminders_off  smallint NOT NULL DEFAULT 0,
     remind_before  text COLLATE "C" NOT NULL DEFAULT '', -- JSON, nanoseconds
     epoch          bigint NOT NULL DEFAULT 0,
@@ -34,6 +37,8 @@ CREATE TABLE {p}workspaces (
     require_expiry smallint NOT NULL DEFAULT 0,
     max_lifetime   bigint NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  bigint NOT NULL DEFAULT -62135596800000000,
+    key_requests   bigint NOT NULL DEFAULT 0, -- a minute
+    workspace_requests bigint NOT NULL DEFAULT 0,
     epoch          bigint NOT NULL DEFAULT 0,
     updated        bigint NOT NULL DEFAULT -62135596800000000,
     version        bigint NOT NULL DEFAULT 0,
@@ -54,6 +59,7 @@ CREATE TABLE {p}keys (
     not_after      bigint NOT NULL, -- 9223372036854775807 is never
     not_after_text text COLLATE "C" NOT NULL,
     disabled       smallint NOT NULL,
+    direct         smallint NOT NULL,
     creator_kind   text COLLATE "C" NOT NULL,
     creator_id     text COLLATE "C" NOT NULL,
     depth          bigint NOT NULL,
@@ -70,6 +76,14 @@ CREATE INDEX {p}keys_space_created ON {p}keys (workspace, created, id);
 CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
+
+-- The key of each secret, so that no two keys have a secret with one id.
+CREATE TABLE {p}secrets (
+    id     text COLLATE "C" PRIMARY KEY,
+    key_id text COLLATE "C" NOT NULL
+);
+
+CREATE INDEX {p}secrets_key ON {p}secrets (key_id);
 
 -- The creators of each key and of its secrets.
 CREATE TABLE {p}creators (
@@ -181,6 +195,7 @@ CREATE VIEW {p}keys_view AS SELECT
     trim(permissions) AS permissions,
     CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + not_after * interval '1 microsecond' END AS not_after,
     disabled <> 0 AS disabled,
+    direct <> 0 AS direct,
     creator_kind,
     creator_id,
     depth,
@@ -198,6 +213,8 @@ CREATE VIEW {p}workspaces_view AS SELECT
     require_expiry <> 0 AS require_expiry,
     max_lifetime / 1000000000 AS max_lifetime_seconds,
     CASE WHEN enforced_from BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + enforced_from * interval '1 microsecond' END AS enforced_from,
+    key_requests,
+    workspace_requests,
     CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + updated * interval '1 microsecond' END AS updated,
     version,
     held AS number_of_keys

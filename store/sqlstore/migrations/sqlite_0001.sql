@@ -5,10 +5,13 @@
 CREATE TABLE {p}instance (
     id             INTEGER PRIMARY KEY,
     keys_off       INTEGER NOT NULL DEFAULT 0,
+    direct_off     INTEGER NOT NULL DEFAULT 0,
     max_keys       INTEGER NOT NULL DEFAULT 0,
     require_expiry INTEGER NOT NULL DEFAULT 0,
     max_lifetime   INTEGER NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  INTEGER NOT NULL DEFAULT -62135596800000000,
+    key_requests   INTEGER NOT NULL DEFAULT 0, -- a minute
+    workspace_requests INTEGER NOT NULL DEFAULT 0,
     reminders_off  INTEGER NOT NULL DEFAULT 0,
     remind_before  BLOB NOT NULL DEFAULT x'', -- JSON, nanoseconds
     epoch          INTEGER NOT NULL DEFAULT 0,
@@ -34,6 +37,8 @@ CREATE TABLE {p}workspaces (
     require_expiry INTEGER NOT NULL DEFAULT 0,
     max_lifetime   INTEGER NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  INTEGER NOT NULL DEFAULT -62135596800000000,
+    key_requests   INTEGER NOT NULL DEFAULT 0, -- a minute
+    workspace_requests INTEGER NOT NULL DEFAULT 0,
     epoch          INTEGER NOT NULL DEFAULT 0,
     updated        INTEGER NOT NULL DEFAULT -62135596800000000,
     version        INTEGER NOT NULL DEFAULT 0,
@@ -54,6 +59,7 @@ CREATE TABLE {p}keys (
     not_after      INTEGER NOT NULL, -- 9223372036854775807 is never
     not_after_text BLOB NOT NULL,
     disabled       INTEGER NOT NULL,
+    direct         INTEGER NOT NULL,
     creator_kind   BLOB NOT NULL,
     creator_id     BLOB NOT NULL,
     depth          INTEGER NOT NULL,
@@ -70,6 +76,14 @@ CREATE INDEX {p}keys_space_created ON {p}keys (workspace, created, id);
 CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
+
+-- The key of each secret, so that no two keys have a secret with one id.
+CREATE TABLE {p}secrets (
+    id     BLOB PRIMARY KEY,
+    key_id BLOB NOT NULL
+);
+
+CREATE INDEX {p}secrets_key ON {p}secrets (key_id);
 
 -- The creators of each key and of its secrets.
 CREATE TABLE {p}creators (
@@ -181,6 +195,7 @@ CREATE VIEW {p}keys_view AS SELECT
     trim(CAST(permissions AS TEXT)) AS permissions,
     CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', not_after / 1000000.0, 'unixepoch') END AS not_after,
     disabled,
+    direct,
     CAST(creator_kind AS TEXT) AS creator_kind,
     CAST(creator_id AS TEXT) AS creator_id,
     depth,
@@ -198,6 +213,8 @@ CREATE VIEW {p}workspaces_view AS SELECT
     require_expiry,
     max_lifetime / 1000000000 AS max_lifetime_seconds,
     CASE WHEN enforced_from BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', enforced_from / 1000000.0, 'unixepoch') END AS enforced_from,
+    key_requests,
+    workspace_requests,
     CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', updated / 1000000.0, 'unixepoch') END AS updated,
     version,
     held AS number_of_keys
