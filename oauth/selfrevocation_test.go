@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 func withSelfRevocation(s *setup) { s.config.SelfRevocationPath = "/api/revoke-secret" }
@@ -57,12 +58,9 @@ func TestSelfRevocation(t *testing.T) {
 		w.refused(w.post("grant_type=client_credentials", basic(w.key.ID, w.secret)...), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("B33 refused", func(t *testing.T) {
-		var reads countedSecrets
-		w := newWorld(t, withSelfRevocation, func(s *setup) {
-			s.store = memstore.New()
-			reads.Secrets = s.store.Secrets
-			s.store.Secrets = &reads
-		})
+		var tap storetest.Tap
+		w := newWorld(t, withSelfRevocation, func(s *setup) { s.store = tap.Over(memstore.New()) })
+		tap.Take()
 		const path = "/api/revoke-secret"
 		for name, a := range map[string]answer{
 			"malformed":       w.revokeSecret(w.secret[1:]),
@@ -78,7 +76,7 @@ func TestSelfRevocation(t *testing.T) {
 			w.refused(a, http.StatusBadRequest, "invalid_request")
 		}
 		w.refused(w.send(http.MethodGet, path, ""), http.StatusMethodNotAllowed, "invalid_request")
-		require.Zero(t, reads.n.Load(), "the store is not read")
+		require.Empty(t, tap.Take(), "the store is not read")
 		w.login(w.key.ID, w.secret)
 	})
 	t.Run("B33 many unknown ones", func(t *testing.T) {

@@ -210,7 +210,7 @@ type Service struct {
 	withheld  hourly // see reportWithheld
 }
 
-// New checks cfg and returns a Service that uses st, in which Keys, Workspaces, Upkeep,
+// New checks cfg and returns a Service that uses st, in which Keys, Secrets, Workspaces, Upkeep,
 // Settings, Events, Epochs and HostLists are required. It joins all problems into one
 // error; each names its field.
 //
@@ -225,6 +225,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		missing bool
 	}{
 		{"Keys", st.Keys == nil},
+		{"Secrets", st.Secrets == nil},
 		{"Workspaces", st.Workspaces == nil},
 		{"Upkeep", st.Upkeep == nil},
 		{"Settings", st.Settings == nil},

@@ -157,26 +157,23 @@ func TestReportLeak(t *testing.T) {
 
 // TestReportLeakReads counts what a report costs.
 func TestReportLeakReads(t *testing.T) {
-	tap := &storetest.Tap{}
-	st, reads := countingSecrets(tap.Over(memstore.New()))
-	r := rigOn(t, st)
+	var tap storetest.Tap
+	r := rigOn(t, tap.Over(memstore.New()))
 	_, leaked := r.create(owner, "team-a", "project.list")
 	unknown := apikey.MustSecret(randomFrom("unknown"), "").Reveal()
 	for _, tc := range []struct {
 		name, secret string
 		found        bool
-		reads        int64
 		calls        map[string]int
 	}{
-		{"B33 malformed: no read", unknown[:len(unknown)-1], false, 0, map[string]int{}},
-		{"B33 a wrong checksum: no read", unknown[:len(unknown)-1] + "!", false, 0, map[string]int{}},
-		{"B33 empty: no read", "", false, 0, map[string]int{}},
-		{"B33 unknown: one read", unknown, false, 1, map[string]int{}},
-		{"B33 real", leaked.Reveal(), true, 1, map[string]int{"Keys.Lookup": 1, "Keys.Update": 1}},
-		{"B33 real again", leaked.Reveal(), true, 1, map[string]int{"Keys.Lookup": 1, "Events.Append": 1}},
+		{"B33 malformed: no read", unknown[:len(unknown)-1], false, map[string]int{}},
+		{"B33 a wrong checksum: no read", unknown[:len(unknown)-1] + "!", false, map[string]int{}},
+		{"B33 empty: no read", "", false, map[string]int{}},
+		{"B33 unknown: one read", unknown, false, map[string]int{"Secrets.LookupSecret": 1}},
+		{"B33 real", leaked.Reveal(), true, map[string]int{"Secrets.LookupSecret": 1, "Keys.Lookup": 1, "Keys.Update": 1}},
+		{"B33 real again", leaked.Reveal(), true, map[string]int{"Secrets.LookupSecret": 1, "Keys.Lookup": 1, "Events.Append": 1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			reads.n.Store(0)
 			tap.Take()
 			_, err := r.ReportLeak(t.Context(), tc.secret, onGitHub)
 			if tc.found {
@@ -184,12 +181,7 @@ func TestReportLeakReads(t *testing.T) {
 			} else {
 				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 			}
-			require.Equal(t, tc.reads, reads.n.Load())
-			calls := tap.Take()
-			require.Equal(t, len(tc.calls), len(calls), calls)
-			for call, n := range tc.calls {
-				require.Equal(t, n, calls[call], call)
-			}
+			require.Equal(t, tc.calls, tap.Take())
 		})
 	}
 	require.Equal(t, observe.LeakReport, r.seen[len(r.seen)-1].Use)
