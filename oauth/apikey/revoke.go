@@ -155,7 +155,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end fu
 		}
 		before, after := found.Key, found.Key.Clone()
 		if end(&after, p.secret.ID) != nil {
-			return nil
+			return nil //nolint:nilerr // see above
 		}
 		after.Updated = p.now
 		changed := changedFields(&before, &after)

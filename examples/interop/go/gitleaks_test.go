@@ -30,7 +30,7 @@ type repository struct {
 
 func (r repository) git(args ...string) {
 	r.t.Helper()
-	command := exec.CommandContext(limited(r.t), "git", args...) //nolint:gosec // the arguments are this test's
+	command := exec.CommandContext(limited(r.t), "git", args...)
 	command.Dir = r.dir
 	// No configuration of this machine, and no user's.
 	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
