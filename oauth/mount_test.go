@@ -67,7 +67,7 @@ func TestRoutesInAGroup(t *testing.T) {
 				return
 			}
 			require.Equal(t, 1, strings.Count(w.log.String(), warning), w.log.String())
-			require.Contains(t, w.log.String(), "expected=/api/login "+c.want+"\n")
+			require.Contains(t, w.log.String(), "example=/api/login "+c.want+"\n")
 		})
 	}
 	t.Run("an absolute URL, as a client of a proxy sends it", func(t *testing.T) {

@@ -351,5 +351,12 @@ func TestSignersInUse(t *testing.T) {
 			c.SealKeys, c.Signers = nil, []oauth.SigningKey{{ID: "v1", Secret: make([]byte, 32)}}
 		})
 		require.ErrorContains(t, err, "signer v1 has the fingerprint")
+		r.clock.Advance(27 * time.Hour)
+		_, err = r.try(func(c *oauth.Config) {
+			hostLists[3].listed(c, []int{2})
+			c.Signers[0].ID = "v1"
+		})
+		require.ErrorIs(t, err, store.ErrConflict, "the name stays taken after the use has ended")
+		require.ErrorContains(t, err, "Config.Signers: signer v1: another key was recorded under this name: give the new signer another name")
 	})
 }

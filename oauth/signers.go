@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,7 +56,11 @@ func (s *Server) recordSigner(ctx context.Context) error {
 	}
 	e := s.signers[0]
 	e.Until = now.Add(signersInUse)
-	if err := s.store.HostLists.Record(ctx, e); err != nil {
+	err = s.store.HostLists.Record(ctx, e)
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return fmt.Errorf("Config.Signers: %s: another key was recorded under this name: give the new signer another name: %w", hostlist.Title(e), err)
+	case err != nil:
 		return fmt.Errorf("record that %s is in use: %w", hostlist.Title(e), err)
 	}
 	s.recorded.Store(began)

@@ -29,6 +29,9 @@ func checkSettings(ctx context.Context, r *KeyRequest) error {
 		}
 	}
 	var policies []Policy
+	if r.Instance.DirectOff && r.After.Direct && (r.Before == nil || !r.Before.Direct) {
+		policies = append(policies, KeyFunc(denyDirect))
+	}
 	rules := EffectiveRules(r.Instance, r.Workspace)
 	if rules.MaxKeys != 0 {
 		policies = append(policies, MaxKeys(rules.MaxKeys))
@@ -37,9 +40,6 @@ func checkSettings(ctx context.Context, r *KeyRequest) error {
 		policies = append(policies, MaxLifetime(rules.MaxLifetime))
 	} else if rules.RequireExpiry {
 		policies = append(policies, RequireExpiry())
-	}
-	if r.Instance.DirectOff && r.After.Direct && (r.Before == nil || !r.Before.Direct) {
-		policies = append(policies, KeyFunc(denyDirect))
 	}
 	err := All(policies...).CheckKey(ctx, r)
 	if denied, ok := AsDenied(err); ok {

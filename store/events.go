@@ -51,7 +51,8 @@ type EventQuery struct {
 	Limit     int          // 1 to MaxPage; 0 means 100
 }
 
-// Matches reports whether e meets every condition of q. It is for drivers.
+// Matches reports whether e meets every condition of q but After, which it does not
+// check. It is for drivers.
 func (q *EventQuery) Matches(e *Event) bool {
 	return (q.Workspace == "" || e.Workspace == q.Workspace) &&
 		(q.Key == "" || e.Key == q.Key) &&

@@ -16,8 +16,8 @@ const (
 	SecretPrefixes ListName = "secret_prefixes"
 )
 
-// ListEntry is an entry of a host's list that is in use: something that was made
-// with it has not expired yet.
+// ListEntry is an entry of a host's list that was used. It is in use until Until:
+// something that was made with it has not expired yet.
 type ListEntry struct {
 	List ListName
 	// Name is the id of a signer, the version of a pepper, or a prefix.
@@ -25,19 +25,21 @@ type ListEntry struct {
 	// Fingerprint distinguishes two keys of one name. It reveals nothing about
 	// the key.
 	Fingerprint string
-	// Until is when the last thing made with the entry expires. Zero means never:
-	// the entry stays until Forget.
+	// Until is when the last thing made with the entry expires. Zero means never.
+	// Drivers keep the entry after it, until Forget: readers skip an entry whose
+	// Until has passed.
 	Until time.Time
 }
 
-// HostLists records which entries of the host's lists are in use. A process that starts
-// without one of them can then report it.
+// HostLists records which entries of the host's lists were used, and until when they are in
+// use. A process that starts without one that is in use can then report it.
 type HostLists interface {
-	// Entries returns the recorded entries, sorted by list and name in byte order.
+	// Entries returns all recorded entries, also those whose Until has passed, sorted
+	// by list and name in byte order.
 	Entries(ctx context.Context) ([]ListEntry, error)
 	// Record adds entries, all or none. For an entry that exists, the later Until
 	// is kept, and zero is the latest. An entry that exists with another
-	// fingerprint is ErrConflict.
+	// fingerprint is ErrConflict, whatever its Until.
 	Record(ctx context.Context, entries ...ListEntry) error
 	// Forget removes an entry. If there is none, the error is ErrNotFound.
 	Forget(ctx context.Context, list ListName, name string) error

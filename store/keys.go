@@ -67,17 +67,18 @@ func (k Key) Clone() Key {
 
 // Secret is one secret of a key, as a digest.
 type Secret struct {
-	// ID is unique in the store: no two keys have a secret with one id, and no key has
-	// two. A token names the secret it came from.
+	// ID is unique in the store, at most 255 bytes: no two keys have a secret with one
+	// id, and no key has two. A token names the secret it came from.
 	ID string `json:"id"`
 	// Hint is the end of the plaintext, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
 	// Digest is algorithm$pepper version$digest, or a bcrypt, argon2id or
 	// PBKDF2 string of an imported secret. Outside the store only a backup holds it.
 	Digest string `json:"digest"`
-	// Prefix is what a generated secret begins with.
+	// Prefix is what a generated secret begins with. It is empty for an imported one.
 	Prefix string `json:"prefix,omitempty"`
-	// CreatedBy is the actor that created, imported or rotated the key.
+	// CreatedBy is the actor that gave the key this secret: it created, imported or
+	// rotated the key.
 	CreatedBy ActorRef `json:"created_by,omitzero"`
 	// Generated reports whether the secret is random, with at least 128 bits: Latchkey
 	// generated it, or its importer declared it so.
@@ -138,8 +139,8 @@ type Found struct {
 	Instance  Instance
 }
 
-// Keys stores key records. For all methods but Lookup and List, a key of another
-// workspace is ErrNotFound.
+// Keys stores key records. For Update and Delete, a key of another workspace is
+// ErrNotFound.
 type Keys interface {
 	// Create adds a key with Version 1, whatever k.Version says.
 	//
@@ -201,17 +202,16 @@ type Upkeep interface {
 	// secret that does not exist any more. A time older than the stored one changes
 	// nothing.
 	RecordUses(ctx context.Context, uses []Use) error
-	// Rehash replaces the digest of one secret with to, if it is still from.
-	// Atomic. A missing key or secret is ErrNotFound; another digest is
-	// ErrConflict.
-	Rehash(ctx context.Context, keyID, secretID, from, to string) error
+	// Rehash replaces the digest of one secret, if it is still oldDigest. Atomic. A
+	// missing key or secret is ErrNotFound; another digest is ErrConflict.
+	Rehash(ctx context.Context, keyID, secretID, oldDigest, newDigest string) error
 	// Purge removes the tombstones of keys that were deleted before the given time,
 	// and returns how many. Their ids can be used again.
 	Purge(ctx context.Context, before time.Time) (int, error)
-	// Clock returns the time of the store's server, in UTC. It is the zero time if
-	// the store has only the clock of the caller's machine. A caller whose own
-	// clock differs from it by more than it tolerates must not call Purge,
-	// Events.Prune or Usage.Prune.
+	// Clock returns the time of the store's server, in UTC, or the zero time if
+	// the store has only the clock of the caller's machine. A caller whose own clock
+	// differs from the server's by more than the caller tolerates must not call
+	// Purge, Events.Prune or Usage.Prune.
 	Clock(ctx context.Context) (time.Time, error)
 }
 

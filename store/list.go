@@ -16,7 +16,7 @@ const (
 	ByCreated  KeySort = "created" // the default
 	ByName     KeySort = "name"    // byte order
 	ByLastUsed KeySort = "last_used"
-	ByExpiry   KeySort = "expires" // keys that never expire come last
+	ByExpiry   KeySort = "expires" // a key that never expires has the latest expiry: last, or first if Descending
 )
 
 // MaxSorted is the largest number of keys that a workspace may hold to be listed by
@@ -120,7 +120,8 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 	return c
 }
 
-// Matches reports whether k meets every condition of q. It is for drivers.
+// Matches reports whether k meets every condition of q but Workspace and After, which it
+// does not check. It is for drivers.
 func (q *KeyQuery) Matches(k *Key) bool {
 	creator, text := q.CreatedBy, lower(q.Text)
 	createdSecret := func(s Secret) bool { return s.CreatedBy.ID == q.CreatorID }

@@ -8,8 +8,9 @@
 //     caller passes, checks no permission and computes no expiry. Three things use
 //     the store's own clock instead, so that a caller with a wrong clock harms no
 //     other: epochs, a Limiter that processes share, and the removal of what has
-//     expired, such as one-time ids. (sqlstore and redisstore keep it for ten minutes
-//     more, for callers whose clocks run behind.) Prune and Purge go by the caller's time.
+//     expired, such as one-time ids. (The drivers of this module keep it for at least ten
+//     minutes more, for callers whose clocks run behind.) Prune and Purge go by the
+//     caller's time.
 //   - Records are copied in and out: a caller may change what it passed or got.
 //   - Every method is safe for concurrent use and takes a context first. If
 //     the context has ended, a call returns its error and writes nothing.
@@ -19,7 +20,8 @@
 //     visible to every later call.
 //   - A failure to reach the data is ErrUnavailable, wrapped. No error contains a
 //     digest, a secret or the text of a query.
-//   - A missing record is ErrNotFound, never a nil error.
+//   - A missing record is ErrNotFound, never a nil error. Settings and the Ring are
+//     different: if they were never saved, they are zero records with Version 0.
 //
 // The JSON names of records are those of the lines that package oauth/backup writes.
 // Fields that a backup does not hold are not in the JSON.
@@ -35,7 +37,7 @@ import (
 // test with errors.Is.
 var (
 	// ErrNotFound: there is no such record, or it belongs to another
-	// workspace, or its key was deleted.
+	// workspace, or its key or its workspace was deleted.
 	ErrNotFound = errors.New("store: not found")
 	// ErrExists: the id belongs to a key or to the tombstone of a deleted key, or
 	// the one-time id was spent before.
@@ -43,8 +45,9 @@ var (
 	// ErrSecretExists: another key has a secret with this id. It wraps ErrExists.
 	ErrSecretExists = fmt.Errorf("%w: another key has this secret", ErrExists)
 	// ErrConflict: the record, or a record that the decision was based on, changed
-	// since it was read.
-	ErrConflict = errors.New("store: version conflict")
+	// since it was read. For Rehash: the secret has another digest. For
+	// HostLists.Record: the entry has another fingerprint.
+	ErrConflict = errors.New("store: conflict with the stored record")
 	// ErrLimit: the workspace holds as many keys as the caller allows.
 	ErrLimit = errors.New("store: limit reached")
 	// ErrUnavailable: the data could not be reached, or it is uncertain whether it
@@ -94,7 +97,8 @@ type Records struct {
 
 // Reads are the reads of a login and of a route's guard. The methods behave as
 // Keys.Lookup, Secrets.LookupSecret and Epochs.Read do, except that several callers
-// may get the same slices: a caller must not change them.
+// may get the same slices: a caller must not change them. Those of Store.Cached may
+// also return records that are outdated by now; package cache says for how long.
 type Reads interface {
 	Lookup(ctx context.Context, id string) (Found, error)
 	LookupSecret(ctx context.Context, secretID string) (Found, error)

@@ -21,6 +21,7 @@ type Usage interface {
 	// ByDay returns a key's counts with from <= day < to, oldest first. Days without
 	// counts are left out. Day is midnight UTC.
 	ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]Count, error)
-	// Prune removes days before the given time and returns how many.
+	// Prune removes the counts of days before the given time and returns the number of
+	// counts, one for each key and day.
 	Prune(ctx context.Context, before time.Time) (int, error)
 }

@@ -44,8 +44,8 @@ func TestETagsThatHold(t *testing.T) {
 			require.Equal(t, before, r.snapshot("team-a"))
 		})
 	}
-	const own = `{"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null`
-	for path, body := range map[string]string{"/settings": own + `,"keys_enabled":true,"reminders_enabled":true,"remind_before":null}`, "/workspaces/team-a/settings": own + `,"unlimited_keys":false}`} {
+	const own = `{"key_requests":null,"workspace_requests":null,"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null`
+	for path, body := range map[string]string{"/settings": own + `,"keys_enabled":true,"direct_enabled":true,"reminders_enabled":true,"remind_before":null}`, "/workspaces/team-a/settings": own + `,"unlimited_keys":false,"unlimited_key_requests":false,"unlimited_workspace_requests":false}`} {
 		t.Run("replace "+path, func(t *testing.T) {
 			r := newRig(t)
 			r.create("olga", "team-a", "ci")

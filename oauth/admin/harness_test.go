@@ -206,31 +206,34 @@ func (a *reply) problem(status int, code string) admin.Problem {
 
 // key is a key in an answer of the API.
 type key struct {
-	ID          string     `json:"id"`
-	Workspace   string     `json:"workspace"`
-	Name        string     `json:"name"`
-	Permissions []string   `json:"permissions"`
-	Requested   []string   `json:"requested"`
-	Resources   []string   `json:"resources"`
-	ExpiresAt   *time.Time `json:"expires_at"`
-	ExpiresOn   *string    `json:"expires_on"`
-	State       string     `json:"state"`
-	StateReason *string    `json:"state_reason"`
-	StateText   *string    `json:"state_text"`
-	EndsAt      *time.Time `json:"ends_at"`
-	Withheld    []string   `json:"withheld"`
-	Secrets     []struct {
-		ID         string     `json:"id"`
-		Hint       *string    `json:"hint"`
-		CreatedAt  time.Time  `json:"created_at"`
-		ExpiresAt  *time.Time `json:"expires_at"`
-		LastUsedAt *time.Time `json:"last_used_at"`
-	} `json:"secrets"`
-	CreatedBy  struct{ Kind, ID string } `json:"created_by"`
-	CreatedAt  time.Time                 `json:"created_at"`
-	UpdatedAt  time.Time                 `json:"updated_at"`
-	LastUsedAt *time.Time                `json:"last_used_at"`
-	Version    int64                     `json:"version"`
+	ID          string                    `json:"id"`
+	Workspace   string                    `json:"workspace"`
+	Name        string                    `json:"name"`
+	Permissions []string                  `json:"permissions"`
+	Requested   []string                  `json:"requested"`
+	Resources   []string                  `json:"resources"`
+	Direct      bool                      `json:"direct"`
+	ExpiresAt   *time.Time                `json:"expires_at"`
+	ExpiresOn   *string                   `json:"expires_on"`
+	State       string                    `json:"state"`
+	StateReason *string                   `json:"state_reason"`
+	StateText   *string                   `json:"state_text"`
+	EndsAt      *time.Time                `json:"ends_at"`
+	Withheld    []string                  `json:"withheld"`
+	Secrets     []secret                  `json:"secrets"`
+	CreatedBy   struct{ Kind, ID string } `json:"created_by"`
+	CreatedAt   time.Time                 `json:"created_at"`
+	UpdatedAt   time.Time                 `json:"updated_at"`
+	LastUsedAt  *time.Time                `json:"last_used_at"`
+	Version     int64                     `json:"version"`
+}
+
+type secret struct {
+	ID         string     `json:"id"`
+	Hint       *string    `json:"hint"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
 type made struct {

@@ -11,8 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
+
+// nobodysSecret has the form of a secret. No key has it.
+var nobodysSecret = func() string {
+	secret, err := secrets.New(strings.NewReader(strings.Repeat("x", 1024)), "lk_")
+	if err != nil {
+		panic(err)
+	}
+	return secret.Reveal()
+}()
 
 // bodies holds a valid body for each route that takes one, so that a request is refused
 // only because of the actor.
@@ -23,11 +33,12 @@ var bodies = map[string]string{
 	"POST /keys/{key}/disable":                      `{}`,
 	"POST /keys/{key}/enable":                       `{}`,
 	"POST /deletions":                               `{"ids":["KEY"]}`,
-	"PUT /settings":                                 `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
-	"POST /settings/preview":                        `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /find_secret":                             `{"secret":"` + nobodysSecret + `"}`,
+	"PUT /settings":                                 `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /settings/preview":                        `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /settings/revoke_tokens":                  `{}`,
-	"PUT /workspaces/{workspace}/settings":          `{"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
-	"POST /workspaces/{workspace}/settings/preview": `{"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"PUT /workspaces/{workspace}/settings":          `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
+	"POST /workspaces/{workspace}/settings/preview": `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":1,"unlimited_keys":false,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`,
 	"POST /workspaces/{workspace}/suspend":          `{}`,
 	"POST /workspaces/{workspace}/resume":           `{}`,
 }
@@ -87,6 +98,7 @@ func TestIsolation(t *testing.T) {
 	manages := r.createWith("ada", "team-a", `{"name":"manager","permissions":["keys.list","keys.save","keys.delete","project.list"]}`)
 	secret := foreign.Key.Secrets[0].ID
 	const unknown = "00000000-0000-4000-8000-000000000000"
+	theirKey := strings.NewReplacer("KEY", foreign.Key.ID, nobodysSecret, foreign.Secret)
 
 	actors := map[string][]string{
 		"olga": {}, "max": {}, "lena": {}, "guest": {},
@@ -118,7 +130,7 @@ func TestIsolation(t *testing.T) {
 					if own && takesBody(method) {
 						body = bodyOf(t, entry)
 					}
-					theirs := r.do(actor, method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), strings.ReplaceAll(body, "KEY", foreign.Key.ID), headers...)
+					theirs := r.do(actor, method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), theirKey.Replace(body), headers...)
 					nobodys := r.do(actor, method, fill(entry.Pattern, "team-z", unknown, "AAAA"), strings.ReplaceAll(body, "KEY", unknown), headers...)
 					require.Equal(t, nobodys.StatusCode, theirs.StatusCode)
 					require.Equal(t, nobodys.Body, strings.ReplaceAll(theirs.Body, foreign.Key.ID, unknown))

@@ -25,6 +25,7 @@ func (h *Handler) createKey(c *call) error {
 		Permissions: b.permissions("permissions"),
 		Expiry:      b.expiry("expires_at"),
 		Resources:   b.resources("resources"),
+		Direct:      b.flag("direct"),
 		Once:        once,
 	}
 	if err := c.bad.orNil(); err != nil {
@@ -62,6 +63,7 @@ func (c *call) changes() apikey.Changes {
 		Permissions: given(b, "permissions", b.permissions),
 		Expiry:      given(b, "expires_at", b.expiry),
 		Resources:   given(b, "resources", b.resources),
+		Direct:      given(b, "direct", b.flag),
 		Version:     c.version,
 	}
 }
@@ -137,6 +139,24 @@ func (h *Handler) deleteKeys(c *call) error {
 	return c.answer(http.StatusOK, members{"results": results})
 }
 
+// findSecret serves POST /find_secret. It is a POST because URLs are logged.
+func (h *Handler) findSecret(c *call) error {
+	c.body.require("secret")
+	text := c.body.text("secret")
+	if err := c.bad.orNil(); err != nil {
+		return err
+	}
+	key, secret, err := h.keys.FindSecret(c.r.Context(), c.actor, text)
+	if err != nil {
+		return err
+	}
+	state := "active"
+	if !secret.NotAfter.IsZero() && !h.keys.Now().Before(secret.NotAfter) {
+		state = "expired"
+	}
+	return c.answer(http.StatusOK, members{"key": showKey(&key), "secret": showSecret(&secret), "secret_state": state})
+}
+
 // showKey returns a key in an answer: everything except its digests.
 func showKey(k *apikey.Key) members {
 	state, reason := stateOf(k.Standing)
@@ -147,6 +167,7 @@ func showKey(k *apikey.Key) members {
 		"permissions":  k.Permissions,
 		"requested":    k.RequestedPermissions,
 		"resources":    append([]string{}, k.Resources...),
+		"direct":       k.Direct,
 		"expires_at":   orNull(k.NotAfter),
 		"expires_on":   unlessZero(k.NotAfterText),
 		"state":        state,

@@ -39,7 +39,7 @@ func TestLastDay(t *testing.T) {
 	require.Equal(t, []string{"x", "y"}, r.list("ada", "/workspaces/team-a/keys?sort=name&expires_from=9999-12-31").names())
 	require.Empty(t, r.list("ada", "/workspaces/team-a/keys?expires_to=9999-12-31").names(), "the end of a span is its day's beginning")
 	r.do("ada", "GET", "/events?from=2026-01-01&to=9999-12-31", "").Wants(http.StatusOK)
-	const rules = `{"max_keys":null,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":"9999-12-31"}`
+	const rules = `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":"9999-12-31"}`
 	r.do("ada", "PUT", "/workspaces/team-a/settings", rules, "If-Match", "*").Wants(http.StatusOK)
 
 	for _, text := range []string{"10000-01-01", "9999-12-32", "9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00Z"} {

@@ -42,12 +42,12 @@ func TestMisplaced(t *testing.T) {
 		want       string // in the log
 	}{
 		{"right", "/api/admin/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/api/admin", h) }, http.StatusOK, ""},
-		{"no StripPrefix", "/api/admin/keys", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "expected=/keys got=/api/admin/keys"},
+		{"no StripPrefix", "/api/admin/keys", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "example=/keys got=/api/admin/keys"},
 		{"no StripPrefix, a longer route", "/api/admin/workspaces/team-a/settings", func(h http.Handler) http.Handler { return h },
-			http.StatusNotFound, "expected=/keys got=/api/admin/workspaces/team-a/settings"},
-		{"a part of the prefix", "/api/admin/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/api", h) }, http.StatusNotFound, "expected=/keys got=/admin/keys"},
-		{"a prefix with a slash", "/api/admin/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/api/admin/", h) }, http.StatusNotFound, "expected=/keys got=keys"},
-		{"a long prefix", "/" + strings.Repeat("x", 10_000) + "/keys", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "expected=/keys got=/" + strings.Repeat("x", 99) + "\n"},
+			http.StatusNotFound, "example=/keys got=/api/admin/workspaces/team-a/settings"},
+		{"a part of the prefix", "/api/admin/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/api", h) }, http.StatusNotFound, "example=/keys got=/admin/keys"},
+		{"a prefix with a slash", "/api/admin/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/api/admin/", h) }, http.StatusNotFound, "example=/keys got=keys"},
+		{"a long prefix", "/" + strings.Repeat("x", 10_000) + "/keys", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "example=/keys got=/" + strings.Repeat("x", 99) + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, log := newHandler(t)

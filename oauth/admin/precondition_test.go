@@ -57,14 +57,14 @@ func TestIfMatch(t *testing.T) {
 // TestIfMatchOnNothing: a route without an ETag refuses every condition and does nothing.
 func TestIfMatchOnNothing(t *testing.T) {
 	r := newRig(t)
-	m := r.create("olga", "team-a", "ci")
+	m, found := r.create("olga", "team-a", "ci"), r.create("olga", "team-a", "found")
 	without := 0
 	for _, entry := range admin.Table() {
 		if entry.Method == http.MethodGet || entry.Method == http.MethodPut || strings.HasPrefix(entry.Pattern, "/keys/{key}") {
 			continue
 		}
 		without++
-		path, body := fill(entry.Pattern, "team-a", "", ""), strings.ReplaceAll(bodyOf(t, entry), "KEY", m.Key.ID)
+		path, body := fill(entry.Pattern, "team-a", "", ""), strings.NewReplacer("KEY", m.Key.ID, nobodysSecret, found.Secret).Replace(bodyOf(t, entry))
 		t.Run(entry.Method+" "+entry.Pattern, func(t *testing.T) {
 			r := r.at(t)
 			before := r.snapshot("team-a")
@@ -75,7 +75,7 @@ func TestIfMatchOnNothing(t *testing.T) {
 			require.Less(t, r.do("ada", entry.Method, path, body, "If-Match", "*").StatusCode, 300)
 		})
 	}
-	require.Equal(t, 7, without)
+	require.Equal(t, 8, without)
 }
 
 // TestTwoAdministrators: two administrators change one key at once, both with the same
@@ -119,8 +119,8 @@ func together[T any](n int, f func(i int) T) []T {
 func TestSettingsNeedIfMatch(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
-	const instance = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
-	const own = `{"max_keys":7,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
+	const instance = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":7,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
+	const own = `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":7,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`
 	for path, body := range map[string]string{"/settings": instance, "/workspaces/team-a/settings": own} {
 		t.Run(path, func(t *testing.T) {
 			r := r.at(t)

@@ -192,7 +192,7 @@ func TestAKeyThatEndsItself(t *testing.T) {
 	m := r.createWith("ada", "team-a", `{"name":"compliance","permissions":["admin.settings.save"]}`)
 	as := []string{"X-Key", m.Key.ID, "X-Scope", "admin.settings.save", "If-Match", "*"}
 	var own workspace
-	r.do("", "PUT", "/workspaces/team-a/settings", `{"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":"2026-06-01"}`, as...).Wants(http.StatusOK).Into(&own)
+	r.do("", "PUT", "/workspaces/team-a/settings", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":"2026-06-01"}`, as...).Wants(http.StatusOK).Into(&own)
 	require.True(t, own.InForce.RequireExpiry)
 	r.do("", "GET", "/settings", "", as[:4]...).problem(http.StatusForbidden, admin.CodeForbidden)
 }

@@ -39,10 +39,17 @@ var (
 var (
 	noMembers        = []string{}
 	idMembers        = []string{"ids"}
-	specMembers      = []string{"name", "permissions", "expires_at", "resources"}
-	rotateMembers    = []string{"grace", "name", "permissions", "expires_at", "resources"}
-	workspaceMembers = []string{"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at"}
-	settingsMembers  = []string{"keys_enabled", "max_keys", "require_expiry", "max_lifetime", "enforced_at", "reminders_enabled", "remind_before"}
+	textMembers      = []string{"secret"}
+	specMembers      = []string{"name", "permissions", "expires_at", "resources", "direct"}
+	rotateMembers    = []string{"grace", "name", "permissions", "expires_at", "resources", "direct"}
+	workspaceMembers = []string{
+		"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at",
+		"key_requests", "unlimited_key_requests", "workspace_requests", "unlimited_workspace_requests",
+	}
+	settingsMembers = []string{
+		"keys_enabled", "direct_enabled", "max_keys", "require_expiry", "max_lifetime", "enforced_at",
+		"key_requests", "workspace_requests", "reminders_enabled", "remind_before",
+	}
 )
 
 // routes returns the table.
@@ -66,6 +73,7 @@ func routes() []route {
 		{remove, "/keys/{key}/secrets/{secret}", nil, nil, false, (*Handler).retireSecret},
 		{get, "/keys/{key}/usage", periodQuery, nil, false, (*Handler).keyUsage},
 		{post, "/deletions", nil, idMembers, false, (*Handler).deleteKeys},
+		{post, "/find_secret", nil, textMembers, false, (*Handler).findSecret},
 
 		{get, "/workspaces", pageQuery, nil, false, (*Handler).listWorkspaces},
 		{get, "/workspaces/{workspace}/permissions", nil, nil, false, (*Handler).grantable},

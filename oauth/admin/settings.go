@@ -13,21 +13,25 @@ import (
 )
 
 // showRules returns the members of rules in an answer. Durations are in seconds.
-// store.Unlimited, which is negative, becomes null: answerWorkspace has unlimited_keys
-// for it.
+// store.Unlimited, which is negative, becomes null: answerWorkspace has a member for it
+// beside each limit.
 func showRules(r store.Rules) members {
 	return members{
-		"max_keys": unlessZero(max(0, r.MaxKeys)), "require_expiry": r.RequireExpiry,
-		"max_lifetime": unlessZero(int64(r.MaxLifetime / time.Second)), "enforced_at": orNull(r.EnforcedFrom),
+		"max_keys": unlessZero(max(0, r.MaxKeys)), "key_requests": unlessZero(max(0, r.KeyRequests)), "workspace_requests": unlessZero(max(0, r.WorkspaceRequests)),
+		"require_expiry": r.RequireExpiry,
+		"max_lifetime":   unlessZero(int64(r.MaxLifetime / time.Second)), "enforced_at": orNull(r.EnforcedFrom),
 	}
 }
 
 func (b *body) rules() store.Rules {
+	const most = 1<<31 - 1
 	return store.Rules{
-		MaxKeys:       int(b.limit("max_keys", 1<<31-1)),
-		RequireExpiry: b.flag("require_expiry"),
-		MaxLifetime:   time.Duration(b.limit("max_lifetime", maxSeconds)) * time.Second,
-		EnforcedFrom:  b.instant("enforced_at"),
+		MaxKeys:           int(b.limit("max_keys", most)),
+		RequireExpiry:     b.flag("require_expiry"),
+		MaxLifetime:       time.Duration(b.limit("max_lifetime", maxSeconds)) * time.Second,
+		EnforcedFrom:      b.instant("enforced_at"),
+		KeyRequests:       int(b.limit("key_requests", most)),
+		WorkspaceRequests: int(b.limit("workspace_requests", most)),
 	}
 }
 
@@ -47,7 +51,7 @@ func (c *call) answerSettings(s store.InstanceSettings, err error) error {
 	}
 	shown := showRules(s.Rules)
 	maps.Copy(shown, members{
-		"keys_enabled": !s.KeysOff, "reminders_enabled": !s.Reminders.Off,
+		"keys_enabled": !s.KeysOff, "direct_enabled": !s.DirectOff, "reminders_enabled": !s.Reminders.Off,
 		"remind_before": inSeconds(s.Reminders.Before), // null: the times that the host configured
 		"reminders":     members{"sent": sent, "before": append([]int64{}, inSeconds(inForce)...)},
 		"updated_at":    orNull(s.Updated), "version": s.Version,
@@ -85,7 +89,7 @@ func (h *Handler) revokeTokens(c *call) error {
 func (c *call) wantedSettings() (wanted store.InstanceSettings, err error) {
 	b := &c.body
 	b.require(settingsMembers...)
-	wanted.KeysOff, wanted.Rules = !b.flag("keys_enabled"), b.rules()
+	wanted.KeysOff, wanted.DirectOff, wanted.Rules = !b.flag("keys_enabled"), !b.flag("direct_enabled"), b.rules()
 	wanted.Reminders = store.Reminders{Off: !b.flag("reminders_enabled"), Before: b.reminders("remind_before")}
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
@@ -131,11 +135,28 @@ func (c *call) answerWorkspace(w store.Workspace, inForce store.Rules, err error
 	shown := showRules(w.Rules)
 	maps.Copy(shown, members{
 		"workspace": w.ID, "suspended": w.Suspended, "keys": w.Keys,
-		"unlimited_keys": w.Rules.MaxKeys == store.Unlimited,
-		"in_force":       showRules(inForce), // merged with the instance's
-		"updated_at":     orNull(w.Updated), "version": w.Version,
+		"in_force":   showRules(inForce), // merged with the instance's
+		"updated_at": orNull(w.Updated), "version": w.Version,
 	})
+	for _, limit := range limitsOf(&w.Rules) {
+		shown[limit.unlimited] = *limit.number == store.Unlimited
+	}
 	return c.answer(http.StatusOK, shown)
+}
+
+// limit is a limit of a workspace, with the member for its number and the member that
+// lifts the instance's limit.
+type limit struct {
+	member, unlimited string
+	number            *int
+}
+
+func limitsOf(r *store.Rules) []limit {
+	return []limit{
+		{"max_keys", "unlimited_keys", &r.MaxKeys},
+		{"key_requests", "unlimited_key_requests", &r.KeyRequests},
+		{"workspace_requests", "unlimited_workspace_requests", &r.WorkspaceRequests},
+	}
 }
 
 // saveWorkspace serves PUT /workspaces/{workspace}/settings.
@@ -159,11 +180,14 @@ func (h *Handler) saveWorkspace(c *call) error {
 func (c *call) wantedWorkspace() (wanted store.Workspace, err error) {
 	c.body.require(workspaceMembers...)
 	wanted = store.Workspace{ID: c.workspace(), Rules: c.body.rules()}
-	if c.body.flag("unlimited_keys") {
-		if wanted.Rules.MaxKeys != 0 {
-			c.bad.add("max_keys", "It must be null if unlimited_keys is true.")
+	for _, limit := range limitsOf(&wanted.Rules) {
+		if !c.body.flag(limit.unlimited) {
+			continue
 		}
-		wanted.Rules.MaxKeys = store.Unlimited
+		if *limit.number != 0 {
+			c.bad.add(limit.member, "It must be null if "+limit.unlimited+" is true.")
+		}
+		*limit.number = store.Unlimited
 	}
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err

@@ -18,10 +18,14 @@ type rules struct {
 	RequireExpiry bool       `json:"require_expiry"`
 	MaxLifetime   *int64     `json:"max_lifetime"`
 	EnforcedFrom  *time.Time `json:"enforced_at"`
+
+	KeyRequests       *int `json:"key_requests"`
+	WorkspaceRequests *int `json:"workspace_requests"`
 }
 
 type settings struct {
-	KeysEnabled bool `json:"keys_enabled"`
+	KeysEnabled   bool `json:"keys_enabled"`
+	DirectEnabled bool `json:"direct_enabled"`
 	rules
 	RemindersEnabled bool       `json:"reminders_enabled"`
 	RemindBefore     []int64    `json:"remind_before"`
@@ -36,13 +40,16 @@ type reminders struct {
 }
 
 // fresh are settings that were never saved, of a host that sends no reminders.
-var fresh = settings{KeysEnabled: true, RemindersEnabled: true, Reminders: reminders{Before: []int64{}}}
+var fresh = settings{KeysEnabled: true, DirectEnabled: true, RemindersEnabled: true, Reminders: reminders{Before: []int64{}}}
 
 type workspace struct {
 	Workspace     string `json:"workspace"`
 	Suspended     bool   `json:"suspended"`
 	Keys          int    `json:"keys"`
 	UnlimitedKeys bool   `json:"unlimited_keys"`
+
+	UnlimitedKeyRequests       bool `json:"unlimited_key_requests"`
+	UnlimitedWorkspaceRequests bool `json:"unlimited_workspace_requests"`
 	rules
 	InForce   rules      `json:"in_force"`
 	UpdatedAt *time.Time `json:"updated_at"`
@@ -56,46 +63,46 @@ func TestSettings(t *testing.T) {
 	r.do("ada", "GET", "/settings", "").Wants(http.StatusOK).Into(&got)
 	require.Equal(t, fresh, got, "fresh settings: keys on, no limit, no forced expiry")
 
-	r.do("ada", "PUT", "/settings", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_at":"2026-08-01"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
+	r.do("ada", "PUT", "/settings", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_at":"2026-08-01"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
 	august := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
-	require.Equal(t, rules{new(2), true, new(int64(86400)), &august}, got.rules)
+	require.Equal(t, rules{MaxKeys: new(2), RequireExpiry: true, MaxLifetime: new(int64(86400)), EnforcedFrom: &august}, got.rules)
 	require.Equal(t, noon, *got.UpdatedAt)
 
 	var own workspace
-	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":null,"unlimited_keys":true,"require_expiry":false,"max_lifetime":3600,"enforced_at":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&own)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"unlimited_keys":true,"require_expiry":false,"max_lifetime":3600,"enforced_at":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&own)
 	july := time.Date(2026, 7, 15, 10, 0, 0, 0, time.UTC)
-	require.Equal(t, rules{nil, false, new(int64(3600)), &july}, own.rules)
+	require.Equal(t, rules{MaxLifetime: new(int64(3600)), EnforcedFrom: &july}, own.rules)
 	require.True(t, own.UnlimitedKeys)
-	require.Equal(t, rules{nil, true, new(int64(3600)), &july}, own.InForce, "of two the stricter")
+	require.Equal(t, rules{RequireExpiry: true, MaxLifetime: new(int64(3600)), EnforcedFrom: &july}, own.InForce, "of two the stricter")
 	require.Equal(t, 1, own.Keys)
 	for name, body := range map[string]string{
-		"a limit and none":   `{"max_keys":1,"unlimited_keys":true,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
-		"a limit below zero": `{"max_keys":-1,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
-		"neither, left out":  `{"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
+		"a limit and none":   `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":1,"unlimited_keys":true,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
+		"a limit below zero": `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":-1,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
+		"neither, left out":  `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.at(t).do("ada", "PUT", "/workspaces/team-a/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 		})
 	}
 	r.do("olga", "GET", "/workspaces/team-a/settings", "").Wants(http.StatusOK).Into(&own)
-	r.do("olga", "PUT", "/workspaces/team-a/settings", `{"max_keys":1,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`, "If-Match", `*`).problem(http.StatusForbidden, admin.CodeForbidden)
+	r.do("olga", "PUT", "/workspaces/team-a/settings", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":1,"unlimited_keys":false,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`, "If-Match", `*`).problem(http.StatusForbidden, admin.CodeForbidden)
 	p := r.do("olga", "POST", createA, newKey).problem(http.StatusForbidden, admin.CodePolicy)
 	require.Equal(t, "settings.max_lifetime", p.Rule)
 
 	for name, body := range map[string]string{
 		"nothing":               `{}`,
-		"keys_enabled left out": `{"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
-		"a rule left out":       `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
-		"a limit below zero":    `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_at":null}`,
-		"a limit too large":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_at":null}`,
-		"zero for no limit":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
-		"zero for no bound":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":0,"enforced_at":null}`,
-		"half a minute":         `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":30,"enforced_at":null}`,
-		"three hundred years":   `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":9467280000,"enforced_at":null}`,
-		"text for a flag":       `{"keys_enabled":"false","reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
-		"null for a flag":       `{"keys_enabled":null,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
-		"a date that is none":   `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":"soon"}`,
-		"a date that is empty":  `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":""}`,
+		"keys_enabled left out": `{"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"a rule left out":       `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
+		"a limit below zero":    `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_at":null}`,
+		"a limit too large":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_at":null}`,
+		"zero for no limit":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":0,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"zero for no bound":     `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":0,"enforced_at":null}`,
+		"half a minute":         `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":30,"enforced_at":null}`,
+		"three hundred years":   `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":9467280000,"enforced_at":null}`,
+		"text for a flag":       `{"keys_enabled":"false","reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"null for a flag":       `{"keys_enabled":null,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`,
+		"a date that is none":   `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":"soon"}`,
+		"a date that is empty":  `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":""}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
@@ -104,7 +111,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-const reminding = `{"keys_enabled":true,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"reminders_enabled":%t,"remind_before":%s}`
+const reminding = `{"keys_enabled":true,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"reminders_enabled":%t,"remind_before":%s}`
 
 func TestReminderSettings(t *testing.T) {
 	r := newRig(t, func(s *setup) {
@@ -164,8 +171,8 @@ func TestReminderSettings(t *testing.T) {
 		})
 	}
 	for member, body := range map[string]string{
-		"reminders_enabled": `{"keys_enabled":true,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"remind_before":null}`,
-		"remind_before":     `{"keys_enabled":true,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"reminders_enabled":true}`,
+		"reminders_enabled": `{"keys_enabled":true,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"remind_before":null}`,
+		"remind_before":     `{"keys_enabled":true,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"reminders_enabled":true}`,
 	} {
 		t.Run(member+" left out", func(t *testing.T) {
 			p := r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
@@ -246,7 +253,7 @@ func TestPreview(t *testing.T) {
 		all["b "+name] = r.createWith("bert", "team-b", `{"name":"b `+name+`","permissions":[],"expires_at":`+expiry+`}`)
 	}
 	// From 10 July on, the maximum lifetime is 30 days.
-	const change = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_at":"2026-07-10"}`
+	const change = `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_at":"2026-07-10"}`
 	foretold := map[string]time.Time{}
 	looked, cursor := 0, ""
 	for {
@@ -286,18 +293,18 @@ func TestPreview(t *testing.T) {
 		r.create("olga", "team-a", "never")
 		r.create("bert", "team-b", "b never")
 		var page effects
-		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":"2026-07-10"}`).Wants(http.StatusOK).Into(&page)
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":"2026-07-10"}`).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1)
 		require.Equal(t, "never", page.Effects[0].Key.Name)
 		require.Equal(t, time.Date(2026, 7, 10, 0, 0, 0, 0, time.UTC), *page.Effects[0].Ends)
-		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":-2,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
-		r.do("olga", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`).problem(http.StatusForbidden, admin.CodeForbidden)
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":-2,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+		r.do("olga", "POST", "/workspaces/team-a/settings/preview", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"unlimited_keys":false,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`).problem(http.StatusForbidden, admin.CodeForbidden)
 	})
 	t.Run("for new keys only", func(t *testing.T) {
 		r := newRig(t)
 		r.create("olga", "team-a", "never")
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`).Wants(http.StatusOK).Into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_at":null}`).Wants(http.StatusOK).Into(&page)
 		require.Empty(t, page.Effects)
 		require.Equal(t, 1, page.Looked)
 	})
@@ -307,7 +314,7 @@ func TestPreview(t *testing.T) {
 		r.createWith("olga", "team-a", `{"name":"over","permissions":[],"expires_at":"2026-07-01T12:00:30Z"}`)
 		r.clock.Advance(time.Minute)
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`).Wants(http.StatusOK).Into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_enabled":false,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":false,"max_lifetime":null,"enforced_at":null}`).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1, "what has expired does not end again")
 		require.Equal(t, noon.Add(time.Minute), *page.Effects[0].Ends)
 	})
@@ -341,9 +348,9 @@ func TestViolations(t *testing.T) {
 		}
 	}
 	require.Empty(t, find("ada", "/violations"))
-	r.do("ada", "PUT", "/settings", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
+	r.do("ada", "PUT", "/settings", `{"keys_enabled":true,"reminders_enabled":true,"remind_before":null,"direct_enabled":true,"key_requests":null,"workspace_requests":null,"max_keys":null,"require_expiry":true,"max_lifetime":null,"enforced_at":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry"}, "b never": {"require_expiry"}}, find("ada", "/violations"))
-	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":null,"unlimited_keys":false,"require_expiry":false,"max_lifetime":2592000,"enforced_at":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":null,"unlimited_keys":false,"require_expiry":false,"max_lifetime":2592000,"enforced_at":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry", "max_lifetime"}, "long": {"max_lifetime"}}, find("olga", "/workspaces/team-a/violations"))
 	require.Len(t, find("ada", "/violations"), 3)
 }

@@ -102,7 +102,10 @@ func TestBodies(t *testing.T) {
 		{"no ids", "POST", "/deletions", `{"ids":[]}`, []string{"ids"}},
 		{"ids left out", "POST", "/deletions", `{}`, []string{"ids"}},
 		{"too many ids", "POST", "/deletions", `{"ids":["` + strings.Repeat(`x","`, 200) + `x"]}`, []string{"ids"}},
-		{"rules left out", "PUT", "/workspaces/team-a/settings", `{}`, []string{"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at"}},
+		{"rules left out", "PUT", "/workspaces/team-a/settings", `{}`, []string{
+			"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at",
+			"key_requests", "unlimited_key_requests", "workspace_requests", "unlimited_workspace_requests",
+		}},
 		{"a workspace that is no text", "POST", "/workspaces/team%0Aa/keys", `{"name":"x","permissions":[]}`, []string{"workspace"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -41,7 +41,7 @@ func TestListWorkspaces(t *testing.T) {
 	r.create("bert", "team-b", "three")
 	r.do("max", "POST", "/keys/"+first.Key.ID+"/disable", "").Wants(http.StatusOK)
 	r.do("ada", "POST", "/workspaces/team-b/suspend", "").Wants(http.StatusOK)
-	r.do("ada", "PUT", "/workspaces/team-c/settings", `{"max_keys":3,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"unlimited_keys":false}`, "If-Match", "*").Wants(http.StatusOK)
+	r.do("ada", "PUT", "/workspaces/team-c/settings", `{"key_requests":null,"unlimited_key_requests":false,"workspace_requests":null,"unlimited_workspace_requests":false,"max_keys":3,"require_expiry":false,"max_lifetime":null,"enforced_at":null,"unlimited_keys":false}`, "If-Match", "*").Wants(http.StatusOK)
 	require.NoError(t, r.keys.DeleteWorkspace(t.Context(), apikey.OrganizationAdmin("ada"), "team-d"))
 
 	page := read("/workspaces")

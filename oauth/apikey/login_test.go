@@ -372,6 +372,7 @@ func TestEditedRows(t *testing.T) {
 	_, err = r.login(victim.ID, secret.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B01 a digest moved to another row")
 
+	require.NoError(t, r.store.Keys.Delete(t.Context(), "team-b", victim.ID, 0, noon, store.Change{Now: noon}))
 	moved := found.Key
 	moved.ID, moved.Workspace = "moved", "team-b"
 	require.NoError(t, r.store.Keys.Create(t.Context(), moved, store.NoLimit, store.Change{Now: noon}))

@@ -26,7 +26,8 @@
 // An instance:
 //
 //	keys_off         boolean: no key can log in
-//	rules            {max_keys, require_expiry, max_lifetime, enforced_at}; max_lifetime in nanoseconds, see store.Rules
+//	direct_off       boolean: no secret is accepted in place of a token
+//	rules            {max_keys, require_expiry, max_lifetime, enforced_at, key_requests, workspace_requests}; max_lifetime in nanoseconds, see store.Rules
 //
 // A workspace:
 //
@@ -46,6 +47,7 @@
 //	not_after_text   the same as a date, if it was given as a date
 //	resources        array of strings
 //	disabled         boolean
+//	direct           boolean: requests may carry its secrets in place of a token
 //	created_by       {kind*, id*}
 //	depth            number of keys between this key and a person in the chain of creators, up to 3
 //	created*, updated, last_used

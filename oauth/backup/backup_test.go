@@ -46,7 +46,7 @@ func withAllKinds(t *testing.T, st store.Store) (*rig, []opened) {
 
 	r.clock.Advance(time.Hour)
 	wild, secret := r.create(admin, "team-b", "project.* keys.save admin.keys.list", func(s *apikey.Spec) {
-		s.Name, s.Resources = `CI "<nightly>" für B`, []string{elsewhere}
+		s.Name, s.Resources, s.Direct = `CI "<nightly>" für B`, []string{elsewhere}, true
 		s.Expiry = must(apikey.ParseExpiry("2027-01-31"))
 	})
 	require.Empty(t, wild.Withheld.Names())
@@ -115,6 +115,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 	require.NotContains(t, lines, "hunter2")
+	require.Equal(t, 1, strings.Count(lines, `"direct":true`), "B32 a restored key allows what it allowed")
 	require.Equal(t, lines, r.export(), "the order is stable")
 
 	there := newRig(t, portable)
@@ -161,6 +162,7 @@ func TestExportLine(t *testing.T) {
 	require.Equal(t, map[string]any{"kind": "owner", "id": "olga"}, one["created_by"])
 	require.NotContains(t, line, "version")
 	require.NotContains(t, line, "suspended")
+	require.NotContains(t, line, "direct", "false is left out")
 }
 
 func TestExportPages(t *testing.T) {

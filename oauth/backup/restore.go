@@ -43,7 +43,8 @@ type Problem struct {
 	ID string
 	// Err says why the line was refused. It contains no digest. It is or wraps
 	//
-	//	store.ErrExists         a key, living or deleted, has the id; or settings were saved here before;
+	//	store.ErrExists         a key, living or deleted, has the id; or another key has a secret with the id of one of its secrets;
+	//	                        or settings were saved here before;
 	//	                        or the workspace was deleted in the backup and has keys here
 	//	store.ErrNotFound       the workspace was deleted here
 	//	*apikey.ForbiddenError  the actor may not grant the permissions

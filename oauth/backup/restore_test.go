@@ -23,7 +23,7 @@ import (
 // aLine is a valid line.
 func aLine(id string) string {
 	return `{"format":1,"key":{"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"requested":["project.*"],` +
-		`"secrets":[{"id":"s1","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
+		`"secrets":[{"id":"s-` + id + `","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
 		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","depth":3}}`
 }
 
@@ -33,7 +33,7 @@ func TestRestoreMalformed(t *testing.T) {
 		require.Contains(t, good, old)
 		return strings.Replace(good, old, now, 1)
 	}
-	secret := good[strings.Index(good, `{"id":"s1"`):strings.Index(good, `],"not_after"`)]
+	secret := good[strings.Index(good, `{"id":"s-k"`):strings.Index(good, `],"not_after"`)]
 	for _, tc := range []struct{ name, line, says string }{
 		{"taken", good, ""},
 		{"a carriage return", good + "\r", ""},
@@ -105,7 +105,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"an unknown member of a secret's creator", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
 		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have the same id"},
 		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
-		{"a secret without id", edit(`"id":"s1"`, `"id":""`), "An id has"},
+		{"a secret without id", edit(`"id":"s-k"`, `"id":""`), "An id has"},
 		{"a secret never created", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0001-01-01T00:00:00Z"`), "A secret must have the time of its creation"},
 		{"a secret of year 0", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0000-07-01T10:00:00Z"`), "years 1 to 9999"},
 		{"B15 a hint with a line break", edit(`a1b2`, `a1\nb2`), "secrets: It may contain printable"},
@@ -195,6 +195,24 @@ func TestRestoreTaken(t *testing.T) {
 	_, err = r.login(deleted.ID, lost.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 	require.Empty(t, r.events(audit.Restore))
+}
+
+// TestRestoreTakenSecret: a line whose secret another key has is refused, and the lines
+// after it are restored.
+func TestRestoreTakenSecret(t *testing.T) {
+	r := newRig(t)
+	line := func(id, secret string) string {
+		return strings.Replace(aLine(id), `"id":"s-`+id+`"`, `"id":"`+secret+`"`, 1) + "\n"
+	}
+	done, err := r.read(line("one", "same") + line("two", "same") + line("three", "another"))
+	require.NoError(t, err)
+	require.Equal(t, 2, done.Keys)
+	require.Len(t, done.Problems, 1)
+	require.Equal(t, "two", done.Problems[0].ID)
+	require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
+	require.ErrorContains(t, done.Problems[0].Err, "another key has this secret")
+	_, err = r.Get(t.Context(), admin, "two")
+	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
 func TestRestoreIntoDeletedWorkspace(t *testing.T) {

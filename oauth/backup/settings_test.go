@@ -25,10 +25,12 @@ func settled(t *testing.T) *rig {
 	r.create(owner, "team-a", "project.list")
 	r.create(admin, "team-b", "project.list")
 	require.NoError(t, errOf(r.SaveSettings(ctx, admin, store.InstanceSettings{
-		Instance:  store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 7, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: noon.Add(time.Hour)}},
+		Instance: store.Instance{KeysOff: true, DirectOff: true, Rules: store.Rules{
+			MaxKeys: 7, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: noon.Add(time.Hour), KeyRequests: 60, WorkspaceRequests: 600,
+		}},
 		Reminders: store.Reminders{Off: true, Before: []time.Duration{48 * time.Hour, time.Hour}},
 	})))
-	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-b", Rules: store.Rules{MaxKeys: store.Unlimited}})))
+	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-b", Rules: store.Rules{MaxKeys: store.Unlimited, KeyRequests: store.Unlimited, WorkspaceRequests: 5}})))
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-b", true))
 	require.NoError(t, errOf(r.SaveWorkspace(ctx, admin, store.Workspace{ID: "without-keys", Rules: store.Rules{MaxKeys: 3}})))
 	require.NoError(t, r.DeleteWorkspace(ctx, admin, "deleted"))
@@ -40,7 +42,7 @@ func (r *rig) settingsOf() []string {
 	r.t.Helper()
 	s, err := r.Settings(r.t.Context(), admin)
 	require.NoError(r.t, err)
-	all := []string{fmt.Sprint(s.KeysOff, s.Rules, s.Reminders)}
+	all := []string{fmt.Sprint(s.KeysOff, s.DirectOff, s.Rules, s.Reminders)}
 	for _, id := range []string{"team-a", "team-b", "without-keys", "deleted"} {
 		w, _, err := r.Workspace(r.t.Context(), admin, id)
 		require.NoError(r.t, err)

@@ -27,9 +27,9 @@
 // token is refused. There is one such read at a time for each key.
 //
 // A key is cached together with its settings, and read again when one of them changes.
-// It is found by one of its secrets only if the cached record has that secret; an id that no
-// key has is not cached. Last uses send no notifications. Every record is read again
-// after a minute, and so is the absence of a key.
+// It is found by one of its secrets only if the cached record has that secret. That no key
+// has a secret is not cached. Last uses send no notifications. Every record is read
+// again after a minute, and so is the absence of a key.
 //
 // # Following the stream
 //

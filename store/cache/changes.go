@@ -82,10 +82,10 @@ type upkeep struct {
 }
 
 // Rehash implements store.Upkeep.
-func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
+func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, oldDigest, newDigest string) error {
 	u.cache.invalidateKey("", keyID)
 	defer u.cache.invalidateKey("", keyID)
-	return u.Upkeep.Rehash(ctx, keyID, secretID, from, to)
+	return u.Upkeep.Rehash(ctx, keyID, secretID, oldDigest, newDigest)
 }
 
 // RecordUses implements store.Upkeep. It is called for all keys in use every few seconds, so

@@ -35,7 +35,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // Rehash implements store.Upkeep.
-func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
+func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, oldDigest, newDigest string) error {
 	return u.db.write(ctx, "replace digest", func() error {
 		k := u.db.keys[keyID]
 		if k == nil {
@@ -45,10 +45,10 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		switch {
 		case s == nil:
 			return store.ErrNotFound
-		case s.Digest != from:
+		case s.Digest != oldDigest:
 			return store.ErrConflict
 		}
-		s.Digest = to
+		s.Digest = newDigest
 		u.db.send(keyNotification(k.Workspace, keyID))
 		return nil
 	})

@@ -30,6 +30,16 @@ func withKeys(s store.Store, k keys) store.Store {
 	return s
 }
 
+// withInstance changes the instance's settings that are saved.
+func withInstance(s store.Store, change func(in *store.Instance)) store.Store {
+	next := s.Settings
+	s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
+		change(&in.Instance)
+		return next.SetInstance(ctx, in, c)
+	}}
+	return s
+}
+
 func keyBreakages() []breakage {
 	return []breakage{
 		{"lists keys without their settings", func(s store.Store) store.Store {
@@ -46,6 +56,32 @@ func keyBreakages() []breakage {
 				return s.Keys.Create(ctx, k, limit, c)
 			}})
 		}, []string{"Create/keeps every field"}},
+
+		{"does not store that a key may be used directly", func(s store.Store) store.Store {
+			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
+				k.Direct = false
+				return s.Keys.Create(ctx, k, limit, c)
+			}})
+		}, []string{"Create/keeps every field"}},
+
+		{"does not change that a key may be used directly", func(s store.Store) store.Store {
+			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
+				k.Direct = current(ctx, s, k.ID).Direct
+				return s.Keys.Update(ctx, k, c)
+			}})
+		}, []string{"Update/replaces the record"}},
+
+		{"does not store DirectOff", func(s store.Store) store.Store {
+			return withInstance(s, func(in *store.Instance) { in.DirectOff = false })
+		}, []string{"Settings/keeps every field", "Lookup/returns the settings of the key", "Secrets/returns the settings of the key"}},
+
+		{"takes KeysOff for DirectOff", func(s store.Store) store.Store {
+			return withInstance(s, func(in *store.Instance) { in.DirectOff = in.KeysOff })
+		}, []string{"Settings/keeps every field"}},
+
+		{"does not store the limits of requests", func(s store.Store) store.Store {
+			return withInstance(s, func(in *store.Instance) { in.Rules.KeyRequests, in.Rules.WorkspaceRequests = 0, 0 })
+		}, []string{"Settings/keeps every field"}},
 
 		{"ignores the limit", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, _ int, c store.Change) error {

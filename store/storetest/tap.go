@@ -167,8 +167,8 @@ func (u tappedUpkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	return tapError(ctx, u.t, "Upkeep.RecordUses", func() error { return u.to.Upkeep.RecordUses(ctx, uses) })
 }
 
-func (u tappedUpkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
-	return tapError(ctx, u.t, "Upkeep.Rehash", func() error { return u.to.Upkeep.Rehash(ctx, keyID, secretID, from, to) })
+func (u tappedUpkeep) Rehash(ctx context.Context, keyID, secretID, oldDigest, newDigest string) error {
+	return tapError(ctx, u.t, "Upkeep.Rehash", func() error { return u.to.Upkeep.Rehash(ctx, keyID, secretID, oldDigest, newDigest) })
 }
 
 func (u tappedUpkeep) Purge(ctx context.Context, before time.Time) (int, error) {

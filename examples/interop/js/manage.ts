@@ -32,6 +32,11 @@ test('create, rotate, list', async () => {
   const refused = await api.POST('/workspaces/{workspace}/keys', { params: { path: { workspace } }, body: wide });
   assert.deepEqual(refused.error?.missing, ['project.read']);
 
+  const found = await api.POST('/find_secret', { body: { secret } });
+  assert.deepEqual(found.data, { key, secret: key.secrets[0], secret_state: 'active' });
+  const unknown = await api.POST('/find_secret', { body: { secret: 'hello' } });
+  assert.equal(unknown.error?.errors?.[0]?.field, 'secret');
+
   const read = await api.GET('/keys/{key}', { params: { path: { key: key.id } } });
   const etag = read.response.headers.get('ETag') ?? '';
   const rotate = () =>

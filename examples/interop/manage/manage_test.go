@@ -54,6 +54,13 @@ func TestKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, key.Id, *repeated.ApplicationproblemJSON409.Key)
 
+	found, err := client.FindSecretWithResponse(t.Context(), SecretText{Secret: made.JSON201.Secret})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, found.StatusCode(), "%s", found.Body)
+	require.Equal(t, key, found.JSON200.Key)
+	require.Equal(t, key.Secrets[0], found.JSON200.Secret)
+	require.Equal(t, FoundSecretSecretStateActive, found.JSON200.SecretState)
+
 	read, err := client.ReadKeyWithResponse(t.Context(), key.Id)
 	require.NoError(t, err)
 	etag := read.HTTPResponse.Header.Get("ETag")
@@ -88,11 +95,14 @@ func TestSettings(t *testing.T) {
 	require.Nil(t, read.JSON200.MaxKeys)
 	etag := read.HTTPResponse.Header.Get("ETag")
 
-	wanted := SettingsInput{KeysEnabled: true, RemindersEnabled: true, MaxKeys: new(int64(50))}
+	wanted := SettingsInput{KeysEnabled: true, DirectEnabled: true, RemindersEnabled: true, MaxKeys: new(int64(50)), KeyRequests: new(int64(60))}
 	saved, err := client.SaveSettingsWithResponse(t.Context(), &SaveSettingsParams{IfMatch: etag}, wanted)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, saved.StatusCode(), "%s", saved.Body)
 	require.EqualValues(t, 50, *saved.JSON200.MaxKeys)
+	require.EqualValues(t, 60, *saved.JSON200.KeyRequests)
+	require.Nil(t, saved.JSON200.WorkspaceRequests)
+	require.True(t, saved.JSON200.DirectEnabled)
 	require.Nil(t, saved.JSON200.EnforcedAt)
 	stale, err := client.SaveSettingsWithResponse(t.Context(), &SaveSettingsParams{IfMatch: etag}, wanted)
 	require.NoError(t, err)

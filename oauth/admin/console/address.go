@@ -109,7 +109,7 @@ func (s *call) after() (place *store.KeyCursor) {
 }
 
 // pager returns the links of the page that begins after a cursor; next is nil on the
-// last page. Cursors are sealed: a person who could make cursors could find out the
+// last page. Cursors are signed: a person who could make cursors could find out the
 // position that a key has in a list, even if they may not see the key.
 func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	values := without(s.r.URL.Query(), "cursor", "done")
@@ -125,9 +125,9 @@ func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	return p
 }
 
-// cursorContext returns the context that a cursor is sealed in: it is valid only for the
+// cursorContext returns the context that a cursor is signed with: it is valid only for the
 // same person, list and workspace.
-func (s *call) cursorContext() []string { return s.sealContext("cursor", s.r.Pattern, s.workspace()) }
+func (s *call) cursorContext() []string { return s.signedContext("cursor", s.r.Pattern, s.workspace()) }
 
 // without returns the parameters of a query that are not empty, except those named.
 func without(values url.Values, names ...string) url.Values {

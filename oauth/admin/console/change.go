@@ -24,7 +24,7 @@ func (f *keyForm) create() error {
 
 // spec reads the form of a new key.
 func (f *keyForm) spec() apikey.Spec {
-	spec := apikey.Spec{Workspace: f.Record.ID, Name: f.Get("name"), Permissions: f.permissions()}
+	spec := apikey.Spec{Workspace: f.Record.ID, Name: f.Get("name"), Permissions: f.permissions(), Direct: f.Get("direct") != ""}
 	if spec.Name == "" {
 		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
 	}
@@ -49,7 +49,7 @@ func (s *call) showSecret(status int, title string, key apikey.Key, secret apike
 	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
 }
 
-// change changes name, permissions and expiry.
+// change changes name, permissions, expiry and direct use.
 func (f *keyForm) change() error {
 	s := f.call
 	changes := apikey.Changes{Version: f.Version}
@@ -69,10 +69,13 @@ func (f *keyForm) change() error {
 		changes.Permissions = &permissions
 	}
 	changes.Expiry = f.expiry()
+	if direct := f.Get("direct") != ""; direct != f.Key.Direct {
+		changes.Direct = &direct
+	}
 	if len(f.wrong) > 0 {
 		return f.ask(http.StatusUnprocessableEntity, f.wrong)
 	}
-	if changes.Name == nil && changes.Permissions == nil && changes.Expiry == nil {
+	if changes.Name == nil && changes.Permissions == nil && changes.Expiry == nil && changes.Direct == nil {
 		return s.redirect("done=same", "keys", f.Key.ID)
 	}
 	_, err := s.keys().Update(s.r.Context(), s.actor(), f.Key.ID, changes)

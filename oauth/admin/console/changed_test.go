@@ -85,7 +85,7 @@ func TestChangedMeanwhile(t *testing.T) {
 		form.Del("version")
 		got := r.post("olga", "/keys/"+key.ID+"/disable", form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
-		require.Contains(t, got.Body, "Someone else changed this at the same time", "nobody is named")
+		require.Contains(t, got.Body, "This was changed by another request", "nobody is named")
 	})
 	t.Run("by the person", func(t *testing.T) {
 		r := newRig(t)
@@ -119,7 +119,7 @@ func TestSettingsChangedMeanwhile(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			r := newRig(t)
-			typed := []string{"keys", "on", "limit", "own", "max_keys", "3", "effect", "new", "do", "save"}
+			typed := []string{"keys", "on", "direct", "on", "limit", "own", "key_limit", "none", "workspace_limit", "none", "max_keys", "3", "effect", "new", "do", "save"}
 			form := r.form("ada", path, typed...)
 			r.clock.Advance(time.Minute)
 			change(r)
@@ -143,7 +143,7 @@ func TestSettingsChangedMeanwhile(t *testing.T) {
 // TestPreviewLeadsBack: the button "Change" of a preview shows the form as it was typed.
 func TestPreviewLeadsBack(t *testing.T) {
 	r := newRig(t)
-	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "effect", "new", "do", "preview")).fields()
+	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "own", "key_limit", "none", "workspace_limit", "none", "max_keys", "3", "effect", "new", "do", "preview")).fields()
 	preview.Set("do", "edit")
 	got := r.post("ada", "/settings", preview)
 	require.Equal(t, http.StatusOK, got.StatusCode)

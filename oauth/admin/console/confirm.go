@@ -16,7 +16,8 @@ type question struct {
 	Typed  string            // what was typed as the key's name
 }
 
-// The actions that need confirmation. Each text is the beginning of the page's title.
+// The actions that need confirmation. Each text is the beginning of the page's title,
+// and ask.html compares it.
 const (
 	confirmRetire  = "Retire a secret of"
 	confirmDisable = "Disable"
@@ -35,13 +36,20 @@ func (s *call) ask(status int, action string, wrong ...problem) error {
 	}
 	q := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}
 	if action == confirmRetire {
-		i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.secret() })
-		if i < 0 {
-			return store.ErrNotFound
+		if q.Secret, err = s.secretOf(&key); err != nil {
+			return err
 		}
-		q.Secret = &key.Secrets[i]
 	}
 	return s.show(status, "ask", frame{Here: "keys", Title: action + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
+}
+
+// secretOf returns the secret of a key that the path names.
+func (s *call) secretOf(key *apikey.Key) (*apikey.KeySecret, error) {
+	i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.secret() })
+	if i < 0 {
+		return nil, store.ErrNotFound
+	}
+	return &key.Secrets[i], nil
 }
 
 // confirmed carries out an action, or asks again if the person can correct the form.

@@ -15,9 +15,9 @@
 // The prefix can be any path, because all addresses on the pages are relative. Your own
 // pages about a workspace can link to workspaces/{workspace}/keys below the prefix, and
 // your pages for administrators can link to settings. Escape the id of the workspace
-// with url.PathEscape. Put a tilde before the ids ".", ".." and "/" ("~.."), because
-// browsers and routers would treat them as parts of the path. An id that is itself
-// tildes before one of these, such as "~..", gets another tilde ("~~..").
+// with url.PathEscape. Put a tilde before the ids ".", ".." and "/", because
+// browsers and routers would treat them as parts of the path: ".." becomes "~..". Put one
+// more before an id that is one of these with tildes before it: "~.." becomes "~~..".
 //
 // # Links to a new key
 //
@@ -36,21 +36,26 @@
 //     permissions and a list of those selected. If the person goes back to a form, it
 //     fills in again what was typed. It prevents a form from being sent twice.
 //   - Nothing is loaded from another origin, and nothing is inline: the
-//     Content-Security-Policy allows only the console's own stylesheet, script
-//     and icon, and Trusted Types prevent scripts from turning text into markup.
+//     Content-Security-Policy allows only stylesheets, scripts and images of the
+//     same origin, and Trusted Types prevent scripts from turning text into markup.
 //   - A page may not be framed or cached, and is not sent in a Referer.
-//   - What the person may not see is answered like what does not exist: 404.
+//   - What the person may not see is answered like what does not exist: 404. The pages
+//     for administrators are answered with 403.
 //   - A form can be sent only from the console's own pages
 //     (net/http.CrossOriginProtection), only by the person it was made for, and
-//     only for 12 hours. Browsers say which origin sent a form only over HTTPS and to
-//     loopback addresses. Over plain HTTP elsewhere the console refuses all forms.
+//     only for 12 hours. Over plain HTTP, except to loopback addresses, browsers send no
+//     Sec-Fetch-Site, and an Origin that is null, because the Referrer-Policy is
+//     no-referrer. So the console refuses all forms there.
 //   - A form that creates a secret works once. If it is sent again, by reload or
 //     with the back button, the answer names the key, and nothing is created. The
 //     secret is only in the first answer. If that answer was lost and no program has
 //     logged in with the secret, a button replaces the secret with a new one. (This
 //     needs a store that keeps OnceIDs; see store.Store.)
-//   - A change is made only if the record is still the one that the page showed.
+//   - A change is made only if the record is still the one that the page showed, except
+//     that a workspace is suspended and resumed in any case.
 //     If it was changed meanwhile, the page names the person, and changes nothing.
+//   - A secret that is pasted to find its key is in no answer, no address and no entry
+//     of the browser's history.
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer.
 //   - Only expiries that the rules in force allow are offered. To find out whether a
@@ -90,8 +95,8 @@ type Config struct {
 	// Its text is not sent to the browser. A person whose actor has no id is
 	// refused.
 	Authorize func(*http.Request) (Person, error)
-	// Key signs forms and cursors: at least 32 random bytes, the same in every
-	// replica. Default: a random key; then a form is valid only until the
+	// Key signs the ids of forms and the cursors of lists: at least 32 random bytes, the
+	// same in every replica. Default: a random key; then they are valid only until the
 	// process ends and only in this replica, and New logs a warning.
 	Key []byte
 	// LoginURL is the absolute URL of the token endpoint, for the curl command

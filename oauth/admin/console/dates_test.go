@@ -32,7 +32,7 @@ func TestLastDay(t *testing.T) {
 		require.Contains(t, events.Body, "olga", path)
 		require.NotContains(t, events.Body, "Choose a day", path)
 	}
-	got = r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "all", "enforced_at", "9999-12-31", "do", "save", "reminders", "off"))
+	got = r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "unit", "days", "effect", "all", "enforced_at", "9999-12-31", "do", "save", "reminders", "off"))
 	require.Equal(t, http.StatusSeeOther, got.StatusCode, got.Body)
 	require.Equal(t, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), r.settings().Rules.EnforcedFrom)
 
@@ -48,7 +48,7 @@ func TestDayKeepsItsHour(t *testing.T) {
 	settings.Rules.EnforcedFrom = noon.AddDate(0, 1, 0)
 	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
-	rules := []string{"keys", "on", "limit", "none", "unit", "days", "effect", "all", "do", "save"}
+	rules := []string{"keys", "on", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "unit", "days", "effect", "all", "do", "save"}
 	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_at", "2026-08-01")...)).redirectTarget()
 	require.Equal(t, noon.AddDate(0, 1, 0), r.settings().Rules.EnforcedFrom)
 	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_at", "2026-08-02")...)).redirectTarget()

@@ -77,12 +77,12 @@ func (s *call) namesOf(events []store.Event) (map[string]string, error) {
 	return names, nil
 }
 
-// maxDownload is a number of bytes. A CSV that is larger gets no more events. It is made
-// in memory, so that an error can still be answered with an error page.
+// maxDownload is a number of bytes. A CSV that has reached it gets no more events, so it
+// is at most one page of events longer. It is made in memory, so that an error can still be answered with an error page.
 const maxDownload = 8 << 20
 
 // downloadEvents answers with the event log as CSV (RFC 4180), with the filter of
-// the page. It takes at most half of Config.Timeout. If there are more events, the
+// the page. It reads for half of Config.Timeout at most. If there are more events, the
 // last row says so.
 func (s *call) downloadEvents() error {
 	var text bytes.Buffer
@@ -186,7 +186,8 @@ func actorText(a store.ActorRef) string {
 func nameText(name string) string {
 	known := map[string]string{
 		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect", "max_keys": "limit", "max_lifetime": "maximum lifetime",
-		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "remind_before": "times of reminders",
+		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "direct": "direct use", "direct_enabled": "direct use on or off",
+		"key_requests": "requests of a key", "workspace_requests": "requests of a workspace", "remind_before": "times of reminders",
 		"unknown_or_wrong": "wrong secret",
 	}
 	return cmp.Or(known[name], strings.ReplaceAll(name, "_", " "))

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,12 +23,18 @@ type problem struct{ Field, Reason string }
 // Label returns the name of the field, for the list of problems, which is not
 // beside the field.
 func (p problem) Label() string {
-	return map[string]string{
+	known := map[string]string{
 		"name": "Name: ", "permissions": "Permissions: ", "expires": "Expiry: ", "expires_on": "Expiry: ", "grace": "Grace period: ",
-		"keys": "API keys: ", "limit": "Limit: ", "max_keys": "Limit: ", "max_lifetime": "Maximum lifetime: ",
-		"effect": "Effect: ", "enforced_at": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
+		"keys": "API keys: ", "limit": "Limit: ", "max_keys": "Limit: ", "direct": "Direct use: ", "secret": "Secret: ",
+		"key_limit": "Requests of a key: ", "key_requests": "Requests of a key: ", "workspace_limit": "Requests of a workspace: ", "workspace_requests": "Requests of a workspace: ",
+		"max_lifetime": "Maximum lifetime: ",
+		"effect":       "Effect: ", "enforced_at": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
 		"from": "From: ", "to": "To: ",
-	}[p.Field]
+	}
+	if p.Field == "" {
+		return ""
+	}
+	return cmp.Or(known[p.Field], nameText(p.Field)+": ")
 }
 
 // fail keeps the first reason of each field.
@@ -60,7 +67,7 @@ func (f *form) day(field, reason string) time.Time {
 	return at
 }
 
-// number reads a whole number of at least 1.
+// number reads a whole number from 1 to 2147483647.
 func (f *form) number(field, reason string) int {
 	n, err := strconv.ParseInt(strings.TrimSpace(f.Get(field)), 10, 32)
 	if err != nil || n < 1 {
@@ -69,15 +76,32 @@ func (f *form) number(field, reason string) int {
 	return int(n)
 }
 
+// limit is a limit of rules with its form fields: the choice and the number.
+type limit struct {
+	choice, number, noun string
+	value                *int
+}
+
+func limitsOf(r *store.Rules) []limit {
+	return []limit{
+		{"limit", "max_keys", "keys", &r.MaxKeys},
+		{"key_limit", "key_requests", "requests", &r.KeyRequests},
+		{"workspace_limit", "workspace_requests", "requests", &r.WorkspaceRequests},
+	}
+}
+
 // rulesForm returns the form fields of rules.
 func rulesForm(r store.Rules, workspace bool) url.Values {
-	f := url.Values{"limit": {"none"}, "effect": {"new"}}
-	switch {
-	case r.MaxKeys > 0:
-		f.Set("limit", "own")
-		f.Set("max_keys", strconv.Itoa(r.MaxKeys))
-	case workspace && r.MaxKeys == 0:
-		f.Set("limit", "inherit")
+	f := url.Values{"effect": {"new"}}
+	for _, limit := range limitsOf(&r) {
+		f.Set(limit.choice, "none")
+		switch {
+		case *limit.value > 0:
+			f.Set(limit.choice, "own")
+			f.Set(limit.number, strconv.Itoa(*limit.value))
+		case workspace && *limit.value == 0:
+			f.Set(limit.choice, "inherit")
+		}
 	}
 	if r.RequireExpiry {
 		f.Set("require_expiry", "yes")
@@ -95,19 +119,21 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 // rules reads the form. before are the saved rules: if the day of enforced_at is the
 // saved one, the saved time of day is kept.
 func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
-	switch limit := f.choice("limit", "Choose one.", "own", "none", "inherit"); {
-	case limit == "own":
-		rules.MaxKeys = f.number("max_keys", "Type a number of keys, 1 or more.")
-	case limit == "none" && workspace:
-		rules.MaxKeys = store.Unlimited
-	case limit == "inherit" && !workspace:
-		f.fail("limit", "Choose one.")
+	for _, limit := range limitsOf(&rules) {
+		switch chosen := f.choice(limit.choice, "Choose one.", "own", "none", "inherit"); {
+		case chosen == "own":
+			*limit.value = f.number(limit.number, "Type a number of "+limit.noun+", 1 to 2147483647.")
+		case chosen == "none" && workspace:
+			*limit.value = store.Unlimited
+		case chosen == "inherit" && !workspace:
+			f.fail(limit.choice, "Choose one.")
+		}
 	}
 	rules.RequireExpiry = f.Get("require_expiry") != ""
 	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
 		if rules.MaxLifetime, ok = parseSpan(text); !ok || rules.MaxLifetime < time.Minute {
-			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m (one minute). Leave it empty to set no maximum here.")
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h; at least 1m (one minute) and at most 36600 days. Leave it empty to set no maximum here.")
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {

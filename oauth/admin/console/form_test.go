@@ -124,7 +124,7 @@ func TestFormsAreForOneVersion(t *testing.T) {
 func TestRulesAreForOneVersion(t *testing.T) {
 	r := newRig(t)
 	const path = "/settings/workspaces/team-a"
-	form := r.form("ada", path, "limit", "own", "max_keys", "5", "effect", "new", "do", "save")
+	form := r.form("ada", path, "limit", "own", "key_limit", "none", "workspace_limit", "none", "max_keys", "5", "effect", "new", "do", "save")
 	require.Equal(t, path+"?done=settings", r.post("ada", path, form).redirectTarget())
 	for _, life := range []string{"36601", "878401h", "0", "999ms", "soon"} {
 		form.Set("max_lifetime", life)

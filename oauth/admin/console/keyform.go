@@ -27,6 +27,8 @@ type keyForm struct {
 	Groups []scope.Group
 	Chosen scope.Set
 	Expiry expiryForm
+	// NoDirect says why keys may not allow direct use. It is empty if they may.
+	NoDirect string
 
 	call  *call
 	id    string // the form's id, if it creates a secret
@@ -73,6 +75,9 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		f.since = f.Key.SecretCreated
 	}
 	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	if f.Key.Direct {
+		f.Set("direct", "yes")
+	}
 	if s.r.Method == http.MethodPost {
 		f.Values, f.Version = s.r.PostForm, s.version(1)
 	}
@@ -99,7 +104,7 @@ func (f *keyForm) prefill(link *form) error {
 		// refuse the key for the lack of an expiry.
 		spec.Expiry.At = f.now.Add(time.Minute)
 	}
-	_, wrong := f.try(spec)
+	_, wrong := f.call.try(spec)
 	fields := map[string]string{"name": "name", "permissions": "permissions", "expires": "expires_at", "expires_on": "expires_at"}
 	wrong = slices.DeleteFunc(append(f.wrong, wrong...), func(p problem) bool { return fields[p.Field] == "" || !link.has(fields[p.Field]) })
 	if len(wrong) > 0 {
@@ -113,21 +118,28 @@ var errTried = errors.New("console: the key was tried and is not stored")
 
 // try asks the service for a key without storing it. It returns the key as it would
 // be stored, and the problems with the form.
-func (f *keyForm) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
-	ctx := f.call.r.Context()
+func (s *call) try(spec apikey.Spec) (key apikey.Key, wrong []problem) {
+	ctx := s.r.Context()
 	spec.BeforeStore = func(_ context.Context, made apikey.Key, _ apikey.Secret) error {
 		key = made
 		return errTried
 	}
-	_, _, err := f.call.keys().Create(ctx, f.call.actor(), spec)
+	_, _, err := s.keys().Create(ctx, s.actor(), spec)
 	return key, problemsOf(outcome.Manage(ctx, err))
 }
 
-// mayNeverExpire reports whether policies accept a new key without an expiry and do not
-// give it one.
+// mayNeverExpire reports whether a new key may be without an expiry: no policy refuses it
+// because of that, or gives it one. A refusal for another reason does not count.
 func (f *keyForm) mayNeverExpire() bool {
-	key, wrong := f.try(apikey.Spec{Workspace: f.Record.ID, Name: "preview"})
+	key, wrong := f.call.try(apikey.Spec{Workspace: f.Record.ID, Name: "preview"})
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
+}
+
+// noDirect returns why no new key of a workspace may allow direct use, or "". A refusal
+// for another reason does not count.
+func (s *call) noDirect(workspace string) string {
+	_, wrong := s.try(apikey.Spec{Workspace: workspace, Name: "preview", Direct: true, Expiry: apikey.Expiry{At: s.keys().Now().Add(time.Minute)}})
+	return frame{Problems: wrong}.Reason("direct")
 }
 
 // permissions reads the selected permissions.
@@ -148,6 +160,9 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.Expiry = f.expiryForm()
+	if f.Page != "rotate" {
+		f.NoDirect = s.noDirect(f.Record.ID)
+	}
 	title := map[string]string{"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name}[f.Page]
 	if f.Page == "new" && f.Grantable.Len() == 0 {
 		return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not create any."}

@@ -80,7 +80,7 @@ func TestSwitchingOffStopsAllAtOnce(t *testing.T) {
 	for range 3 {
 		r.made("team-a", "ci", "project.list")
 	}
-	off := []string{"keys", "off", "limit", "none", "effect", "new", "do", "preview"}
+	off := []string{"keys", "off", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "effect", "new", "do", "preview"}
 	body := r.post("ada", "/settings", r.form("ada", "/settings", off...)).Body
 	require.Contains(t, body, "<b>All keys stop at once.</b>")
 	require.Contains(t, body, "End at once: 3 keys")
@@ -157,7 +157,7 @@ func TestPagesNameNoAPIFields(t *testing.T) {
 	got := r.post("olga", newPage, form)
 	require.Contains(t, got.Body, "the latest allowed is 2026-07-31, 12:00 UTC")
 	require.NotContains(t, got.Body, "T12:00:00Z,")
-	rules := r.form("ada", "/settings", "keys", "on", "limit", "none", "effect", "new", "max_lifetime", "30s", "do", "save")
+	rules := r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "effect", "new", "max_lifetime", "30s", "do", "save")
 	got = r.post("ada", "/settings", rules)
 	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
 	require.Contains(t, got.Body, "at least 1m")

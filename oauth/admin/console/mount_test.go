@@ -98,7 +98,7 @@ func TestOtherSpellings(t *testing.T) {
 // TestMisplaced: a Console that gets another prefix than it should answers 404, and the log says
 // once what it expected.
 func TestMisplaced(t *testing.T) {
-	const warning = "there is no page at the path of a request"
+	const warning = "no page or form has this method and path"
 	for _, c := range []struct {
 		name, path string
 		mount      func(http.Handler) http.Handler
@@ -106,12 +106,12 @@ func TestMisplaced(t *testing.T) {
 		want       string // in the log
 	}{
 		{"right", "/console/settings/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/console", h) }, http.StatusOK, ""},
-		{"no StripPrefix, the first page", "/app/console/", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "expected=/settings got=/app/console/"},
+		{"no StripPrefix, the first page", "/app/console/", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "example=/settings got=/app/console/"},
 		{"no StripPrefix", "/console/workspaces/team-a/keys", func(h http.Handler) http.Handler { return h },
-			http.StatusNotFound, "expected=/settings got=/console/workspaces/team-a/keys"},
-		{"no StripPrefix, an asset", "/console/console.css", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "expected=/settings got=/console/console.css"},
+			http.StatusNotFound, "example=/settings got=/console/workspaces/team-a/keys"},
+		{"no StripPrefix, an asset", "/console/console.css", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "example=/settings got=/console/console.css"},
 		{"a prefix with a slash", "/console/workspaces/team-a/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/console/", h) },
-			http.StatusNotFound, "expected=/settings got=workspaces/team-a/keys"},
+			http.StatusNotFound, "example=/settings got=workspaces/team-a/keys"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pages, log := newPages(t)

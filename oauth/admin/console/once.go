@@ -21,25 +21,25 @@ const (
 	onceIDLifetime = 2 * formLifetime
 )
 
-// newFormID returns the id of a new form: the time and a random text, sealed for the
+// newFormID returns the id of a new form: the time and a random text, signed for the
 // person.
 func (s *call) newFormID() string {
 	id := strconv.FormatInt(s.keys().Now().Unix(), 10) + " " + rand.Text()
-	return request.Seal(s.c.cfg.Key, []byte(id), s.sealContext("form")...)
+	return request.Seal(s.c.cfg.Key, []byte(id), s.signedContext("form")...)
 }
 
 // validFormID reports whether an id was made for this person and has not expired.
 func (s *call) validFormID(text string) bool {
-	id, ok := request.Open(s.c.cfg.Key, text, s.sealContext("form")...)
+	id, ok := request.Open(s.c.cfg.Key, text, s.signedContext("form")...)
 	made, _, _ := strings.Cut(string(id), " ")
 	seconds, err := strconv.ParseInt(made, 10, 64)
 	age := s.keys().Now().Sub(time.Unix(seconds, 0))
 	return ok && err == nil && age > -time.Hour && age < formLifetime // clocks of replicas may differ
 }
 
-// sealContext returns the context that a text is sealed in: its purpose, the person and
+// signedContext returns the context that a text is signed with: its purpose, the person and
 // further texts.
-func (s *call) sealContext(purpose string, texts ...string) []string {
+func (s *call) signedContext(purpose string, texts ...string) []string {
 	actor := s.actor().Ref()
 	return append([]string{"latchkey console", purpose, actor.Kind, actor.ID}, texts...)
 }
@@ -47,7 +47,7 @@ func (s *call) sealContext(purpose string, texts ...string) []string {
 // onceID returns the one-time id for a form. It depends on the form's id, the person,
 // and the workspace and key in the path.
 func (s *call) onceID(form string) *store.OnceID {
-	id := request.Digest(s.sealContext("once", s.workspace(), s.key(), form)...)
+	id := request.Digest(s.signedContext("once", s.workspace(), s.key(), form)...)
 	return &store.OnceID{Space: "admin.console", ID: id, Expires: s.keys().Now().Add(onceIDLifetime)}
 }
 
@@ -78,8 +78,8 @@ type sentBefore struct {
 
 // answerRepeated answers the request if its form was sent before, and then returns
 // errAnswered. The page names the key that the form created or rotated. It offers to
-// replace the secret if the key works, nobody has changed the key since, and it is known
-// that no program has logged in with the secret.
+// replace the secret if the key works, nobody has changed the key since, and no login
+// with the secret is recorded.
 func (s *call) answerRepeated(form string) error {
 	id, version, err := s.keys().FindOnce(s.r.Context(), *s.onceID(form))
 	switch {

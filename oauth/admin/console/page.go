@@ -66,6 +66,7 @@ type frame struct {
 	Root, Version, SignOut, Notice string
 	Person                         Person
 	Admin                          bool
+	Finds                          bool // the person may see keys, and so whose a secret is
 	Brand                          Brand
 	now                            time.Time
 	ids                            map[string]bool   // the ids that TitleOf was called with
@@ -98,6 +99,9 @@ func (f frame) Reason(field string) string {
 func (s *call) show(status int, name string, f frame) error {
 	f.Root, f.Version, f.SignOut, f.now = s.root(), s.c.version, s.c.cfg.SignOut, s.keys().Now()
 	f.Person, f.Admin, f.Brand = s.person, s.administers(), s.c.cfg.Brand
+	if rights, err := s.keys().Rights(s.r.Context(), s.actor()); err == nil {
+		f.Finds = len(rights.Everywhere)+len(rights.Workspaces) > 0
+	}
 	f.Form = cmp.Or(f.Form, s.newFormID())
 	if status == http.StatusOK {
 		f.Notice = notices()[s.r.URL.Query().Get("done")]

@@ -149,7 +149,7 @@ func TestEnding(t *testing.T) {
 func TestSettings(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
-	form := r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "max_lifetime", "90", "unit", "days",
+	form := r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "own", "key_limit", "none", "workspace_limit", "none", "max_keys", "3", "max_lifetime", "90", "unit", "days",
 		"require_expiry", "yes", "effect", "all", "enforced_at", "2026-07-01", "do", "preview")
 	form.Set("enforced_at", "2026-06-30")
 	preview := r.post("ada", "/settings", form)
@@ -174,7 +174,7 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, http.StatusConflict, r.post("ada", "/settings", save).StatusCode, "it has changed since")
 
 	t.Run("off", func(t *testing.T) {
-		off := r.form("ada", "/settings", "keys", "off", "limit", "none", "unit", "days", "effect", "new", "do", "preview")
+		off := r.form("ada", "/settings", "keys", "off", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "unit", "days", "effect", "new", "do", "preview")
 		preview := r.post("ada", "/settings", off)
 		require.Contains(t, preview.Body, "End at once: 1 key")
 		save := preview.fields()
@@ -184,12 +184,12 @@ func TestSettings(t *testing.T) {
 		require.Error(t, err)
 	})
 	for name, values := range map[string]url.Values{
-		"limit":        {"keys": {"on"}, "limit": {"inherit"}, "effect": {"new"}},
-		"max_keys":     {"keys": {"on"}, "limit": {"own"}, "max_keys": {"0"}, "effect": {"new"}},
-		"max_lifetime": {"keys": {"on"}, "limit": {"none"}, "max_lifetime": {"soon"}, "effect": {"new"}},
-		"keys":         {"limit": {"none"}, "effect": {"new"}},
-		"effect":       {"keys": {"on"}, "limit": {"none"}},
-		"enforced_at":  {"keys": {"on"}, "limit": {"none"}, "effect": {"all"}, "enforced_at": {"0001-01-01"}},
+		"limit":        {"keys": {"on"}, "direct": {"on"}, "limit": {"inherit"}, "key_limit": {"none"}, "workspace_limit": {"none"}, "effect": {"new"}},
+		"max_keys":     {"keys": {"on"}, "direct": {"on"}, "limit": {"own"}, "key_limit": {"none"}, "workspace_limit": {"none"}, "max_keys": {"0"}, "effect": {"new"}},
+		"max_lifetime": {"keys": {"on"}, "direct": {"on"}, "limit": {"none"}, "key_limit": {"none"}, "workspace_limit": {"none"}, "max_lifetime": {"soon"}, "effect": {"new"}},
+		"keys":         {"limit": {"none"}, "key_limit": {"none"}, "workspace_limit": {"none"}, "effect": {"new"}},
+		"effect":       {"keys": {"on"}, "direct": {"on"}, "limit": {"none"}, "key_limit": {"none"}, "workspace_limit": {"none"}},
+		"enforced_at":  {"keys": {"on"}, "direct": {"on"}, "limit": {"none"}, "key_limit": {"none"}, "workspace_limit": {"none"}, "effect": {"all"}, "enforced_at": {"0001-01-01"}},
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
 			form := r.form("ada", "/settings", "do", "save")
@@ -210,7 +210,7 @@ func TestWorkspaceRules(t *testing.T) {
 	})
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/settings/workspaces/team-a"
-	preview := r.post("ada", at, r.form("ada", at, "limit", "own", "max_keys", "1", "unit", "days", "effect", "new", "do", "preview"))
+	preview := r.post("ada", at, r.form("ada", at, "limit", "own", "key_limit", "none", "workspace_limit", "none", "max_keys", "1", "unit", "days", "effect", "new", "do", "preview"))
 	require.Contains(t, preview.Body, "No existing key ends")
 	save := preview.fields()
 	save.Set("do", "save")

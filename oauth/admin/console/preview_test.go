@@ -30,7 +30,7 @@ func (r *rig) storeKeys(n int) {
 }
 
 // strict are rules that end every key without an expiry at once.
-var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_at", "2026-07-01", "do", "preview"}
+var strict = []string{"keys", "on", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_at", "2026-07-01", "do", "preview"}
 
 func TestPreviewIsBounded(t *testing.T) {
 	const checked = 20_000
@@ -57,7 +57,7 @@ func TestPreviewIsBounded(t *testing.T) {
 	require.Contains(t, part, "Not every key was checked")
 	require.Contains(t, part, "Only the 20000 oldest ones")
 
-	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).Body
+	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "unit", "days", "effect", "new", "do", "preview")).Body
 	require.NotContains(t, none, "No existing key", "not all keys were checked")
 	require.Contains(t, none, "None of the checked keys")
 	require.Contains(t, none, "Not every key was checked")

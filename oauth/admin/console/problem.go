@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// handleFormError shows the form again if the person can correct it, or if the record was
-// changed meanwhile. It returns any other error, and nil if err is nil.
+// handleFormError shows the form again if the person can correct it, or if the audit log
+// says who changed the record meanwhile. It returns any other error, and nil if err is nil.
 func (s *call) handleFormError(err error, ask func(status int, wrong []problem) error) error {
 	if err == nil {
 		return nil
@@ -35,8 +35,8 @@ func (s *call) handleFormError(err error, ask func(status int, wrong []problem) 
 }
 
 // changedBy returns a sentence from the audit log: who last changed the key, the
-// workspace's rules or the settings that the page is about, and what. It returns the
-// empty text if the form names no version, or if the log does not say.
+// workspace or the instance that the page is about, and what. It returns the empty text
+// if the form has no version, or if the log cannot be read or has no such event.
 func (s *call) changedBy() string {
 	if s.version(0) < 0 {
 		return ""
@@ -85,8 +85,11 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
 		// Instants are written without the T and Z of RFC 3339, which only programs need.
 		field, reason := "", regexp.MustCompile(`(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ`).ReplaceAllString(r.Detail, "$1, $2 UTC")
-		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
+		switch {
+		case strings.Contains(r.Rule, "lifetime"), strings.Contains(r.Rule, "expiry"):
 			field = "expires"
+		case strings.HasSuffix(r.Rule, "direct"):
+			field = "direct"
 		}
 		switch {
 		case strings.HasSuffix(r.Rule, "max_keys"):
@@ -127,7 +130,7 @@ func (s *call) refuse(err error) {
 		page.Text = list[0].Label() + list[0].Reason
 	}
 	if r.Kind == answer.NotFound && s.workspace() != "" {
-		page.Text = "There is no such workspace."
+		page.Text = "There is no such workspace, or you may not see it."
 	}
 	if s.r.Method == http.MethodPost {
 		s.offerForm(&page, r.Kind)
@@ -139,7 +142,8 @@ func (s *call) refuse(err error) {
 }
 
 // offerForm sets what to do with a form that was not carried out: open its page
-// again, or send it again with the same fields. No field of a form is a secret.
+// again, or send it again with the same fields. No field is a secret, except on the form
+// that finds a secret's key: that one is not offered again.
 func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	switch kind {
 	case answer.Conflict:
@@ -152,6 +156,10 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 		// nothing.
 		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxSignedOutForm)
 		if s.r.ParseForm() != nil {
+			return
+		}
+		if s.r.PostForm.Has("secret") {
+			page.Again = s.root() + formPage(s.r.URL)
 			return
 		}
 		page.Sent = s.r.PostForm

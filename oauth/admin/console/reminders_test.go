@@ -30,7 +30,7 @@ func (r *rig) settings() store.InstanceSettings {
 // asked returns the form of settings with the given reminders.
 func (r *rig) asked(do, choice, before string) *page {
 	r.t.Helper()
-	return r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new",
+	return r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "none", "key_limit", "none", "workspace_limit", "none", "unit", "days", "effect", "new",
 		"reminders", choice, "remind_before", before, "do", do))
 }
 
@@ -110,7 +110,7 @@ func TestNoReminders(t *testing.T) {
 	body := r.get("ada", "/settings").Body
 	require.Contains(t, body, "This service does not send reminders.")
 	require.NotContains(t, body, `name="reminders"`)
-	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "unit", "days", "effect", "new", "do", "preview"))
+	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "direct", "on", "limit", "own", "key_limit", "none", "workspace_limit", "none", "max_keys", "3", "unit", "days", "effect", "new", "do", "preview"))
 	require.NotContains(t, preview.Body, "reminder")
 	save := preview.fields()
 	save.Set("do", "save")

@@ -25,6 +25,8 @@ type route struct {
 func allRoutes() []route {
 	return []route{
 		{"GET /{$}", (*call).home},
+		{"GET /find-secret", (*call).askSecret},
+		{"POST /find-secret", (*call).findSecret},
 
 		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
 		{"GET /workspaces/{workspace}/keys/new", withForm("new", (*keyForm).create)},
@@ -33,6 +35,7 @@ func allRoutes() []route {
 		{"GET /workspaces/{workspace}/events.csv", (*call).downloadEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
+		{"GET /keys/{key}/found/{secret}", (*call).showFound},
 		{"GET /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"POST /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"GET /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
@@ -79,9 +82,10 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
 	}
 }
 
-// missing serves every path at which there is no page.
+// missing serves requests that no page or form is for: their path, or their method at
+// that path, is unknown.
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
-	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "there is no page at the path of a request. If no page is served, mount the console with http.StripPrefix, "+
+	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "no page or form has this method and path. If no page is served, mount the console with http.StripPrefix, "+
 		"and no slash at the end of the prefix")
 	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }
@@ -152,5 +156,5 @@ func (s *call) identify() error {
 func (s *call) keys() *apikey.Service { return s.c.keys }
 func (s *call) actor() apikey.Actor   { return s.person.Actor }
 
-// administers decides which menu is shown. The service decides what is allowed.
+// administers decides which menu and first page are shown. The service decides what is allowed.
 func (s *call) administers() bool { return s.actor().Ref().Kind == "admin" }

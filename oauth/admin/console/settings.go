@@ -20,11 +20,12 @@ type settingsPage struct {
 	Version int64
 	Preview *preview
 	Wanted  store.Rules // the rules after the change
-	Stops   bool        // the change switches keys off
-	// For the instance only: Sent reports whether the host sends reminders, Own are the
-	// times that the host configured, and Reminders are the times after the change.
-	Sent           bool
-	Own, Reminders []time.Duration
+	// The change switches keys off, or direct use.
+	Stops, StopsDirect bool
+	// For the instance only: whether the host sends reminders, the times that the host
+	// configured, and the times after the change.
+	RemindersSent                  bool
+	ConfiguredReminders, Reminders []time.Duration
 	// For one workspace only; the workspace's id is empty on the page of the instance.
 	// Default are the instance's rules.
 	store.Workspace
@@ -43,10 +44,13 @@ func (s *call) settings() error {
 		Here: "settings", Title: "API keys", Address: []string{"settings"},
 		Form: rulesForm(settings.Rules, false), Updated: settings.Updated, Version: settings.Version,
 	}
-	page.Own, page.Sent = s.keys().ReminderTimes(store.Reminders{})
+	page.ConfiguredReminders, page.RemindersSent = s.keys().ReminderTimes(store.Reminders{})
 	if s.r.Method != http.MethodPost {
 		if settings.KeysOff {
 			page.Form.Set("keys", "off")
+		}
+		if settings.DirectOff {
+			page.Form.Set("direct", "off")
 		}
 		fillReminders(page.Form, settings.Reminders)
 		return s.showSettings(http.StatusOK, page, nil)
@@ -55,10 +59,11 @@ func (s *call) settings() error {
 	wanted.Version = s.version(0)
 	wanted.Rules = f.rules(false, settings.Rules)
 	wanted.KeysOff = f.choice("keys", "Choose whether API keys are on.", "on", "off") == "off"
-	if page.Sent { // otherwise the form has no such fields, and the saved ones are kept
+	wanted.DirectOff = f.choice("direct", "Choose whether direct use is on.", "on", "off") == "off"
+	if page.RemindersSent { // otherwise the form has no such fields, and the saved ones are kept
 		wanted.Reminders = f.reminders()
 	}
-	page.Wanted, page.Stops = wanted.Rules, wanted.KeysOff && !settings.KeysOff
+	page.Wanted, page.Stops, page.StopsDirect = wanted.Rules, wanted.KeysOff && !settings.KeysOff, wanted.DirectOff && !settings.DirectOff
 	page.Reminders, _ = s.keys().ReminderTimes(wanted.Reminders)
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)

@@ -30,7 +30,7 @@ func TestStateInRows(t *testing.T) {
 		creates         bool
 	}{
 		{"live", `on">active`, `on">active`, func(*rig) {}, true},
-		{"the rules end it soon", `soon">expires soon`, "The rules of this service end this key on", save(func(s *store.InstanceSettings) {
+		{"the rules end it soon", `soon">expires soon`, "Under the rules of this service this key expires on", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(24 * time.Hour)}
 		}), true},
 		{"expired under the rules", `off">expired`, "This key has expired", save(func(s *store.InstanceSettings) {

@@ -10,11 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
+	limited, _ := r.made("team-a", "limited", "project.list")
 	at := "/keys/" + key.ID
 	says := func(person string) string {
 		t.Helper()
@@ -38,6 +40,26 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	require.Contains(t, says("olga"), key.ID+`/rotate">Rotate it</a>`)
 	r.clock.Advance(13 * 24 * time.Hour)
 	require.Contains(t, says("olga"), "This key has expired")
+
+	// A later expiry helps against the lack of one, but not against the maximum lifetime.
+	for _, c := range []struct {
+		rules store.Rules
+		helps bool
+	}{
+		{store.Rules{RequireExpiry: true}, true},
+		{store.Rules{MaxLifetime: 25 * 24 * time.Hour}, false},
+	} {
+		c.rules.EnforcedFrom = noon.Add(25 * 24 * time.Hour)
+		settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
+		require.NoError(t, err)
+		settings.Rules = c.rules
+		_, err = r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
+		require.NoError(t, err)
+		text := r.get("olga", "/keys/"+limited.ID).Body
+		require.Contains(t, text, "Under the rules of this service this key expires on")
+		require.Contains(t, text, "rotate\">Rotate it</a>")
+		require.Equal(t, c.helps, strings.Contains(text, "give it a later expiry"))
+	}
 
 	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID, 0)
 	require.NoError(t, err)

@@ -86,7 +86,7 @@ func TestPagesOfWorkspaces(t *testing.T) {
 // TestMistypedWorkspace: with Config.Workspaces each page of a workspace that does not
 // exist says so. Without it, the pages of one without keys and settings say that.
 func TestMistypedWorkspace(t *testing.T) {
-	const missing, empty = "There is no such workspace.", "This service has no keys or settings of this workspace yet."
+	const missing, empty = "There is no such workspace, or you may not see it.", "This service has no keys or settings of this workspace yet."
 	pages := []string{"/workspaces/nope/keys", "/workspaces/nope/keys/new", "/workspaces/nope/events", "/settings/workspaces/nope", "/settings/workspaces/nope/suspend"}
 	t.Run("the host knows its workspaces", func(t *testing.T) {
 		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {

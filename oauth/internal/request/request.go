@@ -105,11 +105,11 @@ func (h *Host) Addr(r *http.Request) netip.Addr {
 	return addr
 }
 
-// Misplaced logs a request whose path shows that the handler is mounted wrongly, with
-// what to do about it.
-func (h *Host) Misplaced(r *http.Request, expected, got, remedy string) {
+// Misplaced logs the first request that no route serves, since the handler may be
+// mounted wrongly, with what to do about it and an example of a path that is served.
+func (h *Host) Misplaced(r *http.Request, example, got, remedy string) {
 	h.onceMisplaced.Do(func() {
-		h.log.WarnContext(r.Context(), remedy, "expected", expected, "got", got[:min(len(got), 100)])
+		h.log.WarnContext(r.Context(), remedy, "example", example, "got", got[:min(len(got), 100)])
 	})
 }
 
