@@ -63,6 +63,23 @@ func TestAllocations(t *testing.T) {
 	})
 }
 
+// TestDirectAllocations: a secret that was seen before costs the principal.
+func TestDirectAllocations(t *testing.T) {
+	srv, handler, _, secret := directPair(t)
+	v := srv.Verifier()
+	guard := v.Require("project.list").OrSecret()
+	used := testing.AllocsPerRun(500, func() {
+		_, err := v.AuthorizeAny(context.Background(), secret, guard)
+		require.NoError(t, err)
+	})
+	require.Equal(t, 1.0, used, "B32 the principal") //nolint:testifylint // it is exact
+
+	c := newCall("")
+	c.request.Header.Set("Authorization", "Bearer "+secret)
+	used = testing.AllocsPerRun(500, func() { handler.ServeHTTP(c, c.request) })
+	require.Equal(t, 3.0, used, "B32 the principal, and what puts it into the request: a new context and a new request") //nolint:testifylint // it is exact
+}
+
 // Tokens are not stored: many logins and checks leave only the verifier's cache in
 // memory, which is bounded.
 func TestMemoryIsFlat(t *testing.T) {

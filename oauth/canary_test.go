@@ -19,6 +19,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
@@ -131,6 +132,70 @@ func TestNoSecretGetsOut(t *testing.T) {
 			require.NotContains(t, fmt.Sprint(harness.Claims(t, token)), secret)
 		}
 	})
+}
+
+// TestNoDirectSecretGetsOut tests B32: a secret in place of a token reaches no output,
+// in any form, refused or accepted.
+func TestNoDirectSecretGetsOut(t *testing.T) {
+	t.Parallel()
+	st, tapped := harness.NewTap()
+	var verdict error
+	var out strings.Builder
+	w := newWorld(t, allForms, func(s *setup) {
+		s.store = st
+		s.config.APIKeys.Imported = true
+		s.config.Observer = func(_ context.Context, d observe.Decision) { fmt.Fprintf(&out, "%+v\n", d) }
+		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return verdict })
+	})
+	key, secret := w.newDirect("team-a", "project.list")
+	const imported = "canary-imported-secret.0123456789abcdef"
+	each := func(secret string) {
+		for _, headers := range [][]string{
+			{"Authorization", "Bearer " + secret}, {"X-API-Key", secret}, basic(key.ID, secret), basic(secret, secret), basic("", secret),
+			{"Authorization", "Basic " + secret}, {"Authorization", secret}, {"Authorization", "Bearer " + secret + " " + secret},
+			{"X-API-Key", secret, "X-API-Key", secret}, {"X-API-Key", secret, "Authorization", "Bearer " + secret},
+			append(basic(key.ID, secret), "Origin", secret), {"Cookie", "x=" + secret},
+		} {
+			for _, target := range []string{projectsOfA, "/workspaces/team-b/projects", "/tokens/team-a", projectsOfA + "?access_token=" + url.QueryEscape(secret)} {
+				a := w.directly(target, headers...)
+				fmt.Fprintln(&out, a.StatusCode, a.Header, a.Body)
+			}
+		}
+		p, err := w.Verifier().AuthorizeAny(t.Context(), secret, w.Require().OrSecret())
+		fmt.Fprintf(&out, "%+v %#v %v\n", p, p, err)
+		for _, v := range []any{bearer.PresentedSecret{KeyID: "k", Secret: bearer.Secret(secret), Request: harness.Incoming("GET", "/", "", "X-API-Key", secret)}} {
+			fmt.Fprintf(&out, "%v %+v %#v %s %q %x\n", v, v, v, v, v, v)
+			text, err := json.Marshal(v)
+			require.NoError(t, err)
+			out.Write(text)
+		}
+	}
+	for _, canary := range []string{secret, typo(secret), imported} {
+		each(canary)
+		for _, err := range []error{store.ErrUnavailable, errors.New("broken"), context.DeadlineExceeded} {
+			tapped.Before(func(context.Context, string) error { return err })
+			each(canary)
+			tapped.Before(nil)
+		}
+		for _, verdict = range []error{&policy.Denied{Rule: "no", Reason: "No."}, &policy.Denied{RetryAfter: 1}, errors.New("broken")} {
+			each(canary)
+		}
+		verdict = nil
+	}
+	_, err := w.APIKeys().Disable(t.Context(), admin, key.ID, 0)
+	require.NoError(t, err)
+	each(secret)
+	require.NoError(t, w.APIKeys().Flush(t.Context()))
+	events, err := w.APIKeys().Events(t.Context(), admin, store.EventQuery{Limit: 1000})
+	require.NoError(t, err)
+	fmt.Fprintf(&out, "%+v", events)
+	all := out.String() + w.log.String()
+	for _, canary := range []string{secret, typo(secret), imported} {
+		for _, form := range forms(canary) {
+			require.NotContains(t, all, form, "B32")
+		}
+	}
+	require.Contains(t, all, key.ID+" team-a true project.list", "some were accepted")
 }
 
 // TestConfigurationRedactsItself tests B11 for types that contain keys.

@@ -132,6 +132,9 @@ type Config struct {
 	// Default: the address in RemoteAddr, with a port or without. Behind a proxy use
 	// BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
+	// SecretForms are the forms in which guards with OrSecret accept the secret of a key
+	// in place of a token, besides Authorization: Bearer. The zero value adds none.
+	SecretForms bearer.SecretForms
 	// Realm is the realm of challenges: up to 255 printable ASCII characters,
 	// without quotes and backslashes. Default "latchkey".
 	Realm string
@@ -142,7 +145,7 @@ type Config struct {
 
 	// LoginTimeout bounds how long a login, a revocation or an introspection waits
 	// for the store, the policies and the hooks, and how long a guard waits for the
-	// store. Then the response is 503. Default 900 ms, so that a client gets a
+	// store and, with a secret, for these. Then the response is 503. Default 900 ms, so that a client gets a
 	// response within a second; 10 ms to 1 minute. Raise it for imported keys with
 	// slow digests.
 	LoginTimeout time.Duration

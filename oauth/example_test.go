@@ -2,14 +2,17 @@ package oauth_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2/clientcredentials"
 
@@ -109,6 +112,104 @@ func ExampleBehindProxies() {
 	// Output:
 	// 203.0.113.7 is what the load balancer saw
 	// 192.0.2.9 does not get to name another
+}
+
+// Two requests at once and ten a minute for each key, unless an administrator has set
+// less. The settings can be changed at run time.
+func ExampleServer_LimitRequests() {
+	srv, token := exampleServer()
+	limit := srv.LimitRequests(oauth.RequestLimit{
+		Key:      policy.Rate{Limit: 10, Per: time.Minute, Burst: 2},
+		Settings: true,
+	})
+	projects := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "projects") })
+	mux := http.NewServeMux()
+	mux.Handle("GET /projects", srv.Require("project.list").AnyWorkspace()(limit.Handler(projects)))
+	for range 3 {
+		r := httptest.NewRequest(http.MethodGet, "/projects", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Printf("%d %s %s %q\n", w.Code, w.Header().Get("RateLimit-Policy"), w.Header().Get("RateLimit"), w.Header().Get("Retry-After"))
+	}
+	// Output:
+	// 200 "key";q=2;w=12 "key";r=1;t=6 ""
+	// 200 "key";q=2;w=12 "key";r=0;t=6 ""
+	// 429 "key";q=2;w=12 "key";r=0;t=6 "6"
+}
+
+// A router that passes no http.Handler on calls Check, after the guard's Check.
+func ExampleRequestLimiter_Check() {
+	srv, token := exampleServer()
+	guard := srv.Require("project.list")
+	limit := srv.LimitRequests(oauth.RequestLimit{Workspace: policy.Rate{Limit: 1, Per: time.Minute}})
+	projects := func(w http.ResponseWriter, r *http.Request) {
+		r, ok := guard.CheckAny(w, r)
+		if !ok || !limit.Check(w, r) {
+			return // the answer has been written
+		}
+		p, _ := bearer.PrincipalFrom(r.Context())
+		fmt.Fprint(w, "the projects of "+p.Workspace)
+	}
+	for range 2 {
+		r := httptest.NewRequest(http.MethodGet, "/projects", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		projects(w, r)
+		fmt.Println(w.Code, w.Body)
+	}
+	// Output:
+	// 200 the projects of team-a
+	// 429 {"error":"temporarily_unavailable","error_description":"Too many requests of this workspace; wait as Retry-After says, then try again."}
+}
+
+// A proxy asks this handler about each request to a service behind it. MIDDLEWARE.md has the
+// configuration of nginx, Traefik and Caddy.
+func ExampleServer_ForwardAuth() {
+	srv, token := exampleServer()
+	limit := srv.LimitRequests(oauth.RequestLimit{Key: policy.Rate{Limit: 600, Per: time.Minute}})
+	mux := http.NewServeMux()
+	mux.Handle("/forward-auth", srv.ForwardAuth(srv.Require("project.list"), limit))
+	for _, authorization := range []string{"Bearer " + token, "Bearer x"} {
+		r := httptest.NewRequest(http.MethodGet, "/forward-auth", nil)
+		r.Header.Set("Authorization", authorization)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Printf("%d %q %q\n", w.Code, w.Header().Get("X-Workspace"), w.Header().Get("X-Scope"))
+	}
+	// Output:
+	// 204 "team-a" "project.list"
+	// 401 "" ""
+}
+
+// exampleServer returns a server whose clock stands still, and a token of a key of team-a.
+func exampleServer() (srv *oauth.Server, token string) {
+	now := time.Now()
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer: "https://api.example.com", Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
+	})
+	if err != nil {
+		panic(err)
+	}
+	key, secret, err := srv.APIKeys().Create(context.Background(), apikey.OrganizationAdmin("you"), apikey.Spec{
+		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
+	})
+	if err != nil {
+		panic(err)
+	}
+	login := url.Values{"grant_type": {"client_credentials"}, "client_id": {key.ID}, "client_secret": {secret.Reveal()}}
+	r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(login.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	srv.Token().ServeHTTP(w, r)
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		panic(err)
+	}
+	return srv, answer.Token
 }
 
 func ExampleConfig_claims() {

@@ -100,6 +100,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	})
 	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(who))
 	mux.Handle("GET /any", srv.Require().AnyWorkspace()(who))
+	mux.Handle("/forward-auth", srv.ForwardAuth(srv.Require()))
 	if s.network != nil {
 		require.NoError(t, web.Listener.Close())
 		web.Listener = s.network

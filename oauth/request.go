@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -164,8 +162,8 @@ func (t *tokenRequest) readForm(body string) *refusal {
 			continue
 		}
 		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, goodName := unescape(rawName)
-		value, goodValue := unescape(rawValue)
+		name, goodName := request.Unescape(rawName)
+		value, goodValue := request.Unescape(rawValue)
 		switch {
 		case !goodName || !goodValue || strings.Contains(pair, ";"):
 			return badRequest("A parameter is not correctly encoded. Percent-encode names and values in UTF-8, also a semicolon, and send no NUL character.")
@@ -176,17 +174,6 @@ func (t *tokenRequest) readForm(body string) *refusal {
 		t.set(name, value)
 	}
 	return nil
-}
-
-// unescape decodes a form's name or value, and reports whether it is valid text.
-func unescape(text string) (string, bool) {
-	if strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '+') >= 0 {
-		var err error
-		if text, err = url.QueryUnescape(text); err != nil {
-			return "", false
-		}
-	}
-	return text, utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
 // jsonNames are the members of a JSON login that readJSON reads.
@@ -272,7 +259,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	case !basic:
 		return nil
 	}
-	id, secret, ok := parseBasic(credentials)
+	id, secret, ok := request.ParseBasic(credentials)
 	switch {
 	case err != nil || !ok:
 		return badRequest("The Basic credentials are malformed, or there are two Authorization headers. Send one header, with the Base64 form of client_id:client_secret, each percent-encoded first.")
@@ -281,18 +268,6 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	}
 	t.clientID, t.clientSecret = id, secret
 	return nil
-}
-
-func parseBasic(encoded string) (id, secret string, ok bool) {
-	plain, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	// The decoder ignores line breaks, so they are refused here.
-	rawID, rawSecret, found := strings.Cut(string(plain), ":")
-	if err != nil || strings.ContainsAny(encoded, "\r\n") || !found {
-		return "", "", false
-	}
-	id, goodID := unescape(rawID)
-	secret, goodSecret := unescape(rawSecret)
-	return id, secret, goodID && goodSecret
 }
 
 // wipe overwrites and resets a buffer that held a secret or a token.

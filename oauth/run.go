@@ -19,8 +19,8 @@ const (
 	upkeepTimeout = 30 * time.Second
 )
 
-// Run does the server's background work until ctx ends. It writes what logins leave
-// in memory: last uses, daily counts, and the events of refused logins. It prunes old
+// Run does the server's background work until ctx ends. It writes what logins and direct
+// uses leave in memory: last uses, daily counts, and the events of refused logins. It prunes old
 // records; logs which peppers and prefixes are still in use; reads and rotates the
 // signing keys, or records that the first of Config.Signers is in use; sends
 // reminders of keys that are about to expire; and follows the changes of other

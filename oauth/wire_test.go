@@ -7,10 +7,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,7 +176,7 @@ func TestSlowBodyOfADocument(t *testing.T) {
 		w := newWorld(t, inMemory, func(s *setup) {
 			s.config.AuthorizationPath, s.config.Resource, s.config.OpenIDAlias = "/oauth/authorize", "https://api.example.com/v1", true
 		})
-		for path := range w.Routes() {
+		for _, path := range append(slices.Collect(maps.Keys(w.Routes())), "/forward-auth") {
 			for _, method := range []string{"GET", "POST"} {
 				began := time.Now()
 				in := bufio.NewReader(w.raw(method + " " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\na"))

@@ -119,6 +119,24 @@ func ExampleRateLimit() {
 	// Too many logins; try again in 30 seconds.
 }
 
+func ExampleReportOnly() {
+	tried := policy.ReportOnly(policy.All(policy.MaxKeys(10), policy.TokenTTL(5*time.Minute)), func(_ context.Context, t policy.Trial) {
+		switch {
+		case t.Key != nil:
+			fmt.Println("would refuse in", t.Key.Workspace.ID+":", t.Err)
+		case !t.NotAfter.IsZero():
+			fmt.Println("would end the token of", t.Token.Key.ID, "at", t.NotAfter.Format(time.TimeOnly))
+		}
+	})
+	create(tried, 10, march.AddDate(0, 1, 0))
+	logIn(tried, "192.0.2.7", store.Rules{})
+	// Output:
+	// would refuse in team-a: policy max_keys: refused: This workspace may hold at most 10 keys.
+	// allowed, expires: 2026-04-01
+	// would end the token of key-1 at 12:05:00
+	// a token for project.list project.purge until 13:00:00
+}
+
 func ExampleStandingOf() {
 	// An administrator bounds the lifetime of new keys at first, and of all keys
 	// from September on.

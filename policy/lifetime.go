@@ -74,8 +74,8 @@ func DefaultLifetime(d time.Duration) Policy {
 	})
 }
 
-// TokenTTL limits the lifetime of a token to d, counted from its issue. If d is 0
-// or less, it denies every token.
+// TokenTTL limits the lifetime of a token to d, counted from its issue. It has no effect
+// on direct use, which issues no token. If d is 0 or less, it denies every use.
 func TokenTTL(d time.Duration) Policy {
 	return TokenFunc(func(_ context.Context, r *TokenRequest) error {
 		if d <= 0 {

@@ -1,7 +1,7 @@
 // Package policy decides about keys and tokens. A Policy is called at two points:
 // before a key is stored (created, imported, changed, rotated, enabled), and before
-// a key is used (to log in, or to introspect tokens). It can deny, by returning an
-// error, or narrow: shorten a lifetime, lower a limit, drop a permission. It can
+// a key is used (to log in, to introspect tokens, or directly, in place of a token).
+// It can deny, by returning an error, or narrow: shorten a lifetime, lower a limit, drop a permission. It can
 // never widen. Before a key is used, StandingOf decides whether it is live at all.
 //
 // Hosts compose the built-in policies with All and write their own with

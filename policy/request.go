@@ -140,8 +140,8 @@ const (
 	UseIntrospect
 	// UseDirect is a request that carries the key's secret in place of a token. No
 	// token is issued. Granted is what the key holds, and the request is decided as if
-	// it did not hold the permissions that a policy drops. A policy that shortens
-	// NotAfter changes nothing.
+	// it did not hold the permissions that a policy drops. NotAfter is when the key or
+	// its secret expires, zero for never, and a policy that shortens it changes nothing.
 	UseDirect
 )
 

@@ -47,8 +47,8 @@ type Key struct {
 	Depth   int       `json:"depth,omitempty"`
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated,omitzero"`
-	// LastUsed is the time of the last login, written with a delay. Zero means
-	// never.
+	// LastUsed is the time of the last login, or of the last request with a secret in
+	// place of a token, written with a delay. Zero means never.
 	LastUsed time.Time `json:"last_used,omitzero"`
 	// Version is 1 at creation and rises by one with each change. Upkeep does not
 	// change it.
@@ -215,7 +215,7 @@ type Upkeep interface {
 	Clock(ctx context.Context) (time.Time, error)
 }
 
-// Use is one login with one secret of a key.
+// Use is one login with one secret of a key, or one request with it in place of a token.
 type Use struct {
 	Key    string
 	Secret string

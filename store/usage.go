@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Count is the number of logins and refusals of one key on one day.
+// Count is the number of logins and refusals of one key on one day. A request with the
+// key's secret in place of a token counts as a login.
 type Count struct {
 	Workspace string
 	Key       string

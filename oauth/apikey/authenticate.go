@@ -22,18 +22,25 @@ type Credentials struct {
 	// Address is the client's IP address, for budgets and policies. The zero Addr
 	// means unknown.
 	Address netip.Addr
+	// Method and Route are those of the request in Direct, for the Observer.
+	Method, Route string
 }
 
 // Proof shows that a caller holds a secret of a live key. Authenticate makes it and
 // Issue uses it.
 type Proof struct {
-	service *Service
-	use     observe.Use
-	id      string // as the client sent it
-	address netip.Addr
-	now     time.Time
-	start   time.Time // by the real clock, see delayRefusal
-	found   store.Found
+	service  *Service
+	use      observe.Use
+	id       string // as the client sent it
+	address  netip.Addr
+	method   string
+	route    string
+	now      time.Time
+	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
+	found    store.Found
+	secretID string // derived from the secret that the client sent; empty if that is malformed
+	seen     *seenSecret
+	verified string // the digest that was computed and is not outdated
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
@@ -121,14 +128,20 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 // prove finds the key and verifies the secret. It checks nothing else. Without an id,
 // it finds the key by the secret, for the uses that allow it.
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
-	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
+	generated := p.seen != nil // then its form was checked before
+	if !generated {
+		_, generated = secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
+	}
 	bySecret := p.id == "" && plain != "" && slices.Contains([]observe.Use{observe.Direct, observe.SecretRevocation, observe.LeakReport}, p.use)
 	if !generated && !s.cfg.Imported || !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no key can have this id, or no secret this form, so the store is not read
 	}
+	if p.secretID == "" {
+		p.secretID = secrets.ID(plain)
+	}
 	var err error
 	if bySecret {
-		p.found, err = s.reads.LookupSecret(ctx, secrets.ID(plain))
+		p.found, err = s.reads.LookupSecret(ctx, p.secretID)
 	} else {
 		p.found, err = lookup(ctx, s.reads, p.id)
 	}
@@ -183,18 +196,25 @@ func validID(id string) bool {
 // checkFast verifies a secret whose id is derived from it. It always computes exactly
 // one digest, whether the key exists and has that secret or not.
 func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err error) {
-	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
+	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: p.secretID, Secret: plain}
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
 		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport
 		if stored.ID != b.SecretID || secrets.IsSlow(stored.Digest) || ended {
 			continue
 		}
+		if p.seen.proves(stored, &p.found.Key) {
+			p.secret = *stored
+			return true, false, nil
+		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
 			return false, false, cannotVerify(p, err)
 		}
 		if proved {
 			p.secret = *stored
+		}
+		if proved && !outdated {
+			p.verified = stored.Digest
 		}
 		return proved, outdated, nil
 	}
@@ -215,7 +235,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 		}
 	}()
 	for _, stored := range p.found.Key.Secrets {
-		if expired(stored.NotAfter, p.now) || stored.ID == secrets.ID(plain) { // the latter is for checkFast
+		if expired(stored.NotAfter, p.now) || stored.ID == p.secretID { // the latter is for checkFast
 			continue
 		}
 		if secrets.IsSlow(stored.Digest) {

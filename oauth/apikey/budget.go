@@ -25,7 +25,8 @@ type Budgets struct {
 	// 120, negative no bound, more than 60,000 means 60,000.
 	PerAddress int
 	// PerAddressAndKey is how many failures a minute one address may have for one
-	// key id, whether that key exists or not. 0 means 60, negative no bound, more
+	// key id, whether that key exists or not. Secrets in place of a token that come
+	// without an id count as of one id. 0 means 60, negative no bound, more
 	// than 60,000 means 60,000.
 	PerAddressAndKey int
 	// Entries bounds the addresses and key ids that are counted at once. 0 means

@@ -84,7 +84,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Page": []any{page, outdated, effects}, "Key": key, "KeySecret": key.Secrets[0],
 		"KeyPreview": apikey.KeyPreview{Key: key},
 		"Actor":      owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
-		"Credentials": credentials, "Expiry": apikey.Expiry{At: noon},
+		"Credentials": credentials, "DirectUse": apikey.DirectUse{SecretID: key.Secrets[0].ID}, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"Leak":         apikey.Leak{Key: key.ID},

@@ -82,7 +82,8 @@ func invalid(field, reason string) error {
 
 // RefusedError refuses a login with a correct secret, and says why.
 type RefusedError struct {
-	// Reason is "disabled", "expired", "suspended" or "keys_off"; "scope" for
+	// Reason is "disabled", "expired", "suspended" or "keys_off"; "direct" for a
+	// secret in place of a token that the key or the settings do not allow; "scope" for
 	// permissions that the key does not hold; or "resource" for a resource that is
 	// unknown or that the key may not request (RFC 8707, section 2).
 	Reason string

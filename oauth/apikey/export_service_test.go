@@ -61,3 +61,15 @@ func (u Unwritten) Flush(failed bool, meanwhile func()) {
 		u.u.putBack(b)
 	}
 }
+
+// SeenSecrets returns how many secrets the service has seen in direct use.
+func SeenSecrets(s *Service) int {
+	n := 0
+	for range s.unwritten.seen.bySum.Range {
+		n++
+	}
+	if int64(n) != s.unwritten.seen.size.Load() {
+		panic("the number of entries is wrong")
+	}
+	return n
+}

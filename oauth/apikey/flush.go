@@ -29,6 +29,7 @@ const (
 type unwritten struct {
 	counting bool // the store keeps counts
 	logged   hourly
+	seen     seenSecrets
 	mu       sync.Mutex
 	uses     map[usedSecret]time.Time
 	counts   map[keyDay]store.Count
@@ -53,8 +54,8 @@ func newUnwritten(counting bool) *unwritten {
 	return &unwritten{counting: counting, uses: make(map[usedSecret]time.Time), counts: make(map[keyDay]store.Count)}
 }
 
-// Flush writes to the store what logins have left in memory: last uses, daily
-// counts, and the events of refused logins. Call it every few seconds and once at
+// Flush writes to the store what logins and direct uses have left in memory: last uses,
+// daily counts, and the events of refused ones. Call it every few seconds and once at
 // the end. What a failed call could not write is kept for the next one. A failed
 // write may have written its counts, and they are written again: after a failure, a
 // count may be too high.
@@ -118,10 +119,11 @@ func (u *unwritten) refusal(p *Proof, reason string) {
 	})
 }
 
-// used reports whether a login with the secret waits to be written.
+// used reports whether a login with the secret, or a direct use, waits to be written.
 func (u *unwritten) used(key, secret string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.seen.flush(u)
 	_, waits := u.uses[usedSecret{key, secret}]
 	return waits
 }
@@ -153,6 +155,7 @@ func (u *unwritten) count(c store.Count) {
 func (u *unwritten) take() batch {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.seen.flush(u)
 	b := batch{events: u.events}
 	for id, at := range u.uses {
 		b.uses = append(b.uses, store.Use{Key: id.key, Secret: id.secret, At: at})

@@ -46,7 +46,7 @@ func (s *Service) observe(ctx context.Context, p *Proof, reason string) {
 	if s.cfg.Observer == nil {
 		return
 	}
-	d := observe.Decision{Time: p.now, Use: p.use, Reason: reason, ClientID: s.presented(p), Address: p.address}
+	d := observe.Decision{Time: p.now, Use: p.use, Reason: reason, ClientID: s.presented(p), Address: p.address, Method: strings.Clone(p.method), Route: p.route}
 	if p.secret.ID != "" {
 		d.KeyID, d.Workspace = p.found.Key.ID, p.found.Key.Workspace
 	}

@@ -12,8 +12,8 @@ import (
 // maxUsageDays is how many days one call of Usage may span.
 const maxUsageDays = 400
 
-// Usage returns how often a key logged in and how often it was refused, by day
-// (UTC), with from <= day < to, at most 400 days. Days without logins and refusals
+// Usage returns how often a key logged in or was used directly, and how often it was
+// refused, by day (UTC), with from <= day < to, at most 400 days. Days without logins and refusals
 // are left out. A wrong secret for the key counts as a refusal. One that does not have
 // the form of a secret (see ParseSecret) counts only if Config.Imported is true:
 // otherwise the key is not looked up.

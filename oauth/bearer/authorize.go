@@ -31,21 +31,32 @@ func Credential(header http.Header) (string, error) {
 	return token, nil
 }
 
-// Carries reports whether a request comes with a token for this verifier, valid
-// or not. It is for routes that also accept the host's own sessions: pass such
+// Carries reports whether a request comes with a token for this verifier, or with a
+// secret in one of Config.SecretForms, valid or not. It is for routes that also accept the host's own sessions: pass such
 // a request to a guard, whatever the guard decides, and all others to the
 // session. Then a request whose token is refused never passes by its session.
 //
-// Carries reads the Authorization header and verifies nothing. It is true for the
-// scheme Bearer, and for a request with several Authorization headers, which every
+// Carries reads the headers and verifies nothing. It is true for the header
+// SecretForms.Header, for the scheme Basic if SecretForms accepts it, for the scheme
+// Bearer, and for a request with several Authorization headers, which every
 // guard refuses. The exception is a JWT (RFC 7519) whose iss claim is missing or is
 // not Config.Issuer: it may be the session of a host that has JWTs of its own. If the
 // host's sessions are bearer tokens of another form, Carries is true for them: check
 // for them first. Cookies, and tokens in the query or the body, do not count.
 func (v *Verifier) Carries(r *http.Request) bool {
+	forms := &v.config.SecretForms
+	if len(forms.values(r.Header)) > 0 {
+		return true
+	}
 	token, err := request.Credentials(r.Header, "Bearer")
-	if err != nil {
-		return !errors.Is(err, request.ErrAbsent)
+	if errors.Is(err, request.ErrAbsent) && forms.Basic {
+		_, err = request.Credentials(r.Header, "Basic")
+	}
+	switch {
+	case errors.Is(err, request.ErrAbsent):
+		return false
+	case err != nil || token == "":
+		return true
 	}
 	var claims struct {
 		Issuer string `json:"iss"`
@@ -66,12 +77,13 @@ func (v *Verifier) Carries(r *http.Request) bool {
 // Authorize decides whether a request to a route of one workspace may pass. It
 // decides as the guard's middleware does, and is for servers that do not use
 // net/http, such as gRPC, or that write their own answers. credential is the
-// token; empty means that the request has none. guard must be made by
-// v.Require. Give the principal to the handler by WithPrincipal.
+// token; empty means that the request has none. If guard has OrSecret, a credential
+// that is no JWT is a secret, and the client's address is not known. guard must be made
+// by v.Require. Give the principal to the handler by WithPrincipal.
 //
-// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound and
-// ErrUnavailable. If guard was not made by v.Require, it wraps none of them: answer
-// 500 then. The text of the error contains no part of the token.
+// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound,
+// ErrThrottled and ErrUnavailable. If guard was not made by v.Require, it wraps none of
+// them: answer 500 then. The text of the error contains no part of the credential.
 func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, func() string { return workspace })
 }
@@ -83,30 +95,42 @@ func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Gu
 }
 
 // authorize is Authorize, or AuthorizeAny if workspace is nil.
-func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
-	p, err := v.decide(ctx, credential, guard, workspace)
-	return v.observed(ctx, nil, p, err)
+func (v *Verifier) authorize(ctx context.Context, text string, guard Guard, workspace func() string) (*Principal, error) {
+	presented := credential{token: text}
+	if guard.secrets && text != "" {
+		presented = v.classify(text)
+	}
+	p, err := v.decide(ctx, &presented, guard, workspace)
+	return v.observed(ctx, nil, &presented, p, err)
 }
 
 // decide does the work of authorize. With an error it returns the principal too, if
-// the token's signature was right.
-func (v *Verifier) decide(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
+// the secret or the token's signature was right.
+func (v *Verifier) decide(ctx context.Context, c *credential, guard Guard, workspace func() string) (p *Principal, err error) {
 	switch {
 	case guard.verifier != v:
 		return nil, errForeignGuard
-	case credential == "":
+	case c.secret.Secret != "":
+		p, err = v.checkSecret(ctx, c.secret)
+	case c.token == "" && guard.secrets:
+		return nil, errNoCredential
+	case c.token == "":
 		return nil, errMissing
-	}
-	p, err := v.verify(ctx, credential)
-	if err != nil {
-		if malformed(credential) {
+	default:
+		if p, err = v.verify(ctx, c.token); err != nil && malformed(c.token) {
 			return nil, errMalformed
 		}
+	}
+	if err != nil {
 		return p, err
 	}
 	held := func(required scope.Set) bool { return p.Permissions.ContainsAll(required) }
 	if !slices.ContainsFunc(guard.alternatives, held) {
-		return p, &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
+		lacks := &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
+		if p.Direct {
+			lacks.answer.Detail = "The API key lacks a permission that this request needs."
+		}
+		return p, lacks
 	}
 	if workspace == nil {
 		return p, nil

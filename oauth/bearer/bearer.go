@@ -28,6 +28,15 @@
 //
 // A token is read from the Authorization header only, never from the query or
 // the body. The body is left to the handler.
+//
+// In the issuer's own process, a guard with OrSecret also accepts the secret of a key
+// that allows it, in place of a token:
+//
+//	server.Require("project.list").OrSecret().InPath("workspace")(projects)
+//
+// The client sends it as Authorization: Bearer, or in one of Config.SecretForms. The
+// key, its workspace and the settings are checked for each request, as at a login. A
+// service in another process accepts tokens only.
 package bearer
 
 import (
@@ -35,6 +44,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -95,10 +106,20 @@ type Config struct {
 	// DefaultCacheEntries and DefaultCacheBytes; negative: no cache.
 	CacheEntries int
 	CacheBytes   int
+	// Secrets checks the secrets that guards with OrSecret accept. Nil: there are no
+	// such guards.
+	Secrets Secrets
+	// SecretForms are the forms in which these guards accept a secret, besides
+	// Authorization: Bearer. Needs Secrets.
+	SecretForms SecretForms
+	// ClientAddr returns the client's address, for the Observer of a secret. Nil: the
+	// address in RemoteAddr.
+	ClientAddr func(*http.Request) netip.Addr
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Observer, unless nil, is called after each decision about a token: of a guard,
-	// of Authorize, AuthorizeAny, Verify and VerifyRequest.
+	// of Authorize, AuthorizeAny, Verify and VerifyRequest. It is called for a secret,
+	// too, unless Secrets refused it.
 	Observer observe.Observer
 	// Logger logs outages, and the first request in which a guard found no
 	// workspace. It never logs a token. Nil: slog.Default().
@@ -141,6 +162,7 @@ func New(config Config) (*Verifier, error) {
 	if config.CacheEntries > maxCacheEntries {
 		problem("CacheEntries", "is %d, must be at most %d", config.CacheEntries, maxCacheEntries)
 	}
+	problems = append(problems, config.SecretForms.complete(config.Secrets))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: configuration: %w", err)
 	}
@@ -148,6 +170,9 @@ func New(config Config) (*Verifier, error) {
 	config.Logger = cmp.Or(config.Logger, slog.Default())
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.ClientAddr == nil {
+		config.ClientAddr = request.ConnectionAddr
 	}
 	v := &Verifier{config: config, cache: newCache[verified](config.CacheEntries, config.CacheBytes)}
 	if config.Permissions != nil {

@@ -21,6 +21,17 @@ var (
 	errMalformed = &refusal{kind: ErrInvalid, answer: answer.Refusal{
 		Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token.",
 	}}
+	// errNoCredential and errOneCredential are errMissing and errMalformed of a guard
+	// with OrSecret.
+	errNoCredential = &refusal{kind: ErrUnauthenticated, answer: answer.Refusal{
+		Kind: answer.Unauthorized, Detail: "This request needs a bearer token, or the secret of an API key.",
+	}}
+	errOneCredential = &refusal{kind: ErrInvalid, answer: answer.Refusal{
+		Kind: answer.Malformed, Detail: "The request needs one well-formed credential, in one header: a token, or the secret of an API key.",
+	}}
+	errCrossSite = &refusal{kind: ErrForbidden, answer: answer.Refusal{
+		Kind: answer.CrossOrigin, Detail: "A page of another origin sent this request, and Basic credentials are not accepted from there. Send a token.",
+	}}
 	errOtherWorkspace = &refusal{kind: ErrNotFound, answer: answer.Refusal{Kind: answer.OtherWorkspace}}
 )
 
@@ -53,7 +64,8 @@ func quote(text string) string { return strconv.QuoteToASCII(text) }
 
 // refuse answers a request that Authorize refused. ErrUnavailable takes
 // precedence over anything else that err wraps.
-func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (g Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	v := g.verifier
 	var refused *refusal
 	if !errors.As(err, &refused) || errors.Is(err, ErrUnavailable) {
 		outage := &answer.Refusal{Kind: answer.Unavailable}
@@ -63,11 +75,14 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	response := &refused.answer
 	switch response.Kind {
-	case answer.OtherWorkspace: // no token would help
+	case answer.OtherWorkspace, answer.CrossOrigin, answer.Forbidden, answer.Throttled: // no other token would help
 	case answer.Unauthorized:
 		w.Header().Set("WWW-Authenticate", v.challenge("", "", ""))
 	default:
 		w.Header().Set("WWW-Authenticate", v.challenge(response.Row().OAuth.Code, response.Description(), refused.scopes))
+	}
+	if g.secrets && v.config.SecretForms.ChallengeBasic && response.Row().OAuth.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", "Basic realm="+quote(cmp.Or(v.config.Realm, v.config.Issuer))+`, charset="UTF-8"`)
 	}
 	response.WriteOAuth(w)
 }

@@ -31,6 +31,8 @@ type Guard struct {
 	alternatives []scope.Set
 	// pathValue is the name given to InPath, for the log.
 	pathValue string
+	// secrets means that OrSecret was called.
+	secrets bool
 	// logNoWorkspace limits the log to the first request without a workspace.
 	logNoWorkspace *sync.Once
 }
@@ -124,12 +126,12 @@ func (g Guard) check(w http.ResponseWriter, r *http.Request, workspace func() st
 		return nil, false
 	}
 	var principal *Principal
-	credential, err := Credential(r.Header)
+	presented, err := g.presented(r)
 	if err == nil {
-		principal, err = g.verifier.decide(r.Context(), credential, g, workspace)
+		principal, err = g.verifier.decide(r.Context(), &presented, g, workspace)
 	}
-	if principal, err = g.verifier.observed(r.Context(), r, principal, err); err != nil {
-		g.verifier.refuse(w, r, err)
+	if principal, err = g.verifier.observed(r.Context(), r, &presented, principal, err); err != nil {
+		g.refuse(w, r, err)
 		return nil, false
 	}
 	return r.WithContext(WithPrincipal(r.Context(), principal)), true

@@ -14,17 +14,24 @@ import (
 )
 
 // Principal is the API key that a token was issued to, as the token's claims
-// describe it. All requests with that token share it: it must not be changed.
+// describe it. All requests with that token share it: it must not be changed. If Direct
+// is true, it is the key whose secret the request carries in place of a token.
 type Principal struct {
 	KeyID     string // the API key, which is the OAuth client_id
 	Workspace string // the key's workspace, never empty
-	SecretID  string // the secret that was exchanged; may be empty
-	TokenID   string // the jti
-	// Audience is the aud claim, which includes this resource server.
+	SecretID  string // the secret that was exchanged, or that the request carries; may be empty
+	TokenID   string // the jti; empty if Direct
+	// Direct means that the request carries the key's secret; see Guard.OrSecret. There
+	// are no claims then.
+	Direct bool
+	// Audience is the aud claim, which includes this resource server. If Direct, it is
+	// Config.Audiences.
 	Audience    []string
 	Permissions scope.Set
-	IssuedAt    time.Time // UTC
-	Expires     time.Time // UTC
+	IssuedAt    time.Time // UTC; zero if Direct
+	// Expires is when the token expires, in UTC. If Direct, it is when the secret or the
+	// key expires; zero means never.
+	Expires time.Time
 
 	claims *jose.Claims
 }
@@ -35,7 +42,7 @@ var ErrNoClaim = errors.New("bearer: the token has no such claim")
 // Claim decodes one of the host's own claims as json.Unmarshal does. It does
 // not find the claims that Latchkey writes: they are the Principal's fields.
 func (p *Principal) Claim(name string, into any) error {
-	if p.claims == nil { // made by a test
+	if p.claims == nil { // Direct, or made by a test
 		return ErrNoClaim
 	}
 	value, ok := strictjson.Object(p.claims.Extra).Get(name)

@@ -18,13 +18,17 @@ var (
 	// ErrUnauthenticated: the request has no token, or none that is valid. Answer
 	// 401.
 	ErrUnauthenticated = errors.New("bearer: not authenticated")
-	// ErrForbidden: the token lacks a permission. Answer 403.
+	// ErrForbidden: the token lacks a permission, or a policy refuses the secret. Answer
+	// 403.
 	ErrForbidden = errors.New("bearer: missing permission")
 	// ErrNotFound: the workspace does not exist, or the token does not reach it.
 	// Callers must not see a difference. Answer 404.
 	ErrNotFound = errors.New("bearer: no such workspace for this token")
-	// ErrUnavailable: keys or epochs could not be read, so the token could not be
-	// checked. Answer 503.
+	// ErrThrottled: too many wrong secrets came from the client's address, or a policy
+	// refuses the secret for now. Only a guard with OrSecret refuses so. Answer 429.
+	ErrThrottled = errors.New("bearer: too many requests")
+	// ErrUnavailable: keys, epochs or secrets could not be read, so the token or secret
+	// could not be checked. Answer 503.
 	ErrUnavailable = errors.New("bearer: token cannot be checked now")
 )
 
@@ -62,7 +66,7 @@ func invalid(reason string) error { return refusedToken(ErrInvalid, reason) }
 // contains no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	p, err := v.verify(ctx, token)
-	return v.observed(ctx, nil, p, err)
+	return v.observed(ctx, nil, &credential{}, p, err)
 }
 
 // VerifyRequest is Verify for the token in a request's Authorization header. If
@@ -73,7 +77,7 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Principal, error) {
 	if err == nil {
 		p, err = v.verify(r.Context(), token)
 	}
-	return v.observed(r.Context(), r, p, err)
+	return v.observed(r.Context(), r, &credential{}, p, err)
 }
 
 // verify does the work of Verify. With an error it returns the principal too, if the

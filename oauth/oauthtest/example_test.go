@@ -115,6 +115,7 @@ func ExampleServer_CheckGuard_session() {
 	// GET /projects accepted a token signed with another key beside a session: 200 instead of 401
 	// GET /projects accepted an expired token beside a session: 200 instead of 401
 	// GET /projects accepted a token for another audience beside a session: 200 instead of 401
+	// GET /projects accepted a secret beside a session: 200 instead of 401
 	// GET /projects accepted a token without project.list beside a session: 200 instead of 403
 	// GET /projects accepted a token whose key was disabled beside a session: 200 instead of 401
 }
@@ -235,5 +236,25 @@ func ExampleNewWith() {
 		}
 	}
 	run(TestQuota)
+	// Output: PASS
+}
+
+// A route that also accepts secrets, in place of tokens.
+func ExampleServer_DirectKey() {
+	TestSecrets := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list")
+		api := auth.Server().Require("project.list").OrSecret().AnyWorkspace()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		_, secret := auth.DirectKey(t, "team-a", "project.list")
+
+		request := httptest.NewRequest(http.MethodGet, "/projects", nil)
+		request.Header.Set("Authorization", "Bearer "+secret)
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK {
+			t.Errorf("got %d %s", answer.Code, answer.Body)
+		}
+		auth.CheckGuard(t, api, oauthtest.Route{Request: request, Permissions: []string{"project.list"}, Secrets: true})
+	}
+	run(TestSecrets)
 	// Output: PASS
 }

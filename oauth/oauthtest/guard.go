@@ -36,6 +36,10 @@ type Route struct {
 	Permissions []string
 	// Or are the alternatives to Permissions, each as in bearer.Guard.Or.
 	Or [][]string
+	// Secrets means that the guard has OrSecret: the route also accepts the secrets of
+	// keys that allow direct use, in each of the server's Config.SecretForms. Without
+	// it, the route must refuse them.
+	Secrets bool
 	// Session adds a valid session of the host to a request. If it is not nil, the
 	// route must also accept sessions (see bearer.Verifier.Carries), but refuse a
 	// request with a session and a bad token. A request that has neither a session nor
@@ -59,11 +63,16 @@ type Route struct {
 //   - with 403: tokens that lack a permission that the route requires, and hold
 //     all other permissions of the server's catalog;
 //   - with 404 (or 403): a token of another workspace, unless its permissions
-//     reach every workspace.
+//     reach every workspace;
+//   - with 401: every secret. If Route.Secrets is set, only a wrong one, one in the
+//     query, one of a disabled key and one of a key that does not allow direct use; with
+//     400 a secret and a token at once; with 403 and 404 what is said above of tokens;
+//     with 403 a secret with Basic from a page of another site.
 //
 // The fields WorkspaceFromToken and Session of Route change these rules. The route
 // must run its handler for a token that holds only Route.Permissions, for one that
-// holds only an alternative of Route.Or, and for a session if Session is set. Use a
+// holds only an alternative of Route.Or, for secrets of such keys if Secrets is set, and
+// for a session if Session is set. Use a
 // table of Routes to check a whole API.
 func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
 	t.Helper()
@@ -157,13 +166,20 @@ func (p *probe) findLeaks(good []byte) {
 // accepts sessions, a request with a token of this server gets a valid session as well:
 // the session must not help.
 func (p *probe) refuse(what, authorization string, statuses ...int) {
+	p.refuseWith(what, func(r *http.Request) {
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+	}, statuses...)
+}
+
+// refuseWith is refuse for a request with any credential. present may be called twice.
+func (p *probe) refuseWith(what string, present func(*http.Request), statuses ...int) {
 	r := p.request()
-	if authorization != "" {
-		r.Header.Set("Authorization", authorization)
-	}
+	present(r)
 	if p.route.Session != nil && p.server.server.Carries(r) {
 		p.route.Session(r)
-		r.Header.Set("Authorization", authorization)
+		present(r)
 		what += " beside a session"
 	}
 	p.refuseRequest(what, r, statuses...)
@@ -222,13 +238,14 @@ func (p *probe) serve(what string, r *http.Request) (answer *httptest.ResponseRe
 	return answer
 }
 
-// request copies the route's request without its Authorization header.
+// request copies the route's request without its credentials.
 func (p *probe) request() *http.Request {
 	r := p.route.Request.Clone(p.route.Request.Context())
 	if r.Header == nil {
 		r.Header = make(http.Header)
 	}
 	r.Header.Del("Authorization")
+	r.Header.Del(p.secretHeader())
 	r.Body = http.NoBody
 	if len(p.body) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(p.body))

@@ -79,6 +79,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			"accepted an expired token: 200 instead of 401",
 			"accepted a token of another issuer: 200 instead of 401",
 			"accepted a token for another audience: 200 instead of 401",
+			"accepted a secret: 200 instead of 401",
 			"accepted " + lacks + ": 200 instead of 403",
 			"accepted a token of another workspace: 200 instead of 404",
 			"accepted a token whose key was disabled: 200 instead of 401",
@@ -90,13 +91,13 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 					_, _ = io.WriteString(w, p.Workspace)
 				})
 			},
-			finds: slices.Repeat([]string{"panicked at a"}, 11)},
+			finds: slices.Repeat([]string{"panicked at a"}, 12)},
 		{name: "no token", api: withFault(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") == "" && r.URL.RawQuery == ""
 		}, projects), finds: []string{"accepted a request without a token"}},
 		{name: "any text", api: withFault(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") != "" && !strings.Contains(r.Header.Get("Authorization"), ".")
-		}, projects), finds: []string{"accepted a text that is no token"}},
+		}, projects), finds: []string{"accepted a text that is no token", "accepted a secret"}},
 		{name: "the query", api: func(auth *oauthtest.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if token := r.URL.Query().Get("access_token"); token != "" {
@@ -141,7 +142,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 		{name: "misspelt", api: func(auth *oauthtest.Server) http.Handler {
 			// As from a map of guards by route, with a misspelt route.
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
-		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
+		}, finds: append(slices.Repeat([]string{"answered a"}, 11), "refused a good token, with 500")},
 		{name: "revoked", api: withFault(saying("was revoked"), projects), finds: []string{"accepted a token whose key was disabled"}},
 		{name: "a token that was accepted once is accepted again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)

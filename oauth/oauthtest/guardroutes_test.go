@@ -155,13 +155,14 @@ func TestCheckGuardOfMixedRoutes(t *testing.T) {
 			"accepted a token signed with another key beside a session: 200 instead of 401",
 			"accepted an expired token beside a session: 200 instead of 401",
 			"accepted a token for another audience beside a session: 200 instead of 401",
+			"accepted a secret beside a session: 200 instead of 401",
 			"accepted a token without project.list (it holds admin.project.list, billing.read, project.read) beside a session: 200 instead of 403",
 			"accepted a token of another workspace beside a session: 200 instead of 404",
 			"accepted a token whose key was disabled beside a session: 200 instead of 401",
 		}},
 		{"a session lets a text that is no JWT pass", sessionDecides(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return strings.Count(r.Header.Get("Authorization"), ".") != 2
-		}), []string{"accepted a text that is no token beside a session"}},
+		}), []string{"accepted a text that is no token beside a session", "accepted a secret beside a session"}},
 		{"a session lets an expired token pass", sessionDecides(saying("has expired")), []string{"accepted an expired token beside a session"}},
 		{"a session lets a revoked token pass", sessionDecides(saying("was revoked")), []string{"accepted a token whose key was disabled beside a session"}},
 		{"a session replaces a missing permission", sessionDecides(func(_ *http.Request, refused *httptest.ResponseRecorder) bool { return refused.Code == 403 }),
@@ -264,7 +265,7 @@ func TestCheckGuardOfTheTokensWorkspace(t *testing.T) {
 		{"no guard", route, func(*oauthtest.Server) http.Handler { return projects }, []string{
 			"accepted a request without a token", "accepted a text that is no token", "accepted a token in the query", "accepted an unsigned token",
 			"accepted a token signed with another key", "accepted an expired token", "accepted a token of another issuer",
-			"accepted a token for another audience", "accepted a token without project.list", "accepted a token whose key was disabled", sameBody,
+			"accepted a token for another audience", "accepted a secret", "accepted a token without project.list", "accepted a token whose key was disabled", sameBody,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkFindings(t, c.finds, c.route, c.api) })

@@ -226,19 +226,20 @@ func (s *Server) Mount(handler http.Handler) {
 // Server().APIKeys().Create.
 func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
 	t.Helper()
-	id, secret, err := s.key(t.Context(), workspace, permissions)
+	id, secret, err := s.key(t.Context(), apikey.Spec{Workspace: workspace}, permissions)
 	if err != nil {
 		t.Fatalf("oauthtest: Key: %v", err)
 	}
 	return id, secret
 }
 
-func (s *Server) key(ctx context.Context, workspace string, permissions []string) (id, secret string, err error) {
+func (s *Server) key(ctx context.Context, spec apikey.Spec, permissions []string) (id, secret string, err error) {
 	set, err := scope.Of(permissions...)
 	if err != nil {
 		return "", "", fmt.Errorf("permissions %q: %w", permissions, err)
 	}
-	key, made, err := s.plain.APIKeys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
+	spec.Name, spec.Permissions = "oauthtest", set
+	key, made, err := s.plain.APIKeys().Create(ctx, operator(), spec)
 	if missing := set.Minus(s.plain.APIKeys().Catalog().All()); err != nil && missing.Len() > 0 {
 		return "", "", fmt.Errorf("the server has no permission %s: name it in New, or in the catalog for NewWith", missing)
 	}
@@ -274,7 +275,7 @@ func (s *Server) Login(t testing.TB, id, secret string) string {
 
 // token creates a key and logs in at the given server, which uses the same store.
 func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, permissions []string) (token, id string, err error) {
-	id, secret, err := s.key(ctx, workspace, permissions)
+	id, secret, err := s.key(ctx, apikey.Spec{Workspace: workspace}, permissions)
 	if err != nil {
 		return "", "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 // run first sends the requests that must be refused, and then those that must be
 // accepted: these run the handler, which may change the answers to later requests.
 func (p *probe) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{p.withoutToken, p.lacking, p.otherWorkspace, p.permitted} {
+	for _, step := range []func(context.Context) error{p.withoutToken, p.secrets, p.lacking, p.otherWorkspace, p.permitted, p.directly} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -33,12 +34,7 @@ func (p *probe) withoutToken(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inQuery := p.request()
-	query := inQuery.URL.Query()
-	query.Set("access_token", good)
-	inQuery.URL.RawQuery = query.Encode()
-	inQuery.RequestURI = inQuery.URL.RequestURI()
-	p.refuseRequest("a token in the query", inQuery, http.StatusUnauthorized)
+	p.inQuery("a token in the query", good)
 
 	for _, bad := range []struct {
 		what  string
@@ -83,15 +79,23 @@ func (p *probe) lacking(ctx context.Context) error {
 			}
 			for _, portion := range others {
 				held := append(kept.Names(), portion...)
+				what := " without " + name
+				if len(held) > 0 {
+					what += " (it holds " + strings.Join(held, ", ") + ")"
+				}
 				token, _, err := p.server.token(ctx, p.server.plain, p.home, held)
 				if err != nil {
 					return err
 				}
-				what := "a token without " + name
-				if len(held) > 0 {
-					what += " (it holds " + strings.Join(held, ", ") + ")"
+				p.refuse("a token"+what, "Bearer "+token, http.StatusForbidden)
+				if !p.route.Secrets {
+					continue
 				}
-				p.refuse(what, "Bearer "+token, http.StatusForbidden)
+				_, secret, err := p.server.directKey(ctx, p.home, held)
+				if err != nil {
+					return err
+				}
+				p.refuse("a secret of a key"+what, "Bearer "+secret, http.StatusForbidden)
 			}
 		}
 	}
@@ -124,18 +128,30 @@ func (p *probe) otherWorkspace(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		const what = "a token of another workspace"
-		if !p.route.WorkspaceFromToken {
-			p.refuse(what, "Bearer "+token, http.StatusNotFound, http.StatusForbidden)
+		p.elsewhere("a token of another workspace", token)
+		if !p.route.Secrets {
 			continue
 		}
-		r := p.request()
-		r.Header.Set("Authorization", "Bearer "+token)
-		if answer := p.serve(what, r); answer != nil {
-			p.refusals = append(p.refusals, outcome{what, answer}) // any answer but the one to a good token
+		_, secret, err := p.server.directKey(ctx, otherThan(p.home), alternative.Names())
+		if err != nil {
+			return err
 		}
+		p.elsewhere("a secret of another workspace", secret)
 	}
 	return nil
+}
+
+// elsewhere sends a credential of another workspace.
+func (p *probe) elsewhere(what, credential string) {
+	if !p.route.WorkspaceFromToken {
+		p.refuse(what, "Bearer "+credential, http.StatusNotFound, http.StatusForbidden)
+		return
+	}
+	r := p.request()
+	asBearer(r, "", credential)
+	if answer := p.serve(what, r); answer != nil {
+		p.refusals = append(p.refusals, outcome{what, answer}) // any answer but the one to a good token
+	}
 }
 
 // permitted sends tokens that hold the required permissions, and sends them again
@@ -148,14 +164,9 @@ func (p *probe) permitted(ctx context.Context) error {
 			return err
 		}
 		r := p.request()
-		r.Header.Set("Authorization", "Bearer "+token)
-		answer := p.serve("a good token", r)
+		asBearer(r, "", token)
+		answer := p.accept("a good token", alternative, r)
 		if answer == nil {
-			continue
-		}
-		if p.refuses(answer) {
-			p.report("refused a good token, with %d (it holds %s in workspace %s): %s",
-				answer.Code, orNothing(alternative), p.home, strings.TrimSpace(answer.Body.String()))
 			continue
 		}
 		if !p.route.UntilExpiry {
@@ -167,6 +178,17 @@ func (p *probe) permitted(ctx context.Context) error {
 		p.findLeaks(answer.Body.Bytes())
 	}
 	return nil
+}
+
+// accept sends a request that must be accepted. It returns nil if it was not.
+func (p *probe) accept(what string, held scope.Set, r *http.Request) *httptest.ResponseRecorder {
+	answer := p.serve(what, r)
+	if answer != nil && p.refuses(answer) {
+		p.report("refused %s, with %d (it holds %s in workspace %s): %s",
+			what, answer.Code, orNothing(held), p.home, strings.TrimSpace(answer.Body.String()))
+		return nil
+	}
+	return answer
 }
 
 // session sends a request with the host's session and no token.

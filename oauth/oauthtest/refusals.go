@@ -150,12 +150,16 @@ func (s *Server) otherWorkspace(ctx context.Context, workspace string, permissio
 	if s.reachesAll(held) {
 		return "", fmt.Errorf("%s reaches every workspace: name a permission that is not an admin permission, or none", held)
 	}
-	other := "oauthtest-other"
-	if workspace == other {
-		other = "oauthtest-another"
-	}
-	token, _, err := s.token(ctx, s.plain, other, permissions)
+	token, _, err := s.token(ctx, s.plain, otherThan(workspace), permissions)
 	return token, err
+}
+
+func otherThan(workspace string) string {
+	const other = "oauthtest-other"
+	if workspace == other {
+		return "oauthtest-another"
+	}
+	return other
 }
 
 // bad returns a token that must be refused. It ends the test if it cannot make one.

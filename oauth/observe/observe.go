@@ -24,8 +24,8 @@ const (
 	Direct           Use = "direct" // a secret in place of a token, at a guard
 )
 
-// Observer is called after each decision about a credential, and before the response
-// is sent. It is not called for a request that is refused for another reason before
+// Observer is called after each decision about a credential, once, and before the response
+// is sent. A secret in place of a token is one decision, with the use Direct. It is not called for a request that is refused for another reason before
 // its credential is looked at, such as a login whose body cannot be read.
 //
 // It is called in the goroutine of the request, so it must be quick, and by several
@@ -56,12 +56,16 @@ type Decision struct {
 	//	policy            a policy refused
 	//	scope             the key lacks a permission, or the scope is malformed
 	//	resource          the key may not request tokens for the resource
+	//	direct            the key or the settings do not allow direct use
+	//	cross_site        Basic credentials in a browser's request for another site's page
 	//	unavailable       the store or a hook failed: nothing was decided
 	//
-	// For a token they are:
+	// For a token they are as below. A secret that was right, but not enough for the
+	// route, has the reasons scope and workspace.
 	//
-	//	no_token          the request has none
-	//	malformed_token   the Authorization header is malformed
+	//	no_token          the request has none, and no secret
+	//	malformed_token   the Authorization header is malformed, or there are several
+	//	                  credentials
 	//	invalid_token     it is no JWT, or its signature, issuer or audience is wrong
 	//	expired           the token or its key has expired
 	//	revoked           the token was revoked
@@ -70,7 +74,8 @@ type Decision struct {
 	//	unavailable       the store, the key set or the issuer failed
 	//	misconfigured     the guard was not made by this verifier
 	Reason string
-	// ClientID is the id that the client sent with a secret. Anyone can send it: see
+	// ClientID is the id that the client sent with a secret. It is empty for a direct
+	// use that was accepted or that the guard itself refused. Anyone can send it: see
 	// KeyID for the key whose secret was right. Characters that cannot be printed are
 	// replaced by U+FFFD. ClientID is empty for a token. It is also empty if the client
 	// may have sent a secret as the id. That is so if the id contains a prefix of
@@ -81,8 +86,8 @@ type Decision struct {
 	// right, or if the signature of the token was right.
 	KeyID     string
 	Workspace string
-	// Address is the client's address. It is the zero Addr if it is not known, and
-	// for tokens.
+	// Address is the client's address. It is the zero Addr if it is not known, as in
+	// bearer.Verifier.Authorize, and for tokens.
 	Address netip.Addr
 	// Method and Route are those of a guarded request: the HTTP method, and the
 	// pattern that http.ServeMux matched. Route is empty with other routers. Both are

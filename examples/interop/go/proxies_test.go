@@ -147,12 +147,7 @@ func TestNginx(t *testing.T) {
 	require.NoError(t, err)
 	web := httptest.NewServer(h)
 	t.Cleanup(web.Close)
-	p := startProxy(t, "LATCHKEY_NGINX", func(socket string) []string {
-		dir := filepath.Dir(socket)
-		config := strings.NewReplacer("DIR", dir, "SOCKET", socket, "UPSTREAM", web.URL).Replace(nginxConfig)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600))
-		return []string{"-p", dir, "-c", filepath.Join(dir, "nginx.conf")}
-	})
+	p := startNginx(t, "location / { proxy_pass "+web.URL+"; }")
 	read := func(t *testing.T) (etag string, settings map[string]json.RawMessage) {
 		t.Helper()
 		answer, body := p.send(t, http.MethodGet, "/settings", "", "Accept-Encoding", "gzip")
@@ -211,6 +206,17 @@ func settable(t *testing.T, p *proxy) []string {
 	return document.Components.Schemas.SettingsInput.Required
 }
 
+// startNginx starts nginx with these locations.
+func startNginx(t *testing.T, locations string) *proxy {
+	t.Helper()
+	return startProxy(t, "LATCHKEY_NGINX", func(socket string) []string {
+		dir := filepath.Dir(socket)
+		config := strings.NewReplacer("DIR", dir, "SOCKET", socket, "LOCATIONS", locations).Replace(nginxConfig)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600))
+		return []string{"-p", dir, "-c", filepath.Join(dir, "nginx.conf")}
+	})
+}
+
 const nginxConfig = `
 daemon off;
 pid DIR/pid;
@@ -227,9 +233,7 @@ http {
 	gzip_types application/json application/problem+json;
 	server {
 		listen unix:SOCKET;
-		location / {
-			proxy_pass UPSTREAM;
-		}
+		LOCATIONS
 	}
 }
 `

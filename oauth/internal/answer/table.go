@@ -118,11 +118,11 @@ func (k Kind) Row() Row {
 			Problem: "The body is too large", Remedy: "Send at most 64 KiB.", PageRemedy: "Nothing was done. Go back and choose fewer or shorter values."},
 		MediaType: {Manage: Wire{415, "media-type"}, Problem: "The body is not uncompressed JSON in UTF-8", Remedy: "Send it in that form, with the Content-Type application/json."},
 		Method:    {OAuth: Wire{405, "invalid_request"}, Manage: Wire{405, "method-not-allowed"}, Problem: "This path does not support this method", Remedy: "Use one that the Allow header names."},
-		CrossOrigin: {Manage: Wire{403, "cross-origin"}, Problem: "The browser does not confirm that a page of this service sent this request", Remedy: "Nothing was done. Use a page of this service.",
+		CrossOrigin: {OAuth: Wire{403, "access_denied"}, Manage: Wire{403, "cross-origin"}, Problem: "The browser does not confirm that a page of this service sent this request", Remedy: "Nothing was done. Use a page of this service.",
 			PageRemedy: "Nothing was done. Open this service by its https address and send the form from there."},
 
 		Invalid:              {Manage: Wire{422, "invalid"}, Problem: "Some values are not allowed", Remedy: "Correct the fields that errors names.", PageRemedy: "Go back and correct it."},
-		Forbidden:            {Manage: Wire{403, "forbidden"}, Problem: "You may not do this", Remedy: "Ask an administrator if you need it."},
+		Forbidden:            {OAuth: Wire{403, "access_denied"}, Manage: Wire{403, "forbidden"}, Problem: "You may not do this", Remedy: "Ask an administrator if you need it."},
 		NotFound:             {Manage: Wire{404, "not-found"}, Problem: "This does not exist, or you may not see it", Remedy: "Check the address and the ids in it."},
 		NotKept:              {Manage: Wire{501, "not-kept"}, Problem: "This service does not keep such records", Remedy: "Ask its operators to use a store that does."},
 		Conflict:             {Manage: Wire{409, "conflict"}, Problem: "This was changed by another request", Remedy: "Nothing was done. Send it again.", PageRemedy: "Nothing was done. Open the page again and decide again."},

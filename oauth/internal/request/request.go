@@ -17,10 +17,12 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
@@ -141,6 +143,32 @@ func Credentials(header http.Header, scheme string) (string, error) {
 		return "", ErrMalformed
 	}
 	return credentials, nil
+}
+
+// ParseBasic returns the id and the secret in the credentials of the scheme Basic (RFC
+// 7617), each percent-encoded as RFC 6749, section 2.3.1, says. ok is false if they are
+// malformed.
+func ParseBasic(encoded string) (id, secret string, ok bool) {
+	plain, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	// The decoder ignores line breaks, so they are refused here.
+	rawID, rawSecret, found := strings.Cut(string(plain), ":")
+	if err != nil || strings.ContainsAny(encoded, "\r\n") || !found {
+		return "", "", false
+	}
+	id, goodID := Unescape(rawID)
+	secret, goodSecret := Unescape(rawSecret)
+	return id, secret, goodID && goodSecret
+}
+
+// Unescape decodes a form's name or value, and reports whether it is valid text.
+func Unescape(text string) (string, bool) {
+	if strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '+') >= 0 {
+		var err error
+		if text, err = url.QueryUnescape(text); err != nil {
+			return "", false
+		}
+	}
+	return text, utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
 // MediaType parses the Content-Type of a text. utf8 is false if it names a charset
@@ -311,17 +339,27 @@ func stopReading(w http.ResponseWriter) {
 // It uses the real time, not the host's clock, since a request waits.
 type Deadline struct {
 	request context.Context //nolint:containedctx // this is a context, made of that one
-	at      time.Time
+	timeout time.Duration
 
 	mu      sync.Mutex
+	end     time.Duration   // since started; zero before the first call
 	timed   context.Context //nolint:containedctx // set at the first wait, and used from then on
 	cancel  context.CancelFunc
 	stopped bool
 }
 
+// started is an instant before all requests. The time since then takes half as long to
+// read as the time of day.
+var started = time.Now() //nolint:forbidigo // see Deadline
+
 // WithTimeout is like context.WithTimeout. Call Stop when the request is done.
 func WithTimeout(request context.Context, d time.Duration) *Deadline {
-	return &Deadline{request: request, at: time.Now().Add(d)} //nolint:forbidigo // see Deadline
+	return &Deadline{request: request, timeout: d}
+}
+
+// Begin is WithTimeout for a Deadline that is part of something larger.
+func (d *Deadline) Begin(request context.Context, timeout time.Duration) {
+	d.request, d.timeout = request, timeout
 }
 
 // Stop cancels the context.
@@ -339,11 +377,15 @@ func (d *Deadline) Stop() {
 func (d *Deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timed == nil && !waits && !d.stopped {
+	now := time.Since(started) //nolint:forbidigo // see Deadline
+	if d.end == 0 {
+		d.end = now + d.timeout
+	}
+	if d.timed == nil && !waits && !d.stopped && now < d.end {
 		return d.request
 	}
 	if d.timed == nil {
-		d.timed, d.cancel = context.WithDeadline(d.request, d.at)
+		d.timed, d.cancel = context.WithTimeout(d.request, d.end-now)
 	}
 	if d.stopped {
 		d.cancel()
@@ -358,10 +400,7 @@ func (d *Deadline) Deadline() (time.Time, bool) { return d.current(true).Deadlin
 func (d *Deadline) Done() <-chan struct{} { return d.current(true).Done() }
 
 // Err implements context.Context.
-func (d *Deadline) Err() error {
-	late := !time.Now().Before(d.at) //nolint:forbidigo // see Deadline
-	return d.current(late).Err()
-}
+func (d *Deadline) Err() error { return d.current(false).Err() }
 
 // Value implements context.Context. It uses the context with the timer if there is
 // one: package context finds the nearest context of its own by a value, and that

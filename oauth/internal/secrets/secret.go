@@ -228,7 +228,12 @@ func base62(number []byte, chars int) string {
 // 256 random bits, but anyone could test guesses at a weaker secret with it. So
 // secrets that Latchkey did not generate get a RandomID instead.
 func ID(secret string) string {
-	return IDOf(sha256.Sum256(append(make([]byte, 0, 128), secret...))) // on the stack, unless it is longer
+	return IDOf(Sum(secret))
+}
+
+// Sum returns the SHA-256 of a secret.
+func Sum(secret string) [sha256.Size]byte {
+	return sha256.Sum256(append(make([]byte, 0, 128), secret...)) // on the stack, unless it is longer
 }
 
 // IDOf is ID for a secret of which only the SHA-256 is known.

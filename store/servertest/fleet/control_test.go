@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -83,6 +87,18 @@ func (h *host) control() http.Handler {
 			// drivers have no window beyond 100 days.
 			_, moved, err := h.store.Limiter.Advance(ctx, o.Workspace, o.Now, time.Minute, time.Duration(o.Allowed)*time.Minute)
 			return moved, err
+		})
+	})
+	limit := h.LimitRequests(oauth.RequestLimit{Key: policy.Rate{Limit: perHour, Per: time.Hour}, Workspace: policy.Rate{Limit: perHour / 2, Per: time.Hour}})
+	on("request", func(ctx context.Context, o order) (any, error) {
+		ctx = bearer.WithPrincipal(ctx, &bearer.Principal{KeyID: o.Key, Workspace: o.Workspace})
+		return counted(o, func(int) (bool, error) {
+			w := httptest.NewRecorder()
+			passed := limit.Check(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+			if !passed && w.Code != http.StatusTooManyRequests {
+				return false, fmt.Errorf("status %d: %s", w.Code, w.Body)
+			}
+			return passed, nil
 		})
 	})
 	return mux

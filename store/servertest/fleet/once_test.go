@@ -36,6 +36,10 @@ func once(t *testing.T, fleet []*replica) {
 		require.Equal(t, limit, passed)
 		t.Logf("%d attempts by each of %d processes against a limit of %d: %d passed", attempts, len(fleet), limit, passed)
 	})
+	t.Run("B32 requests under a limit", func(t *testing.T) {
+		passed := together(t, fleet, "request", order{Workspace: "team-a", Key: "key-1", Attempts: attempts, Workers: 8})
+		require.Equal(t, perHour/2, passed)
+	})
 	t.Run("B18 logins under a limit", func(t *testing.T) {
 		m := fleet[0].create(t, "team-a")
 		statuses := make([]int, 2*perHour)
