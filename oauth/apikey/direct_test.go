@@ -204,6 +204,27 @@ func TestDirectOfAnotherKey(t *testing.T) {
 	require.EqualValues(t, 2, r.logins(moved.ID))
 }
 
+// TestDirectDigestChanges: what was verified once is verified again when the record has
+// another digest.
+func TestDirectDigestChanges(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(admin, "team-a", "project.list", direct)
+	for range 3 {
+		_, err := r.direct(secret.Reveal())
+		require.NoError(t, err)
+	}
+	found, err := r.store.Keys.Lookup(t.Context(), key.ID)
+	require.NoError(t, err)
+	right := found.Key.Secrets[0].Digest
+	other := right[:len(right)-5] + "AAAAA"
+	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, right, other))
+	_, err = r.direct(secret.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B32")
+	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, other, right))
+	_, err = r.direct(secret.Reveal())
+	require.NoError(t, err)
+}
+
 // TestDirectOutage: whether the secret is right is not known.
 func TestDirectOutage(t *testing.T) {
 	st, tapped := harness.NewTap()

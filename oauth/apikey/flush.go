@@ -119,11 +119,11 @@ func (u *unwritten) refusal(p *Proof, reason string) {
 	})
 }
 
-// used reports whether a login with the secret, or a direct use, waits to be written.
+// used reports whether a login with the secret waits to be written, or the first of
+// several direct uses, which counts like a login.
 func (u *unwritten) used(key, secret string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.seen.flush(u)
 	_, waits := u.uses[usedSecret{key, secret}]
 	return waits
 }
