@@ -64,6 +64,9 @@ type Config struct {
 	// that refuses every request. The metadata names it. It is for clients that
 	// reject metadata without one, such as the MCP SDKs.
 	AuthorizationPath string
+	// SelfRevocationPath, unless empty, is the path at which anyone who holds a secret
+	// ends it; see SelfRevocation. The metadata does not name it.
+	SelfRevocationPath string
 	// IntrospectAll names a permission of the admin level. A key that holds it may
 	// introspect the tokens of every workspace. Empty: a key may introspect only
 	// the tokens of its own workspace.
@@ -117,8 +120,8 @@ type Config struct {
 	// RequireTLS refuses logins, revocations and introspections that did not come
 	// over TLS. Default false, since TLS usually ends at a proxy.
 	RequireTLS bool
-	// InsecureLoopback allows an http issuer whose host is a loopback address or
-	// localhost, for development on one machine.
+	// InsecureLoopback allows an http issuer, and an http LeakConfig.KeysURL, whose host
+	// is a loopback address or localhost, for development on one machine.
 	InsecureLoopback bool
 	// OpenIDAlias also serves the metadata at /.well-known/openid-configuration,
 	// where OpenID Connect libraries look for it, with two members that they require:
@@ -182,7 +185,7 @@ func (c Config) complete() (Config, paths, []error) {
 	taken := []string{paths.jwks, paths.metadata, paths.openID, paths.resource}
 	for _, p := range []struct{ field, path string }{
 		{"TokenPath", c.TokenPath}, {"RevocationPath", c.RevocationPath}, {"IntrospectionPath", c.IntrospectionPath},
-		{"AuthorizationPath", c.AuthorizationPath},
+		{"AuthorizationPath", c.AuthorizationPath}, {"SelfRevocationPath", c.SelfRevocationPath},
 	} {
 		switch {
 		case checkPath(p.path) != nil || p.path == "/":

@@ -230,3 +230,30 @@ func ExampleConfig_claims() {
 	// Output:
 	// oauth: Config.Claims: jose: extra claims: claim "sub": the name "sub" is reserved
 }
+
+// Whoever finds a secret ends it, without its id.
+func ExampleServer_SelfRevocation() {
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer: "https://api.example.com", Permissions: scope.MustCatalog(), Logger: slog.New(slog.DiscardHandler),
+		SelfRevocationPath: "/api/revoke-secret",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, secret, err := srv.APIKeys().Create(context.Background(), apikey.OrganizationAdmin("you"), apikey.Spec{Workspace: "team-a", Name: "ci"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	request := httptest.NewRequest(http.MethodPost, "/api/revoke-secret", strings.NewReader("secret="+secret.Reveal()))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	srv.Routes()["/api/revoke-secret"].ServeHTTP(answer, request)
+	fmt.Println(answer.Code)
+	key, err = srv.APIKeys().Get(context.Background(), apikey.OrganizationAdmin("you"), key.ID)
+	fmt.Println(len(key.Secrets), err)
+	// Output:
+	// 200
+	// 0 <nil>
+}

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"net/http"
 	"time"
@@ -33,4 +34,9 @@ func (s *Server) Generate(ctx context.Context, g *apikey.Grant, client string) e
 	}
 	_, err := s.manager.GenerateAccessToken(ctx, oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{ClientID: client})
 	return err
+}
+
+// ParseLeakKeys reads the document at LeakConfig.KeysURL.
+func ParseLeakKeys(document []byte) (map[string]*ecdsa.PublicKey, error) {
+	return parseLeakKeys(document)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -53,7 +56,7 @@ func Example_leakedSecret() {
 	id, found := key.ID, secret.Reveal()
 
 	// With the secret and without any right: the secret and its tokens end.
-	err := srv.APIKeys().RevokeSecret(ctx, apikey.Credentials{ID: id, Secret: found})
+	err := srv.APIKeys().RevokeSecret(ctx, apikey.Credentials{Secret: found})
 	fmt.Println("revoked:", err)
 
 	// With the id alone: a new secret, and all others and their tokens end at once.
@@ -81,6 +84,47 @@ func Example_leakedSecret() {
 	// holder key.revoke_secret <nil>
 	// owner key.create <nil>
 	// disabled: 2 <nil>
+}
+
+func tellOwners(context.Context, ...string) error { return nil }
+
+// A scanner reports leaked secrets, and a customer's scanner finds them before that.
+func Example_secretFound() {
+	srv, _, _, _ := operated(context.Background())
+	mux := http.NewServeMux()
+
+	leaks, err := srv.LeakReports(oauth.LeakConfig{
+		KeysURL: "https://api.github.com/meta/public_keys/secret_scanning",
+		Hook: func(ctx context.Context, l apikey.Leak) error {
+			return tellOwners(ctx, l.Workspace, l.Key, l.Hint, l.URL) // in a queue of yours
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux.Handle("/github/leaks", leaks)
+
+	// Only GitHub can report.
+	unsigned := httptest.NewRequest(http.MethodPost, "/github/leaks", strings.NewReader("[]"))
+	unsigned.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, unsigned)
+	fmt.Println(answer.Code)
+
+	fmt.Print("[extend]\nuseDefault = true\n\n", apikey.GitleaksRule("lk_"))
+	// Output:
+	// 403
+	// [extend]
+	// useDefault = true
+	//
+	// [[rules]]
+	// id = "lk_secret"
+	// description = "An API key's secret that begins with lk_"
+	// regex = '''(lk_[0-9A-Za-z]{49})(?:[^0-9A-Za-z]|$)'''
+	// secretGroup = 1
+	// entropy = 3.2
+	// keywords = ["lk_"]
 }
 
 // A person leaves: all keys that the person made end.

@@ -22,7 +22,7 @@ const (
 	bodyDeadline  = 10 * time.Second
 )
 
-// tokenRequest is a login, revocation or introspection request, with the client's
+// tokenRequest is a login, revocation, introspection or self-revocation request, with the client's
 // authentication from the body or the header. A parameter without a value counts as
 // not sent (RFC 6749, section 3.2).
 type tokenRequest struct {
@@ -35,6 +35,8 @@ type tokenRequest struct {
 	token        string // at revocation and introspection
 	hasAssertion bool
 	json         bool
+	alone        bool   // the request has the parameter secret, and no authentication
+	secret       string // of SelfRevocation
 }
 
 // readLogin reads a login request. It checks the grant type before the client is
@@ -81,7 +83,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	default:
 		bad = t.readForm(buffer.String())
 	}
-	if bad != nil {
+	if bad != nil || t.alone {
 		return bad
 	}
 	return t.readBasic(r.Header)
@@ -91,7 +93,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 // extensions, and the other spellings that a JSON login may use.
 var refusedInURL = []string{
 	"grant_type", "client_id", "client_secret", "scope",
-	"client_assertion", "client_assertion_type", "resource", "audience", "token", "token_type_hint",
+	"client_assertion", "client_assertion_type", "resource", "audience", "token", "token_type_hint", "secret",
 	"clientId", "clientSecret", "grantType", "access_token", "code", "refresh_token", "username", "password", "assertion",
 }
 
@@ -184,7 +186,11 @@ var jsonNames = []string{
 // names may be written in camel case, and null means that a member is absent.
 func (t *tokenRequest) readJSON(body []byte) *refusal {
 	t.grantType = "client_credentials"
-	members, err := strictjson.Members(body, jsonNames)
+	names := jsonNames
+	if t.alone {
+		names = []string{"secret"}
+	}
+	members, err := strictjson.Members(body, names)
 	if err != nil {
 		var fault *strictjson.Error
 		if errors.As(err, &fault) {
@@ -203,7 +209,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 		members[at].Name = pair[1]
 	}
 	for _, member := range members {
-		if !slices.Contains(jsonNames, member.Name) || string(member.Value) == "null" {
+		if !slices.Contains(names, member.Name) || string(member.Value) == "null" {
 			continue
 		}
 		value, err := strictjson.String(member.Value)
@@ -232,6 +238,8 @@ func (t *tokenRequest) set(name, value string) {
 		}
 	case "token":
 		t.token = value
+	case "secret":
+		t.secret = value
 	case "client_assertion", "client_assertion_type":
 		t.hasAssertion = t.hasAssertion || value != ""
 	}

@@ -183,6 +183,9 @@ func (s *Server) Routes() map[string]http.Handler {
 	if s.cfg.AuthorizationPath != "" {
 		routes[s.cfg.AuthorizationPath] = s.Authorization()
 	}
+	if s.cfg.SelfRevocationPath != "" {
+		routes[s.cfg.SelfRevocationPath] = s.SelfRevocation()
+	}
 	if s.paths.openID != "" {
 		routes[s.paths.openID] = s.document(s.openID)
 	}

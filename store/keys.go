@@ -94,8 +94,8 @@ type Secret struct {
 
 // ActorRef identifies an actor in records and events.
 type ActorRef struct {
-	Kind string `json:"kind"` // "admin", "owner", "key", or "holder": anyone who sent a secret to revoke it
-	ID   string `json:"id"`   // the host's id of the person, or the id of the key; for a holder, of the key that had the secret
+	Kind string `json:"kind"` // "admin", "owner", "key", "holder" (anyone who sent a secret to revoke it), or "scanner" (a service that found a secret)
+	ID   string `json:"id"`   // the host's id of the person, or the id of the key; for a holder, of the key that had the secret; for a scanner, its host name
 }
 
 // Change is what is written together with a record, in the same atomic step.

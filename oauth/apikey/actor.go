@@ -21,8 +21,8 @@ type Actor struct {
 	address    netip.Addr
 }
 
-// Kinds of actors, in records. The event of RevokeSecret has the kind "holder", which
-// no Actor of a caller has.
+// Kinds of actors, in records. The event of RevokeSecret has the kind "holder", and that
+// of ReportLeak "scanner", which no Actor of a caller has.
 const (
 	kindAdmin = "admin"
 	kindOwner = "owner"

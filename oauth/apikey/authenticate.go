@@ -132,7 +132,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	if !generated {
 		_, generated = secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
 	}
-	bySecret := p.id == "" && plain != "" && (p.use == observe.Direct || p.use == observe.SecretRevocation)
+	bySecret := p.id == "" && plain != "" && slices.Contains([]observe.Use{observe.Direct, observe.SecretRevocation, observe.LeakReport}, p.use)
 	if !generated && !s.cfg.Imported || !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no key can have this id, or no secret this form, so the store is not read
 	}
@@ -200,7 +200,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
 		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
-		if stored.ID != b.SecretID || withdrawn || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) {
+		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport
+		if stored.ID != b.SecretID || withdrawn || ended || secrets.IsSlow(stored.Digest) {
 			continue
 		}
 		if p.seen.proves(stored, &p.found.Key) {

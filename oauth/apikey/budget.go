@@ -17,8 +17,8 @@ import (
 // address from logging in, nor do they keep a correct secret that Latchkey generated
 // from logging in. A secret with a slow digest, which a person may have chosen, is not
 // compared once its budget is spent. For guesses at such secrets there is a second pair
-// of budgets of the same sizes, which nothing else spends. The zero value sets the
-// defaults.
+// of budgets of the same sizes, which nothing else spends. Service.RevokeSecret without
+// an id has a third one. The zero value sets the defaults.
 type Budgets struct {
 	// PerAddress is how many failures a minute one address may have. An IPv6
 	// address counts as its /64, and all unknown addresses count as one. 0 means

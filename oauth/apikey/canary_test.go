@@ -88,6 +88,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Credentials": credentials, "DirectUse": apikey.DirectUse{SecretID: key.Secrets[0].ID}, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, bySHA256, &importing, &bySHA256},
+		"Leak":         apikey.Leak{Key: key.ID},
 		"InvalidError": importErr, "Proof": login, "Management": management,
 		"Decision": observe.Decision{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rights": apikey.Rights{Name: "ci"}, "Rotation": apikey.Rotation{},

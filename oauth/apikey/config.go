@@ -203,6 +203,7 @@ type Service struct {
 	inUse     inUse
 	budget    *budget // of failed logins
 	guesses   *budget // of failed guesses at slow digests, see checkImportedSecret
+	unknown   *budget // of unknown secrets without an id, see RevokeSecret
 	slow      *slowGate
 	aligning  sync.Mutex // see delayRefusal
 	unwritten *unwritten
@@ -257,6 +258,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		hasher:    hash,
 		budget:    newBudget(cfg.Budgets),
 		guesses:   newBudget(cfg.Budgets),
+		unknown:   newBudget(Budgets{PerAddress: cfg.Budgets.PerAddress, PerAddressAndKey: -1, Entries: cfg.Budgets.Entries}),
 		slow:      newSlowGate(),
 		unwritten: newUnwritten(st.Usage != nil),
 	}

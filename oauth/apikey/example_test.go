@@ -238,3 +238,44 @@ func ExampleSecretPattern() {
 	fmt.Println(apikey.SecretPattern("acme_live_"))
 	// Output: acme_live_[0-9A-Za-z]{49}
 }
+
+func ExampleGitleaksRule() {
+	fmt.Print(apikey.GitleaksRule("acme_live_"))
+	// Output:
+	// [[rules]]
+	// id = "acme_live_secret"
+	// description = "An API key's secret that begins with acme_live_"
+	// regex = '''(acme_live_[0-9A-Za-z]{49})(?:[^0-9A-Za-z]|$)'''
+	// secretGroup = 1
+	// entropy = 3.2
+	// keywords = ["acme_live_"]
+}
+
+// A report that a secret was found ends the secret. A second one of the same secret is
+// still true.
+func ExampleService_ReportLeak() {
+	ctx := context.Background()
+	keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: scope.MustCatalog(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, secret, err := keys.Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{Workspace: "team-a", Name: "ci"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		leak, err := keys.ReportLeak(ctx, secret.Reveal(), apikey.Leak{Scanner: "scanner.example.com", URL: "https://paste.example.com/1"})
+		fmt.Println(leak.Workspace, leak.Key == key.ID, err)
+	}
+	_, err = keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+	fmt.Println(err)
+	page, err := keys.Events(ctx, apikey.OrganizationAdmin("you"), store.EventQuery{Action: audit.Leak})
+	fmt.Println(len(page.Events), page.Events[0].Note, err)
+	// Output:
+	// team-a true <nil>
+	// team-a true <nil>
+	// apikey: the client id or the secret is wrong
+	// 1 https://paste.example.com/1 <nil>
+}

@@ -1,9 +1,15 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/observe"
@@ -14,38 +20,161 @@ import (
 // token issued for it. Anyone who finds a leaked secret can call it. It works for
 // disabled and expired keys and in suspended workspaces too. For wrong credentials
 // its errors are those of Authenticate.
+//
+// If c.ID is empty, the secret alone is enough, unless its digest is a slow one. Such a
+// call does not tell whether a key had the secret: it returns nil for an unknown one as
+// well, and not before Config.RefuseAfter has passed. (A store that needs longer to
+// remove a secret shows that there was one, and then there no longer is.) A malformed
+// secret is ErrInvalidCredentials, at once. Unknown secrets, and nothing else, spend a
+// budget of their own, which has the size of Budgets.PerAddress. When it is spent,
+// every secret from that address gets a *ThrottledError, and the store is not read.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	proof := s.newProof(c, observe.SecretRevocation)
-	if err := s.prove(ctx, c.Secret, proof); err != nil {
-		return s.refuse(ctx, proof, err)
+	p := s.newProof(c, observe.SecretRevocation)
+	if c.ID == "" {
+		return s.revokeAlone(ctx, p, c.Secret)
 	}
-	s.observe(ctx, proof, "")
-	return retryErr(func() error { return s.removeProved(ctx, proof) })
+	if err := s.prove(ctx, c.Secret, p); err != nil {
+		return s.refuse(ctx, p, err)
+	}
+	s.observe(ctx, p, "")
+	return s.removeProved(ctx, p)
 }
 
-// removeProved removes the secret that was verified. It does not read from a cache.
+// revokeAlone is RevokeSecret without an id.
+func (s *Service) revokeAlone(ctx context.Context, p *Proof, plain string) error {
+	if wait, over := s.unknown.over(ctx, p.address, "", p.now); over {
+		s.observe(ctx, p, "throttled")
+		return &ThrottledError{RetryAfter: wait}
+	}
+	err := s.proveObserved(ctx, plain, p)
+	switch {
+	case err == nil:
+		err = s.removeProved(ctx, p)
+	case errors.Is(err, ErrInvalidCredentials) && !errors.Is(err, errMalformed):
+		s.unknown.fail(ctx, p.address, "", p.now)
+		err = nil
+	}
+	if err == nil {
+		s.delayRefusal(ctx, p.start)
+	}
+	return err
+}
+
+// proveObserved finds and verifies a secret that comes without an id, and calls the
+// Observer.
+func (s *Service) proveObserved(ctx context.Context, plain string, p *Proof) error {
+	err := s.prove(ctx, plain, p)
+	reason := ""
+	if err != nil {
+		reason = reasonOf(err)
+	}
+	s.observe(ctx, p, reason)
+	return err
+}
+
+// removeProved removes the secret that was verified.
 func (s *Service) removeProved(ctx context.Context, p *Proof) error {
-	found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // the key was deleted meanwhile
+	holder := store.ActorRef{Kind: "holder", ID: p.found.Key.ID}
+	return s.endProved(ctx, p, store.Event{Action: audit.Revoke, Actor: holder}, removeSecret)
+}
+
+// LeakAction is what ReportLeak does with a secret.
+type LeakAction int
+
+// The actions. The zero value is RetireLeaked.
+const (
+	// RetireLeaked ends the secret and every token issued for it. The key keeps the
+	// record of the ended secret until it is rotated, so that a further report of the
+	// secret is known to be true.
+	RetireLeaked LeakAction = iota
+	// NoteLeaked changes nothing. The secret goes on to work.
+	NoteLeaked
+)
+
+// Leak is a report that a secret was found in a public place.
+type Leak struct {
+	// Scanner is who found it, such as "api.github.com".
+	Scanner string
+	// URL and Source say where, in the scanner's words. They may be empty, and a
+	// stranger can choose parts of them. ReportLeak replaces what cannot be printed,
+	// and cuts each after 1024 bytes.
+	URL, Source string
+	// Action is what ReportLeak does with the secret, or has done.
+	Action LeakAction
+	// Key, Workspace, SecretID and Hint are of the secret. ReportLeak sets them.
+	Key, Workspace, SecretID, Hint string
+}
+
+// ReportLeak acts on a secret that a scanner found, and returns l with the fields that
+// tell whose secret it is. It also finds secrets that have ended, and those of disabled
+// and expired keys and in suspended workspaces. It does not find secrets with slow
+// digests. It writes an audit event with the URL, once for each secret, URL and action,
+// so a call can be repeated. If no key has the secret, the error is
+// ErrInvalidCredentials; for a malformed secret without a read of the store. No budget
+// counts it, so the caller must have checked who sends the report.
+func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, error) {
+	p := s.newProof(Credentials{Secret: secret}, observe.LeakReport)
+	if err := s.proveObserved(ctx, secret, p); err != nil {
+		return l, err
 	}
-	if err != nil {
-		return fmt.Errorf("apikey: revoke secret: %w", err)
+	id := sha256.Sum256([]byte(p.secret.ID + "\x00" + strconv.Itoa(int(l.Action)) + "\x00" + l.URL))
+	l.Key, l.Workspace, l.SecretID, l.Hint = p.found.Key.ID, p.found.Key.Workspace, p.secret.ID, p.secret.Hint
+	l.URL, l.Source = printable(l.URL), printable(l.Source)
+	end := endSecret
+	if l.Action == NoteLeaked {
+		end = func(*store.Key, string) error { return nil }
 	}
-	before, after := found.Key, found.Key.Clone()
-	if err := removeSecret(&after, p.secret.ID); err != nil {
-		return nil //nolint:nilerr // another call removed it meanwhile
+	return l, s.endProved(ctx, p, store.Event{
+		ID: "leaked-" + hex.EncodeToString(id[:12]), Action: audit.Leak, Actor: store.ActorRef{Kind: "scanner", ID: printable(l.Scanner)},
+		Note: printable(strings.TrimSpace(l.URL + " " + l.Source)),
+	}, end)
+}
+
+// endSecret ends one secret, and keeps its record. The end is the time at which the
+// secret was created, which has passed by every process's clock.
+func endSecret(k *store.Key, id string) error {
+	for i := range k.Secrets {
+		if k.Secrets[i].ID == id {
+			k.Secrets[i].NotAfter = k.Secrets[i].Created
+		}
 	}
-	after.Updated = p.now
-	holder := Actor{ref: store.ActorRef{Kind: "holder", ID: after.ID}, address: p.address}
-	change, err := s.newChange(p.now, holder, eventOf(audit.Revoke, &after, changedFields(&before, &after)))
-	if err != nil {
-		return err
-	}
-	change.RevokeTokens = revokesTokens(&before, &after)
-	err = s.store.Keys.Update(ctx, after, change)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // the key was deleted meanwhile
-	}
-	return writeError("revoke secret", err)
+	return nil
+}
+
+// endProved applies end to the secret that was verified, and writes the event. It does
+// not read from a cache. It does nothing if the key was deleted or end fails, since
+// another call has ended the secret then.
+func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end func(k *store.Key, secret string) error) error {
+	return retryErr(func() error {
+		found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("apikey: revoke secret: %w", err)
+		}
+		before, after := found.Key, found.Key.Clone()
+		if end(&after, p.secret.ID) != nil {
+			return nil //nolint:nilerr // see above
+		}
+		after.Updated = p.now
+		changed := changedFields(&before, &after)
+		change, err := s.newChange(p.now, Actor{ref: e.Actor, address: p.address}, eventOf(e.Action, &after, changed))
+		if err != nil {
+			return err
+		}
+		event := &change.Events[0]
+		event.ID, event.Note = cmp.Or(e.ID, event.ID), e.Note
+		if len(changed) == 0 {
+			return writeError("report leak", s.store.Events.Append(ctx, change.Events...))
+		}
+		left := after.Clone()
+		left.Secrets = slices.DeleteFunc(left.Secrets, func(s store.Secret) bool { return expired(s.NotAfter, p.now) })
+		change.RevokeTokens = revokesTokens(&before, &left)
+		err = s.store.Keys.Update(ctx, after, change)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return writeError("revoke secret", err)
+	})
 }

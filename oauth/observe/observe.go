@@ -19,6 +19,7 @@ const (
 	Introspection    Use = "introspection"
 	Revocation       Use = "revocation"        // of a token
 	SecretRevocation Use = "secret_revocation" // of the secret that is presented
+	LeakReport       Use = "leak_report"       // of a secret that a scanner found
 	Guard            Use = "guard"
 	Direct           Use = "direct" // a secret in place of a token, at a guard
 )

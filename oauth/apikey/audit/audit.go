@@ -12,6 +12,7 @@ const (
 	Enable          = "key.enable"
 	Delete          = "key.delete"
 	Revoke          = "key.revoke_secret" // by the holder of the secret
+	Leak            = "key.leak_report"   // by a scanner that found the secret
 	Refuse          = "login.refused"
 	Settings        = "settings.change"
 	RevokeTokens    = "settings.revoke_tokens"

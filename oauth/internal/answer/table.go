@@ -17,6 +17,7 @@ const (
 	Refused
 	Scope
 	Target
+	Unsigned
 	UnsupportedGrant
 	UnsupportedResponse
 	// Of policies.
@@ -97,6 +98,7 @@ func (k Kind) Row() Row {
 		Refused:             {OAuth: Wire{401, "invalid_client"}, Problem: "This client may not log in"},
 		Scope:               {OAuth: Wire{400, "invalid_scope"}, Problem: "The scope cannot be granted"},
 		Target:              {OAuth: Wire{400, "invalid_target"}, Problem: "This API key may not request tokens for this resource", Remedy: "Request one that the key is allowed."},
+		Unsigned:            {OAuth: Wire{403, "access_denied"}, Problem: "The signature of this report is missing or wrong, or its key is unknown"},
 		UnsupportedGrant:    {OAuth: Wire{400, "unsupported_grant_type"}, Problem: "The grant_type must be client_credentials"},
 		UnsupportedResponse: {OAuth: Wire{400, "unsupported_response_type"}, Problem: "This endpoint supports no response type", Remedy: "API keys log in at the token endpoint."},
 

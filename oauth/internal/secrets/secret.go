@@ -94,6 +94,20 @@ func Pattern(prefix string) string {
 	return fmt.Sprintf("%s[0-9A-Za-z]{%d}", regexp.QuoteMeta(cmp.Or(prefix, DefaultPrefix)), randomChars+checksumChars)
 }
 
+// GitleaksRule returns a rule of gitleaks for this prefix. Every secret has more than
+// 3.2 bits of entropy for each character, even if its prefix is the longest and poorest.
+func GitleaksRule(prefix string) string {
+	prefix = cmp.Or(prefix, DefaultPrefix)
+	return fmt.Sprintf(`[[rules]]
+id = "%[1]ssecret"
+description = "An API key's secret that begins with %[1]s"
+regex = '''(%[2]s)(?:[^0-9A-Za-z]|$)'''
+secretGroup = 1
+entropy = 3.2
+keywords = ["%[1]s"]
+`, prefix, Pattern(prefix))
+}
+
 // CheckPrefix returns an error unless prefix can be the prefix of secrets: 1 to 32
 // characters of A-Z, a-z, 0-9, '_' and '-', the last one '_'.
 func CheckPrefix(prefix string) error {

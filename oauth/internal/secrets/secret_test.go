@@ -13,6 +13,7 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
+	"math"
 	"math/big"
 	"regexp"
 	"slices"
@@ -181,6 +182,39 @@ func TestNewSecret(t *testing.T) {
 			require.Error(t, err)
 		}
 	})
+}
+
+// TestGitleaksRule tests the values of the rule that no secret may miss. Tests of
+// examples/interop run it.
+func TestGitleaksRule(t *testing.T) {
+	for _, prefix := range []string{"lk_", strings.Repeat("a", 31) + "_", "acme-Prod_"} {
+		rule := secrets.GitleaksRule(prefix)
+		require.Contains(t, rule, "\nentropy = 3.2\n")
+		regex, _, _ := strings.Cut(strings.SplitN(rule, "'''", 3)[1], "'''")
+		pattern := regexp.MustCompile(regex)
+		for range harness.Rounds(2_000, 1_000_000) {
+			text := mustSecret(rand.Reader, prefix).Reveal()
+			if found := pattern.FindStringSubmatch("x" + text + "-"); len(found) != 2 || found[1] != text {
+				t.Fatalf("B33 not found")
+			}
+			if bits := entropy(text); bits <= 3.2 {
+				t.Fatalf("B33 a secret has %.2f bits for each character", bits)
+			}
+		}
+		require.False(t, pattern.MatchString(mustSecret(rand.Reader, prefix).Reveal()+"0"), "B33 a longer text")
+	}
+}
+
+// entropy returns the bits of entropy for each character, as gitleaks computes them.
+func entropy(text string) (bits float64) {
+	counts := map[rune]float64{}
+	for _, r := range text {
+		counts[r]++
+	}
+	for _, n := range counts {
+		bits -= n / float64(len(text)) * math.Log2(n/float64(len(text)))
+	}
+	return bits
 }
 
 func TestSecretPatternAndChecksum(t *testing.T) {

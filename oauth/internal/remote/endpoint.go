@@ -1,4 +1,6 @@
-package bearer
+// Package remote fetches documents from other servers, within bounds of size and time:
+// an Endpoint makes single calls, and Keys holds a set of keys that it fetches again.
+package remote
 
 import (
 	"context"
@@ -12,13 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 const (
-	// maxAnswer bounds the body of the issuer's answers, in bytes.
-	maxAnswer = jose.MaxKeySet
+	// maxAnswer bounds the body of answers, in bytes.
+	maxAnswer = 64 << 10
 	// maxHeader bounds the header of answers in bytes, unless the configuration has
 	// a client of its own.
 	maxHeader = 16 << 10
@@ -26,17 +27,18 @@ const (
 	maxTimeout = time.Minute
 )
 
-// endpoint is a URL of the issuer that this package calls. It follows no
-// redirect, because a redirect could lead to another host, or from https to
-// http, which the configuration did not allow.
-type endpoint struct {
-	url     string
+// Endpoint is a URL of another server. It follows no redirect, because a redirect could
+// lead to another host, or from https to http, which the configuration did not allow.
+// It is safe for concurrent use.
+type Endpoint struct {
+	URL     string
 	client  *http.Client
 	timeout time.Duration
 }
 
-// newEndpoint checks its arguments. If client is nil, it makes one.
-func newEndpoint(address string, insecureLoopback bool, client *http.Client, timeout time.Duration) (endpoint, error) {
+// NewEndpoint checks its arguments. If client is nil, it makes one. It joins all
+// problems into one error, each naming its field.
+func NewEndpoint(address string, insecureLoopback bool, client *http.Client, timeout time.Duration) (Endpoint, error) {
 	var problems []error
 	if err := checkAddress(address, insecureLoopback); err != nil {
 		problems = append(problems, fmt.Errorf("URL: %w", err))
@@ -59,7 +61,7 @@ func newEndpoint(address string, insecureLoopback bool, client *http.Client, tim
 	}
 	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	copied.Jar = nil // no cookies: calls are independent
-	return endpoint{url: address, client: &copied, timeout: timeout}, errors.Join(problems...)
+	return Endpoint{URL: address, client: &copied, timeout: timeout}, errors.Join(problems...)
 }
 
 // checkAddress requires an absolute https URL. Its errors do not contain the
@@ -83,14 +85,14 @@ func checkAddress(address string, insecureLoopback bool) error {
 	return nil
 }
 
-// call sends a request and returns the body of a 200 answer. It has no context,
+// Call sends a request and returns the body of a 200 answer. It has no context,
 // only the endpoint's timeout: several callers may wait for the answer, and the
 // first of them may give up. The errors contain no part of the request or the
 // answer.
-func (e *endpoint) call(method, body string, header http.Header) ([]byte, error) {
+func (e *Endpoint) Call(method, body string, header http.Header) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, e.url, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, e.URL, strings.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the request cannot be built")
 	}
@@ -101,14 +103,14 @@ func (e *endpoint) call(method, body string, header http.Header) ([]byte, error)
 	}
 	defer response.Body.Close() //nolint:errcheck // the body was read or is not needed
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the issuer answered with status %d instead of 200", response.StatusCode)
+		return nil, fmt.Errorf("the server answered with status %d instead of 200", response.StatusCode)
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
 		return nil, reason(err)
 	case len(answer) > maxAnswer:
-		return nil, fmt.Errorf("the issuer's answer is longer than %d bytes", maxAnswer)
+		return nil, fmt.Errorf("the server's answer is longer than %d bytes", maxAnswer)
 	}
 	return answer, nil
 }
@@ -122,7 +124,7 @@ func reason(err error) error {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &network) && network.Timeout():
-		return errors.New("the issuer did not answer in time")
+		return errors.New("the server did not answer in time")
 	case errors.As(err, &certificate):
 		return errors.New(certificate.Error())
 	case errors.As(err, &operation):
@@ -130,5 +132,5 @@ func reason(err error) error {
 		shown.Source = nil // the port differs each time, and so would the reason in the log
 		return errors.New(shown.Error())
 	}
-	return errors.New("the issuer sent no valid HTTP answer")
+	return errors.New("the server sent no valid HTTP answer")
 }
