@@ -22,18 +22,15 @@ type principal struct {
 // checkSecret is the bearer.Config.CheckSecret of this server's guards.
 func (s *Server) checkSecret(ctx context.Context, keyID string, secret bearer.Secret, r *http.Request) (*bearer.Principal, error) {
 	credentials := apikey.Credentials{ID: keyID, Secret: string(secret)}
+	address := func() netip.Addr { return netip.Addr{} }
 	if r != nil {
 		credentials.Method, credentials.Route = r.Method, r.Pattern
+		address = func() netip.Addr { return s.host.Addr(r) }
 	}
 	made := new(principal)
 	made.Begin(ctx, s.cfg.LoginTimeout)
 	defer made.Stop()
-	use, err := s.keys.Direct(&made.Deadline, credentials, func() netip.Addr {
-		if r == nil {
-			return netip.Addr{}
-		}
-		return s.host.Addr(r)
-	})
+	use, err := s.keys.Direct(&made.Deadline, credentials, address)
 	if err != nil {
 		return nil, s.refusedSecret(ctx, err)
 	}

@@ -38,9 +38,9 @@ type Proof struct {
 	now      time.Time
 	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
 	found    store.Found
-	secretID string // derived from the secret that the client sent; empty if that is malformed
-	seen     *seenSecret
-	verified string // the digest that was computed and is not outdated
+	secretID string      // derived from the secret that the client sent; empty if that is malformed
+	seen     *seenSecret // until checkFast, as found by the secret; then nil unless it proved it
+	verified string      // the digest that was verified, if it may prove the secret again
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
@@ -55,7 +55,7 @@ func (p *Proof) Format(f fmt.State, _ rune) {
 func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 
 // Authenticate checks that the caller holds a secret of a live key. It costs one
-// read and one digest; with Config.Imported it may compute several digests. For an
+// read and at most one digest; with Config.Imported it may compute several digests. For an
 // unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
 // state, and not before Config.RefuseAfter has passed; for a malformed id or secret
 // it returns it at once. After too many of these it returns a
@@ -128,16 +128,15 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 // prove finds the key and verifies the secret. It checks nothing else. Without an id,
 // it finds the key by the secret, for the uses that allow it.
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
-	generated := p.seen != nil // then its form was checked before
-	if !generated {
-		_, generated = secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
-	}
 	bySecret := p.id == "" && plain != "" && slices.Contains([]observe.Use{observe.Direct, observe.SecretRevocation, observe.LeakReport}, p.use)
-	if !generated && !s.cfg.Imported || !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
-		return errMalformed // no key can have this id, or no secret this form, so the store is not read
+	if !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
+		return errMalformed // no key can have this id, or no secret this length, so the store is not read
 	}
-	if p.secretID == "" {
-		p.secretID = secrets.ID(plain)
+	p.seen, p.secretID = s.unwritten.seen.find(plain)
+	if p.seen == nil && !s.cfg.Imported { // otherwise its form was checked before, or may be any
+		if _, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes); !generated {
+			return errMalformed
+		}
 	}
 	var err error
 	if bySecret {
@@ -193,10 +192,13 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxID
 }
 
-// checkFast verifies a secret whose id is derived from it. It always computes exactly
-// one digest, whether the key exists and has that secret or not.
+// checkFast verifies a secret whose id is derived from it. It computes exactly one digest,
+// whether the key exists and has that secret or not, and none for a secret that it knows
+// from a direct use.
 func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err error) {
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: p.secretID, Secret: plain}
+	seen := p.seen
+	p.seen = nil
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
 		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
@@ -204,8 +206,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 		if stored.ID != b.SecretID || withdrawn || ended || secrets.IsSlow(stored.Digest) {
 			continue
 		}
-		if p.seen.proves(stored, &p.found.Key) {
-			p.secret = *stored
+		if seen.proves(stored, &p.found.Key) {
+			p.secret, p.seen = *stored, seen
 			return true, false, nil
 		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {

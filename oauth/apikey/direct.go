@@ -39,20 +39,14 @@ func (s *Service) Direct(ctx context.Context, c Credentials, address func() neti
 	if s.cfg.Policy != nil || s.cfg.Imported {
 		p.address = address()
 	}
-	if len(c.Secret) <= maxImportedSecret {
-		p.seen, p.secretID = s.unwritten.seen.find(c.Secret)
-	}
 	use, err := s.direct(ctx, c.Secret, &p)
 	if err != nil {
 		p.address = address()
 		return DirectUse{}, s.refuse(ctx, &p, err)
 	}
-	if !p.seen.use(&p) {
+	if p.seen == nil || !p.seen.use(p.now) {
 		s.unwritten.login(&p.found.Key, p.secret.ID, p.now)
-		p.seen = s.unwritten.seen.add(&p, c.Secret)
-	}
-	if p.verified != "" {
-		p.seen.remember(p.verified)
+		s.unwritten.seen.add(&p, c.Secret)
 	}
 	return use, nil
 }
@@ -88,10 +82,10 @@ type seenSecrets struct {
 
 // seenSecret is a secret that was accepted as the secret of a key.
 type seenSecret struct {
-	key, workspace, secret string
-	digest                 atomic.Pointer[string] // that was verified; nil before
-	last                   atomic.Int64           // in Unix microseconds
-	uses                   atomic.Int64           // since the last Flush; negative: out of use
+	key, workspace, secret, digest string
+
+	last atomic.Int64 // in Unix microseconds
+	uses atomic.Int64 // since the last Flush; negative: out of use
 }
 
 // find returns the entry of a secret, or nil, and the secret's id. It allocates only if
@@ -105,23 +99,16 @@ func (s *seenSecrets) find(plain string) (e *seenSecret, id string) {
 	return nil, secrets.IDOf(sum)
 }
 
-// add makes an entry, unless there are too many, and returns it, or nil.
-func (s *seenSecrets) add(p *Proof, plain string) *seenSecret {
-	if s.size.Load() >= maxUnwritten || p.secret.ID != p.secretID {
-		return nil
+// add makes an entry for a secret whose digest was verified, unless there are too many. An
+// entry that the secret has for another key or digest stays: it is not used any more, so
+// Flush removes it soon.
+func (s *seenSecrets) add(p *Proof, plain string) {
+	if p.verified == "" || s.size.Load() >= maxUnwritten {
+		return
 	}
-	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID}
-	if _, known := s.bySum.LoadOrStore(secrets.Sum(plain), e); known { // it may have uses
-		return nil
-	}
-	s.size.Add(1)
-	return e
-}
-
-// remember stores the digest that was verified.
-func (e *seenSecret) remember(digest string) {
-	if e != nil {
-		e.digest.Store(&digest)
+	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID, digest: p.verified}
+	if _, known := s.bySum.LoadOrStore(secrets.Sum(plain), e); !known {
+		s.size.Add(1)
 	}
 }
 
@@ -129,19 +116,12 @@ func (e *seenSecret) remember(digest string) {
 // what Binding covers: the same key and workspace, the same secret, whose SHA-256 found
 // the entry, and its id.
 func (e *seenSecret) proves(stored *store.Secret, k *store.Key) bool {
-	if e == nil {
-		return false
-	}
-	digest := e.digest.Load()
-	return digest != nil && *digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
+	return e != nil && e.digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
 }
 
 // use counts a use, and reports whether that was possible.
-func (e *seenSecret) use(p *Proof) bool {
-	if e == nil || e.key != p.found.Key.ID || e.workspace != p.found.Key.Workspace {
-		return false
-	}
-	e.last.Store(p.now.UnixMicro())
+func (e *seenSecret) use(now time.Time) bool {
+	e.last.Store(now.UnixMicro())
 	return e.uses.Add(1) > 0
 }
 
