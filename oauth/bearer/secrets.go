@@ -61,9 +61,11 @@ func (f *SecretForms) find(header http.Header) (scheme, text string, err error) 
 		scheme = "Basic"
 		text, err = request.Credentials(header, scheme)
 	}
-	own := header[f.Header]
-	switch {
-	case f.Header == "", len(own) == 0, len(own) == 1 && own[0] == "": // absent, as in the Authorization header
+	if f.Header == "" {
+		return scheme, text, err
+	}
+	switch own := header[f.Header]; {
+	case len(own) == 0, len(own) == 1 && own[0] == "": // absent, as in the Authorization header
 		return scheme, text, err
 	case len(own) == 1 && errors.Is(err, request.ErrAbsent):
 		return "", own[0], nil
