@@ -50,9 +50,9 @@ func TestLeakKeys(t *testing.T) {
 		"B33 no DER": func(s *scanner) http.HandlerFunc {
 			return text(s.document("k1", "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"))
 		},
-		"B33 none":      func(*scanner) http.HandlerFunc { return text(`{"public_keys":[]}`) },
-		"B33 no JSON":   func(*scanner) http.HandlerFunc { return text("canary") },
-		"B33 a key set": func(*scanner) http.HandlerFunc { return text(`{"keys":[]}`) },
+		"B33 none":        func(*scanner) http.HandlerFunc { return text(`{"public_keys":[]}`) },
+		"B33 no JSON":     func(*scanner) http.HandlerFunc { return text("canary") },
+		"B33 a key set":   func(*scanner) http.HandlerFunc { return text(`{"keys":[]}`) },
 		"B33 without ids": func(s *scanner) http.HandlerFunc { return text(s.document("", &s.key.PublicKey)) },
 		"B33 connection": func(*scanner) http.HandlerFunc {
 			return func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
