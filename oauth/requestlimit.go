@@ -184,7 +184,8 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 		{by: "workspace", noun: "workspace", id: p.Workspace, rate: l.limit.Workspace, setting: rules.WorkspaceRequests},
 	} {
 		if b.setting > 0 {
-			b.rate = b.rate.Narrow(policy.Rate{Limit: min(b.setting, mostPerMinute), Per: time.Minute})
+			const most = int(time.Minute / time.Microsecond) // the highest rate of a limiter
+			b.rate = b.rate.Narrow(policy.Rate{Limit: min(b.setting, most), Per: time.Minute})
 		}
 		if b.rate == (policy.Rate{}) {
 			continue
@@ -198,6 +199,3 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 	}
 	return bounds, nil
 }
-
-// mostPerMinute is the highest rate of a limiter.
-const mostPerMinute = int(time.Minute / time.Microsecond)
