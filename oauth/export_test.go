@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"net/http"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/go-oauth2/oauth2/v4"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
 // Refuse writes the response to an error.
@@ -37,6 +37,6 @@ func (s *Server) Generate(ctx context.Context, g *apikey.Grant, client string) e
 }
 
 // ParseLeakKeys reads the document at LeakConfig.KeysURL.
-func ParseLeakKeys(document []byte) (map[string]*ecdsa.PublicKey, error) {
+func ParseLeakKeys(document []byte) (map[string]bearer.PublicKey, error) {
 	return parseLeakKeys(document)
 }

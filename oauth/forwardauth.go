@@ -1,11 +1,12 @@
 package oauth
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -28,21 +29,10 @@ import (
 //
 // ForwardAuth panics if guard was not made by Require, or if a limit is nil.
 func (s *Server) ForwardAuth(guard bearer.Guard, limits ...*RequestLimiter) http.Handler {
-	for _, limit := range limits {
-		if limit == nil {
-			panic("oauth: ForwardAuth: a limit is nil") //nolint:forbidigo // documented above: a programming error
-		}
-	}
-	guarded := guard.AnyWorkspace()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, limit := range limits {
-			if !limit.Check(w, r) {
-				return
-			}
-		}
+	var passed http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, _ := bearer.PrincipalFrom(r.Context())
 		if !request.IsPrintable(p.Workspace) || strings.TrimSpace(p.Workspace) != p.Workspace {
-			s.cfg.Logger.ErrorContext(r.Context(), "ForwardAuth refused a request because the id of its workspace cannot be sent in a header: give the workspace an id of printable ASCII", "workspace", p.Workspace)
-			(&refusal{Kind: answer.Failed, Detail: "The id of this workspace cannot be sent in a header. Tell the operator of this service."}).WriteOAuth(w)
+			s.refuse(r.Context(), w, fmt.Errorf("oauth: ForwardAuth: the id of workspace %q cannot be sent in a header: give it one of printable ASCII", p.Workspace))
 			return
 		}
 		header := w.Header()
@@ -51,7 +41,11 @@ func (s *Server) ForwardAuth(guard bearer.Guard, limits ...*RequestLimiter) http
 		header.Set("X-Scope", p.Permissions.String())
 		header.Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
-	}))
+	})
+	for _, limit := range slices.Backward(limits) {
+		passed = limit.Handler(passed)
+	}
+	guarded := guard.AnyWorkspace()(passed)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.host.BoundBody(w, r, bodyDeadline)
 		guarded.ServeHTTP(w, r)

@@ -16,13 +16,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
-	"github.com/latchkey-go/latchkey/oauth/internal/remote"
-	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -32,11 +30,9 @@ import (
 type LeakConfig struct {
 	// KeysURL is the URL of the public keys with which the scanner signs: for GitHub,
 	// "https://api.github.com/meta/public_keys/secret_scanning". It must be https, or
-	// http to a loopback host if Config.InsecureLoopback is set. Required.
+	// http to a loopback host if Config.InsecureLoopback is set. Required. A proxy on
+	// the way is taken from the environment.
 	KeysURL string
-	// Client fetches the keys; its redirect policy and cookies are not used. Nil: a new
-	// client, which takes its proxy from the environment.
-	Client *http.Client
 	// Types are the names of the secret types that the host has registered with the
 	// scanner. Secrets of other types are neither looked up nor answered. Empty: all
 	// types.
@@ -47,19 +43,17 @@ type LeakConfig struct {
 	// for all secrets of the report and before the response: tell the owners of the key.
 	// If a call fails, the others follow, and the response is 503. The same leak can be
 	// reported, and Hook called with it, any number of times and at once. Its ctx ends
-	// with Timeout.
+	// 20 seconds after the report came.
 	Hook func(ctx context.Context, l apikey.Leak) error
-	// Timeout bounds the work on one report. Then the response is 503; a repeated report
-	// finds what was done. Default 10 seconds; 10 ms to 5 minutes. The server's
-	// WriteTimeout must be longer.
-	Timeout time.Duration
 }
 
-// Bounds of a report, which is signed, and of the scanner's keys.
+// Bounds of a report, which is signed.
 const (
 	maxLeakBody = 4 << 20
 	maxLeaks    = 10_000
-	maxLeakKeys = 100
+	leakBounds  = "A report has at most 4 MiB and 10,000 secrets."
+	// leakTimeout is below the 30 seconds for which GitHub waits.
+	leakTimeout = 20 * time.Second
 )
 
 // LeakReports returns a handler for reports of leaked secrets from GitHub's secret
@@ -67,37 +61,30 @@ const (
 // that the scanner has signed, of at most 4 MiB and 10,000 secrets. Each secret costs
 // one read of the store, and one that a key has also a read and a write; a malformed
 // secret costs none. The response says for each, by its SHA-256, whether it was real.
-// See apikey.Service.ReportLeak for what is found and what is written.
+// See apikey.Service.ReportLeak for what is found and what is written. After 20 seconds
+// the response is 503, and a repeated report finds what was done. The WriteTimeout of the
+// http.Server must be longer.
 //
 // The keys are fetched for the first report, once an hour, and at most once a minute for
 // unknown key ids. If they cannot be fetched, the last ones are used for 24 hours.
 //
-// It returns an error if a field of cfg is wrong.
+// It returns an error if cfg.KeysURL is not allowed.
 func (s *Server) LeakReports(cfg LeakConfig) (http.Handler, error) {
-	timeout, late := request.Timeout(cmp.Or(cfg.Timeout, 10*time.Second))
-	cfg.Timeout, cfg.Types = timeout, slices.Clone(cfg.Types)
-	endpoint, unusable := remote.NewEndpoint(cfg.KeysURL, s.cfg.InsecureLoopback, cfg.Client, 5*time.Second)
-	if unusable != nil {
-		unusable = fmt.Errorf("Config.Keys%w", unusable) // it begins with "URL: "
-	}
-	keys, err := remote.NewKeys(remote.KeysConfig[*ecdsa.PublicKey]{
-		Endpoint: endpoint, Accept: "application/json", Parse: parseLeakKeys,
-		Refresh: time.Hour, Cooldown: time.Minute, MaxStale: 24 * time.Hour, Now: s.cfg.Now, Logger: s.cfg.Logger,
+	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
+		URL: cfg.KeysURL, InsecureLoopback: s.cfg.InsecureLoopback, Parse: parseLeakKeys,
+		Refresh: time.Hour, Now: s.cfg.Now, Logger: s.cfg.Logger,
 	})
-	if err := errors.Join(unusable, late, err); err != nil {
-		return nil, fmt.Errorf("oauth: leak reports: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: LeakConfig.KeysURL: %w", err)
 	}
-	from, _ := url.Parse(cfg.KeysURL) //nolint:errcheck // NewEndpoint has parsed it
+	from, _ := url.Parse(cfg.KeysURL) //nolint:errcheck // NewRemoteKeys has parsed it
+	cfg.Types = slices.Clone(cfg.Types)
 	reports := &leakReports{s, cfg, keys, from.Hostname()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The work goes on if the scanner closes the connection.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), cfg.Timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leakTimeout)
 		defer cancel()
-		leaks, err := reports.receive(ctx, w, r)
-		var labels []leakLabel
-		if err == nil {
-			labels, err = reports.handle(ctx, leaks)
-		}
+		labels, err := reports.receive(ctx, w, r)
 		if err != nil {
 			s.refuse(ctx, w, err)
 			return
@@ -110,7 +97,7 @@ func (s *Server) LeakReports(cfg LeakConfig) (http.Handler, error) {
 type leakReports struct {
 	*Server
 	cfg     LeakConfig
-	keys    *remote.Keys[*ecdsa.PublicKey]
+	keys    *bearer.RemoteKeys
 	scanner string
 }
 
@@ -129,27 +116,20 @@ type leakLabel struct {
 	Label string `json:"label"`
 }
 
-// receive reads a report. It verifies the signature of the body before it parses the
-// body, and knows the key before it reads the body.
-func (l *leakReports) receive(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]reportedLeak, error) {
+// receive reads a report and acts on it. It verifies the signature of the body before it
+// parses the body, and knows the key before it reads the body.
+func (l *leakReports) receive(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]leakLabel, error) {
 	arrival := l.host.BoundBody(w, r, bodyDeadline)
 	if bad := l.admit(w, r); bad != nil {
 		return nil, bad
-	}
-	kind, _, bad := contentType(r.Header)
-	switch {
-	case bad != nil:
-		return nil, bad
-	case kind != "application/json":
-		return nil, badRequest("The Content-Type must be application/json.")
 	}
 	ids, signatures := r.Header["Github-Public-Key-Identifier"], r.Header["Github-Public-Key-Signature"]
 	if len(ids) != 1 || len(signatures) != 1 {
 		return nil, &refusal{Kind: answer.Unsigned}
 	}
-	key, err := l.keys.Key(ctx, ids[0])
+	published, err := l.keys.Key(ctx, ids[0])
 	switch {
-	case errors.Is(err, remote.ErrUnknown):
+	case errors.Is(err, bearer.ErrUnknownKey):
 		return nil, &refusal{Kind: answer.Unsigned}
 	case err != nil:
 		return nil, fmt.Errorf("oauth: leak report: %w: %w", store.ErrUnavailable, err)
@@ -157,26 +137,21 @@ func (l *leakReports) receive(ctx context.Context, w http.ResponseWriter, r *htt
 	var body bytes.Buffer
 	defer wipe(&body)
 	if bad := l.host.ReadBody(w, r, maxLeakBody, &body); bad != nil {
-		return nil, tooMany(bad)
+		bad.Detail = cmp.Or(bad.Detail, leakBounds) // only a body that is too long has none
+		return nil, bad
 	}
 	arrival.Release()
+	key, isECDSA := published.Key.(*ecdsa.PublicKey)
 	signature, err := base64.StdEncoding.DecodeString(signatures[0])
 	sum := sha256.Sum256(body.Bytes())
-	if err != nil || !ecdsa.VerifyASN1(key, sum[:], signature) {
+	if err != nil || !isECDSA || !ecdsa.VerifyASN1(key, sum[:], signature) {
 		return nil, &refusal{Kind: answer.Unsigned}
 	}
 	leaks, bad := parseLeaks(body.Bytes())
 	if bad != nil {
-		return nil, tooMany(bad)
+		return nil, bad
 	}
-	return leaks, nil
-}
-
-func tooMany(bad *refusal) *refusal {
-	if bad.Kind == answer.TooLarge {
-		bad.Detail = "A report has at most 4 MiB and " + strconv.Itoa(maxLeaks) + " secrets."
-	}
-	return bad
+	return l.handle(ctx, leaks)
 }
 
 // handle acts on the secrets. It leaves out repeated ones and those of other types.
@@ -217,7 +192,7 @@ func (l *leakReports) handle(ctx context.Context, leaks []reportedLeak) ([]leakL
 func parseLeaks(body []byte) ([]reportedLeak, *refusal) {
 	elements, err := strictjson.Elements(body)
 	if len(elements) > maxLeaks {
-		return nil, &refusal{Kind: answer.TooLarge}
+		return nil, &refusal{Kind: answer.TooLarge, Detail: leakBounds}
 	}
 	leaks := make([]reportedLeak, len(elements))
 	for i := range elements {
@@ -231,31 +206,26 @@ func parseLeaks(body []byte) ([]reportedLeak, *refusal) {
 
 // parseLeakKeys reads the document at LeakConfig.KeysURL. It skips keys that are not on
 // P-256. Old keys count as well as the current one, since a report may come late.
-func parseLeakKeys(document []byte) (map[string]*ecdsa.PublicKey, error) {
+func parseLeakKeys(document []byte) (map[string]bearer.PublicKey, error) {
 	var published struct {
 		Keys []struct {
 			ID  string `json:"key_identifier"`
 			PEM string `json:"key"`
 		} `json:"public_keys"`
 	}
-	if err := strictjson.Unmarshal(document, &published); err != nil || len(published.Keys) > maxLeakKeys {
-		return nil, fmt.Errorf("the answer is not a JSON object with at most %d public_keys", maxLeakKeys)
+	if strictjson.Unmarshal(document, &published) != nil {
+		return nil, errors.New("the answer is not a JSON object with public_keys")
 	}
-	keys := make(map[string]*ecdsa.PublicKey)
+	keys := make(map[string]bearer.PublicKey)
 	for _, k := range published.Keys {
 		block, _ := pem.Decode([]byte(k.PEM))
-		if block == nil {
+		if block == nil || k.ID == "" {
 			continue
 		}
 		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-		key, ok := parsed.(*ecdsa.PublicKey)
-		if err != nil || !ok || key.Curve != elliptic.P256() || k.ID == "" {
-			continue
+		if key, ok := parsed.(*ecdsa.PublicKey); err == nil && ok && key.Curve == elliptic.P256() {
+			keys[k.ID] = bearer.PublicKey{ID: k.ID, Algorithm: "ES256", Key: key}
 		}
-		if keys[k.ID] != nil {
-			return nil, errors.New("the answer has two keys with one id")
-		}
-		keys[k.ID] = key
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("the answer has no key on P-256")

@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -283,7 +282,7 @@ func TestLeakReports(t *testing.T) {
 func TestLeakReportsBounds(t *testing.T) {
 	t.Parallel()
 	var tap storetest.Tap
-	l := newLeaks(t, func(c *oauth.LeakConfig) { c.Timeout = time.Minute }, func(s *setup) { s.store = tap.Over(memstore.New()) })
+	l := newLeaks(t, nil, func(s *setup) { s.store = tap.Over(memstore.New()) })
 	found := make([]string, 10_000)
 	for n := range found {
 		switch n % 4 {
@@ -350,8 +349,6 @@ func TestLeakReportRefusals(t *testing.T) {
 	}{
 		{"B33 GET", request{"GET", "/leaks", body, l.scanner.sign(body)}, 405},
 		{"B33 a secret in the URL", request{"POST", "/leaks?token=x", body, l.scanner.sign(body)}, 400},
-		{"B33 a form", post(body, signed("Content-Type", form)), 400},
-		{"B33 compressed", post(body, append(l.scanner.sign(body), "Content-Encoding", "gzip")), 400},
 		{"B33 no signature", post(body, l.scanner.sign(body)[:4]), 403},
 		{"B33 no key id", post(body, append(l.scanner.sign(body)[:2], l.scanner.sign(body)[4:]...)), 403},
 		{"B33 two signatures", post(body, append(l.scanner.sign(body), signature, l.scanner.sign(body)[5])), 403},

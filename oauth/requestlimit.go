@@ -8,11 +8,9 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
@@ -49,9 +47,8 @@ type RequestLimit struct {
 
 // RequestLimiter refuses requests over a RequestLimit. It is safe for concurrent use.
 type RequestLimiter struct {
-	limit       RequestLimit
-	server      *Server
-	noPrincipal sync.Once
+	limit  RequestLimit
+	server *Server
 }
 
 // LimitRequests returns a limiter for the routes behind its Handler or Check. These must be
@@ -90,10 +87,10 @@ func (s *Server) LimitRequests(l RequestLimit) *RequestLimiter {
 
 var limitName = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`)
 
-// Handler passes requests within the limit to next. It panics if next is nil.
+// Handler passes requests within the limit to next. It panics if l or next is nil.
 func (l *RequestLimiter) Handler(next http.Handler) http.Handler {
-	if next == nil {
-		panic("oauth: RequestLimiter.Handler: next is nil") //nolint:forbidigo // documented above: a programming error
+	if l == nil || next == nil {
+		panic("oauth: RequestLimiter.Handler: the limit or the handler is nil") //nolint:forbidigo // documented above: a programming error
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.Check(w, r) {
@@ -108,10 +105,7 @@ func (l *RequestLimiter) Check(w http.ResponseWriter, r *http.Request) bool {
 	ctx, s := r.Context(), l.server
 	principal, ok := bearer.PrincipalFrom(ctx)
 	if !ok {
-		l.noPrincipal.Do(func() {
-			s.cfg.Logger.ErrorContext(ctx, "a request was refused because its limit found no principal: mount the limit behind a guard", "route", r.Pattern)
-		})
-		(&refusal{Kind: answer.Failed, Detail: "This route is misconfigured. Tell the operator of this service."}).WriteOAuth(w)
+		s.refuse(ctx, w, fmt.Errorf("oauth: the limit on requests of route %q found no principal: mount it behind a guard", r.Pattern))
 		return false
 	}
 	header := w.Header()
@@ -190,7 +184,8 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 		{by: "workspace", noun: "workspace", id: p.Workspace, rate: l.limit.Workspace, setting: rules.WorkspaceRequests},
 	} {
 		if b.setting > 0 {
-			b.rate = b.rate.Narrow(policy.Rate{Limit: min(b.setting, mostPerMinute), Per: time.Minute})
+			const most = int(time.Minute / time.Microsecond) // the highest rate of a limiter
+			b.rate = b.rate.Narrow(policy.Rate{Limit: min(b.setting, most), Per: time.Minute})
 		}
 		if b.rate == (policy.Rate{}) {
 			continue
@@ -204,6 +199,3 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 	}
 	return bounds, nil
 }
-
-// mostPerMinute is the highest rate of a limiter.
-const mostPerMinute = int(time.Minute / time.Microsecond)

@@ -28,27 +28,28 @@ type Rate struct {
 
 // Problem returns what is out of bounds, all of it joined into one error, or nil.
 func (r Rate) Problem() error {
-	var problems []error
-	if r.Limit < 1 {
-		problems = append(problems, fmt.Errorf("Limit: %d is below 1", r.Limit))
-	}
+	var wrong problems
+	wrong.addIf(r.Limit < 1, "Limit: %d is below 1", r.Limit)
+	wrong.addIf(r.Per <= 0, "Per: %v is not above 0", r.Per)
+	wrong.addIf(r.Per > maxWindow, "Per: %v is above %v", r.Per, maxWindow)
+	wrong.addIf(r.Burst < 0, "Burst: %d is below 0", r.Burst)
 	switch {
-	case r.Per <= 0:
-		problems = append(problems, fmt.Errorf("Per: %v is not above 0", r.Per))
-	case r.Per > maxWindow:
-		problems = append(problems, fmt.Errorf("Per: %v is above %v", r.Per, maxWindow))
-	}
-	if r.Burst < 0 {
-		problems = append(problems, fmt.Errorf("Burst: %d is below 0", r.Burst))
-	}
-	switch {
-	case len(problems) > 0:
+	case len(wrong) > 0:
 	case time.Duration(r.Limit) > r.Per/time.Microsecond:
-		problems = append(problems, fmt.Errorf("Limit: %d in %v is more than one a microsecond", r.Limit, r.Per))
+		return fmt.Errorf("Limit: %d in %v is more than one a microsecond", r.Limit, r.Per)
 	case r.interval() > maxWindow/time.Duration(r.burst()):
-		problems = append(problems, fmt.Errorf("Burst: %d times Per/Limit is above %v", r.burst(), maxWindow))
+		return fmt.Errorf("Burst: %d times Per/Limit is above %v", r.burst(), maxWindow)
 	}
-	return errors.Join(problems...)
+	return errors.Join(wrong...)
+}
+
+// problems is what is wrong with a configuration.
+type problems []error
+
+func (p *problems) addIf(wrong bool, format string, args ...any) {
+	if wrong {
+		*p = append(*p, fmt.Errorf(format, args...))
+	}
 }
 
 // Narrow returns the rate that allows only what both allow: the lower of the long-run

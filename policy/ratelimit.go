@@ -85,17 +85,11 @@ func RateLimit(c RateLimitConfig) Policy {
 
 // problems checks the fields and joins all that is wrong.
 func (c RateLimitConfig) problems() error {
-	problems := []error{c.rate().Problem()}
-	if c.By > ByAddress {
-		problems = append(problems, fmt.Errorf("By: %d is not one of ByKey, ByWorkspace, ByAddress", c.By))
-	}
-	if c.Timeout < 0 {
-		problems = append(problems, fmt.Errorf("Timeout: %v is below 0", c.Timeout))
-	}
-	if c.OnOutage > OutageAllow {
-		problems = append(problems, fmt.Errorf("OnOutage: %d is neither OutageDeny nor OutageAllow", c.OnOutage))
-	}
-	return errors.Join(problems...)
+	wrong := problems{c.rate().Problem()}
+	wrong.addIf(c.By > ByAddress, "By: %d is not one of ByKey, ByWorkspace, ByAddress", c.By)
+	wrong.addIf(c.Timeout < 0, "Timeout: %v is below 0", c.Timeout)
+	wrong.addIf(c.OnOutage > OutageAllow, "OnOutage: %d is neither OutageDeny nor OutageAllow", c.OnOutage)
+	return errors.Join(wrong...)
 }
 
 func (c RateLimitConfig) rate() Rate { return Rate{c.Limit, c.Per, c.Burst} }

@@ -51,9 +51,10 @@ type reportOnly struct {
 
 // CheckKey always returns nil.
 func (o reportOnly) CheckKey(ctx context.Context, r *KeyRequest) error {
+	limited, cancel := context.WithTimeout(ctx, trialTimeout)
+	defer cancel()
 	tried := NewKeyRequest(*r)
-	t := Trial{Key: tried}
-	t.Err = limited(ctx, o.policy.CheckKey, tried)
+	t := Trial{Key: tried, Err: o.policy.CheckKey(limited, tried)}
 	if t.Err == nil && tried.Limit() != r.Limit() {
 		t.Err = MaxKeys(tried.Limit()).CheckKey(ctx, tried) // the store would refuse
 	}
@@ -68,26 +69,17 @@ func (o reportOnly) CheckKey(ctx context.Context, r *KeyRequest) error {
 
 // CheckToken always returns nil.
 func (o reportOnly) CheckToken(ctx context.Context, r *TokenRequest) error {
-	tried := *r
-	if r.Key != nil {
-		key := r.Key.Clone()
-		tried.Key = &key
-	}
-	t := Trial{Token: &tried}
-	t.Err = limited(ctx, o.policy.CheckToken, &tried)
+	limited, cancel := context.WithTimeout(ctx, trialTimeout)
+	defer cancel()
+	tried, key := *r, r.Key.Clone()
+	tried.Key = &key
+	t := Trial{Token: &tried, Err: o.policy.CheckToken(limited, &tried)}
 	t.Dropped = r.granted.Minus(tried.granted)
 	if r.Use == UseLogin && tried.notAfter.Before(r.notAfter) {
 		t.NotAfter = tried.notAfter
 	}
 	o.tell(ctx, t)
 	return nil
-}
-
-// limited calls check with a context that ends after trialTimeout.
-func limited[R any](ctx context.Context, check func(context.Context, R) error, r R) error {
-	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
-	defer cancel()
-	return check(ctx, r)
 }
 
 func (o reportOnly) tell(ctx context.Context, t Trial) {

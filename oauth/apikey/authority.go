@@ -338,8 +338,8 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 // mayGrant checks a key as it is after a change that gives it a secret or a new
 // name, enables it, extends its expiry or gives it more permissions or resources.
 // The actor must be able to grant every permission that the key then holds. gives
-// is false if only the name changes. An acting key may give no resource that it
-// lacks and no expiry later than powers.expires.
+// is false if only the name changes. An acting key may give no resource and no
+// direct use that it lacks, and no expiry later than powers.expires.
 //
 // raised are the permissions that the key held before they became admin
 // permissions. Its tokens do not carry them, so a person need not be able to grant
@@ -364,6 +364,8 @@ func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, give
 		return &ForbiddenError{Action: action, Reason: "This needs the right to grant every permission of the key; you may not grant these.", Missing: missing}
 	case byAnother && lacks(p.key.Resources, after.Resources):
 		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the acting key is not allowed."}
+	case byAnother && after.Direct && !p.key.Direct:
+		return &ForbiddenError{Action: action, Reason: "The key would allow direct use, which the acting key does not allow."}
 	case byAnother && outlives(after.NotAfter, p.expires):
 		return &ForbiddenError{Action: action, Reason: "The key would outlive the acting key; give it an earlier expiry."}
 	}

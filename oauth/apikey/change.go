@@ -245,11 +245,11 @@ func widens(before, after *store.Key) bool {
 
 // revokesTokens reports whether the change must raise the key's epoch, because older
 // tokens would allow more than the key does now. If one secret is removed, its own
-// tokens are revoked without that. If all are removed, the epoch is raised too, for a
-// verifier that checks only epochs.
+// tokens are revoked without that. If all are removed or have ended, the epoch is raised
+// too, for a verifier that checks only epochs.
 func revokesTokens(before, after *store.Key) bool {
 	stays := func(secret store.Secret) bool {
-		return slices.ContainsFunc(before.Secrets, func(old store.Secret) bool { return old.ID == secret.ID })
+		return !expired(secret.NotAfter, after.Updated) && slices.ContainsFunc(before.Secrets, func(old store.Secret) bool { return old.ID == secret.ID })
 	}
 	return after.Disabled && !before.Disabled || len(before.Secrets) > 0 && !slices.ContainsFunc(after.Secrets, stays) ||
 		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||

@@ -248,3 +248,22 @@ func TestDirectOutage(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// TestKeyGivesDirectUse tests that a key that does not allow direct use gives it to no key.
+func TestKeyGivesDirectUse(t *testing.T) {
+	r := newRig(t)
+	parent, _ := r.create(admin, "team-a", "project.list keys.save")
+	other, _ := r.create(admin, "team-a", "project.list")
+	actor := apikey.ByKey(parent.ID, perms("project.list keys.save"), parent.Secrets[0].ID)
+	var forbidden *apikey.ForbiddenError
+	_, _, err := r.tryCreate(actor, "team-a", "project.list", direct)
+	t.Run("B21 create", func(t *testing.T) { require.ErrorAs(t, err, &forbidden) })
+	t.Run("B21 update", func(t *testing.T) {
+		_, err := r.Update(t.Context(), actor, other.ID, apikey.Changes{Direct: ptr(true)})
+		require.ErrorAs(t, err, &forbidden)
+	})
+	t.Run("B21 rotate", func(t *testing.T) {
+		_, _, err := r.Rotate(t.Context(), actor, other.ID, apikey.Rotation{Changes: apikey.Changes{Direct: ptr(true)}})
+		require.ErrorAs(t, err, &forbidden)
+	})
+}

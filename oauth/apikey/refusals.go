@@ -105,13 +105,15 @@ func (s *Service) delayRefusal(ctx context.Context, start time.Time) {
 	}
 }
 
-// reasonOf returns the Decision.Reason of a refusal.
+// reasonOf returns the Decision.Reason of a refusal, or "" for no error.
 func reasonOf(err error) string {
 	var throttled *ThrottledError
 	var refused *RefusedError
 	var malformed *scope.SyntaxError
 	var denied *policy.Denied
 	switch {
+	case err == nil:
+		return ""
 	case errors.As(err, &throttled):
 		return "throttled"
 	case errors.As(err, &refused):

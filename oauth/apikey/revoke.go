@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -30,52 +29,30 @@ import (
 // every secret from that address gets a *ThrottledError, and the store is not read.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	p := s.newProof(c, observe.SecretRevocation)
-	if c.ID == "" {
-		return s.revokeAlone(ctx, p, c.Secret)
+	alone := c.ID == ""
+	if alone {
+		if wait, over := s.unknown.over(ctx, p.address, "", p.now); over {
+			s.observe(ctx, p, "throttled")
+			return &ThrottledError{RetryAfter: wait}
+		}
 	}
-	if err := s.prove(ctx, c.Secret, p); err != nil {
+	err := s.prove(ctx, c.Secret, p)
+	if err != nil && !alone {
 		return s.refuse(ctx, p, err)
 	}
-	s.observe(ctx, p, "")
-	return s.removeProved(ctx, p)
-}
-
-// revokeAlone is RevokeSecret without an id.
-func (s *Service) revokeAlone(ctx context.Context, p *Proof, plain string) error {
-	if wait, over := s.unknown.over(ctx, p.address, "", p.now); over {
-		s.observe(ctx, p, "throttled")
-		return &ThrottledError{RetryAfter: wait}
-	}
-	err := s.proveObserved(ctx, plain, p)
+	s.observe(ctx, p, reasonOf(err))
 	switch {
 	case err == nil:
-		err = s.removeProved(ctx, p)
+		holder := store.ActorRef{Kind: "holder", ID: p.found.Key.ID}
+		err = s.endProved(ctx, p, store.Event{Action: audit.Revoke, Actor: holder}, removeSecret)
 	case errors.Is(err, ErrInvalidCredentials) && !errors.Is(err, errMalformed):
 		s.unknown.fail(ctx, p.address, "", p.now)
 		err = nil
 	}
-	if err == nil {
+	if err == nil && alone {
 		s.delayRefusal(ctx, p.start)
 	}
 	return err
-}
-
-// proveObserved finds and verifies a secret that comes without an id, and calls the
-// Observer.
-func (s *Service) proveObserved(ctx context.Context, plain string, p *Proof) error {
-	err := s.prove(ctx, plain, p)
-	reason := ""
-	if err != nil {
-		reason = reasonOf(err)
-	}
-	s.observe(ctx, p, reason)
-	return err
-}
-
-// removeProved removes the secret that was verified.
-func (s *Service) removeProved(ctx context.Context, p *Proof) error {
-	holder := store.ActorRef{Kind: "holder", ID: p.found.Key.ID}
-	return s.endProved(ctx, p, store.Event{Action: audit.Revoke, Actor: holder}, removeSecret)
 }
 
 // LeakAction is what ReportLeak does with a secret.
@@ -114,67 +91,57 @@ type Leak struct {
 // counts it, so the caller must have checked who sends the report.
 func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, error) {
 	p := s.newProof(Credentials{Secret: secret}, observe.LeakReport)
-	if err := s.proveObserved(ctx, secret, p); err != nil {
+	err := s.prove(ctx, secret, p)
+	s.observe(ctx, p, reasonOf(err))
+	if err != nil {
 		return l, err
 	}
 	id := sha256.Sum256([]byte(p.secret.ID + "\x00" + strconv.Itoa(int(l.Action)) + "\x00" + l.URL))
 	l.Key, l.Workspace, l.SecretID, l.Hint = p.found.Key.ID, p.found.Key.Workspace, p.secret.ID, p.secret.Hint
 	l.URL, l.Source = printable(l.URL), printable(l.Source)
-	end := endSecret
-	if l.Action == NoteLeaked {
-		end = func(*store.Key, string) error { return nil }
-	}
-	return l, s.endProved(ctx, p, store.Event{
+	event := store.Event{
 		ID: "leaked-" + hex.EncodeToString(id[:12]), Action: audit.Leak, Actor: store.ActorRef{Kind: "scanner", ID: printable(l.Scanner)},
 		Note: printable(strings.TrimSpace(l.URL + " " + l.Source)),
-	}, end)
-}
-
-// endSecret ends one secret, and keeps its record. The end is the time at which the
-// secret was created, which has passed by every process's clock.
-func endSecret(k *store.Key, id string) error {
-	for i := range k.Secrets {
-		if k.Secrets[i].ID == id {
-			k.Secrets[i].NotAfter = k.Secrets[i].Created
-		}
 	}
-	return nil
+	return l, s.endProved(ctx, p, event, func(k *store.Key, id string) error {
+		for i := range k.Secrets {
+			if k.Secrets[i].ID == id && l.Action == RetireLeaked {
+				// The end is a time that has passed by every process's clock.
+				k.Secrets[i].NotAfter = k.Secrets[i].Created
+			}
+		}
+		return nil
+	})
 }
 
 // endProved applies end to the secret that was verified, and writes the event. It does
-// not read from a cache. It does nothing if the key was deleted or end fails, since
-// another call has ended the secret then.
+// not read from a cache. It does nothing if the key was deleted, or if end returns
+// store.ErrNotFound, since another call has removed the secret then.
 func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end func(k *store.Key, secret string) error) error {
-	return retryErr(func() error {
+	err := retryErr(func() error {
 		found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
 		if err != nil {
 			return fmt.Errorf("apikey: revoke secret: %w", err)
 		}
-		before, after := found.Key, found.Key.Clone()
-		if end(&after, p.secret.ID) != nil {
-			return nil //nolint:nilerr // see above
+		after := found.Key.Clone()
+		if err := end(&after, p.secret.ID); err != nil {
+			return err
 		}
 		after.Updated = p.now
-		changed := changedFields(&before, &after)
+		changed := changedFields(&found.Key, &after)
 		change, err := s.newChange(p.now, Actor{ref: e.Actor, address: p.address}, eventOf(e.Action, &after, changed))
 		if err != nil {
 			return err
 		}
-		event := &change.Events[0]
-		event.ID, event.Note = cmp.Or(e.ID, event.ID), e.Note
+		change.Events[0].ID, change.Events[0].Note = cmp.Or(e.ID, change.Events[0].ID), e.Note
 		if len(changed) == 0 {
 			return writeError("report leak", s.store.Events.Append(ctx, change.Events...))
 		}
-		left := after.Clone()
-		left.Secrets = slices.DeleteFunc(left.Secrets, func(s store.Secret) bool { return expired(s.NotAfter, p.now) })
-		change.RevokeTokens = revokesTokens(&before, &left)
-		err = s.store.Keys.Update(ctx, after, change)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		return writeError("revoke secret", err)
+		change.RevokeTokens = revokesTokens(&found.Key, &after)
+		return writeError("revoke secret", s.store.Keys.Update(ctx, after, change))
 	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
-	"github.com/latchkey-go/latchkey/oauth/internal/remote"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
@@ -90,7 +89,7 @@ type IntrospectorConfig struct {
 // issuer sends no answer, or one that does not clearly say whether the token is
 // active, the request is refused with 503. It is safe for concurrent use.
 type Introspector struct {
-	endpoint remote.Endpoint
+	endpoint endpoint
 	// authorization returns the Authorization header. It is a function so that
 	// printing an Introspector, which prints unexported fields too, does not
 	// print the secret.
@@ -131,7 +130,7 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	endpoint, err := remote.NewEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
+	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
 	problems := []error{err}
 	if config.ClientID == "" {
 		problems = append(problems, errors.New("ClientID: is required"))
@@ -170,7 +169,7 @@ func (i *Introspector) Revoked(ctx context.Context, t Token) (bool, error) {
 		return false, errNoRaw
 	}
 	begun := i.config.Now()
-	if hit := i.cache.find(t.Raw); hit != nil && (hit.value.revoked || remote.Within(begun, hit.value.asked, i.config.CacheFor)) {
+	if hit := i.cache.find(t.Raw); hit != nil && (hit.value.revoked || within(begun, hit.value.asked, i.config.CacheFor)) {
 		return hit.value.revoked, nil
 	}
 	for joined := false; ; joined = true {
@@ -188,7 +187,7 @@ func (i *Introspector) Revoked(ctx context.Context, t Token) (bool, error) {
 		// Another caller's request may have been sent more than CacheFor before
 		// this call began, and the token revoked since. Then no case applies, and
 		// the loop waits for the next request, which is sent after this call began.
-		case started || joined || remote.Within(begun, q.asked, i.config.CacheFor):
+		case started || joined || within(begun, q.asked, i.config.CacheFor):
 			return false, nil
 		}
 	}
@@ -227,7 +226,7 @@ func (i *Introspector) ask(t Token, q *question) {
 // part of the request or the answer.
 func (i *Introspector) introspect(t Token) (revoked bool, err error) {
 	form := url.Values{"token": {t.Raw}, "token_type_hint": {"access_token"}}
-	answer, err := i.endpoint.Call(http.MethodPost, form.Encode(), http.Header{
+	answer, err := i.endpoint.call(http.MethodPost, form.Encode(), http.Header{
 		"Authorization": {i.authorization()},
 		"Accept":        {"application/json"},
 		"Content-Type":  {"application/x-www-form-urlencoded"},
@@ -292,9 +291,9 @@ func (i *Introspector) report(err error) {
 	switch {
 	case reason == before:
 	case reason == "":
-		i.config.Logger.Info("the issuer answers introspection again", "url", i.endpoint.URL)
+		i.config.Logger.Info("the issuer answers introspection again", "url", i.endpoint.url)
 	default:
 		i.config.Logger.Error("the issuer cannot be asked whether tokens were revoked; requests are answered with 503",
-			"url", i.endpoint.URL, "error", reason)
+			"url", i.endpoint.url, "error", reason)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/internal/remote"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
@@ -19,6 +19,13 @@ const (
 	DefaultCooldown    = time.Minute
 	DefaultMaxStale    = 24 * time.Hour
 	DefaultKeysTimeout = 5 * time.Second
+
+	minCooldown = time.Second // also the least Refresh
+	maxRefresh  = 24 * time.Hour
+	maxMaxStale = 30 * 24 * time.Hour
+	// retryEmpty is the time between two fetches while there is no usable set.
+	// It is short, so that the recovery of the issuer is noticed soon.
+	retryEmpty = 2 * time.Second
 )
 
 // RemoteKeysConfig configures a RemoteKeys. A duration of zero means the
@@ -27,6 +34,10 @@ type RemoteKeysConfig struct {
 	// URL is the URL of the issuer's JWKS document: https, without user name
 	// and fragment. Required. Redirects are refused.
 	URL string
+	// Parse reads a document of another form. It returns at least one key, by its kid,
+	// or an error, which is logged and must contain no part of the document. Nil: the
+	// document is a JWK Set, with the bounds of StaticKeys.
+	Parse func(document []byte) (map[string]PublicKey, error)
 	// InsecureLoopback also allows http, for localhost and loopback addresses.
 	InsecureLoopback bool
 	// Client makes the requests; its redirect policy and cookies are not used.
@@ -57,10 +68,25 @@ type RemoteKeysConfig struct {
 }
 
 // RemoteKeys is a key set that an issuer publishes at a URL. It is cached in
-// memory and fetched for the first token; Run keeps it fresh. An answer has the
-// same bounds as the argument of StaticKeys. An answer that StaticKeys would
-// refuse leaves the set unchanged. It is safe for concurrent use.
-type RemoteKeys struct{ keys *remote.Keys[PublicKey] }
+// memory and fetched for the first token; Run keeps it fresh. An answer of more
+// than 64 KiB, or one that Parse refuses, leaves the set unchanged. It is safe for
+// concurrent use.
+type RemoteKeys struct {
+	config   RemoteKeysConfig
+	endpoint endpoint
+	state    atomic.Pointer[keyState]
+	running  atomic.Int32 // calls of Run
+}
+
+// keyState is the current state. It is immutable. While a fetch runs, only that fetch
+// stores the next state.
+type keyState struct {
+	keys     map[string]PublicKey // nil: no fetch has succeeded
+	fetched  time.Time            // when the fetch of keys began
+	tried    time.Time            // when the last fetch began; zero: never
+	failed   bool                 // whether the last finished fetch failed
+	inFlight chan struct{}        // closed when the running fetch ends; nil: none runs
+}
 
 var errNoKeys = errors.New("bearer: remote keys: the issuer's keys cannot be fetched")
 
@@ -76,15 +102,26 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	endpoint, err := remote.NewEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
-	keys, bad := remote.NewKeys(remote.KeysConfig[PublicKey]{
-		Endpoint: endpoint, Accept: "application/jwk-set+json, application/json", Parse: parseRemote,
-		Refresh: config.Refresh, Cooldown: config.Cooldown, MaxStale: config.MaxStale, Now: config.Now, Logger: config.Logger,
-	})
-	if err := errors.Join(err, bad); err != nil {
+	if config.Parse == nil {
+		config.Parse = parseJWKS
+	}
+	var problems []error
+	bounded := func(field string, d, low, high time.Duration) {
+		if d < low || d > high {
+			problems = append(problems, fmt.Errorf("%s: is %v, must be %v to %v", field, d, low, high))
+		}
+	}
+	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
+	problems = append(problems, err)
+	bounded("Refresh", config.Refresh, minCooldown, maxRefresh)
+	bounded("Cooldown", config.Cooldown, minCooldown, max(config.Refresh, minCooldown))
+	bounded("MaxStale", config.MaxStale, max(config.Refresh, minCooldown), maxMaxStale)
+	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: remote keys: %w", err)
 	}
-	return &RemoteKeys{keys}, nil
+	s := &RemoteKeys{config: config, endpoint: endpoint}
+	s.state.Store(&keyState{})
+	return s, nil
 }
 
 // Key implements KeySet. It returns a known key from memory, without a lock. A
@@ -97,16 +134,28 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 // The first call that finds the set older than Refresh starts a fetch. It waits
 // for the fetch unless Run is running; other calls use the old set meanwhile.
 func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
-	key, err := s.keys.Key(ctx, kid)
-	switch {
-	case err == nil:
+	state, now := s.state.Load(), s.config.Now()
+	key, known := s.find(state, now, kid)
+	if known && within(now, state.fetched, s.config.Refresh) {
 		return key, nil
-	case errors.Is(err, remote.ErrUnknown):
-		return key, ErrUnknownKey
-	case errors.Is(err, remote.ErrNone):
-		return key, errNoKeys
 	}
-	return key, fmt.Errorf("bearer: remote keys: %w", err)
+	inFlight, started := s.begin()
+	if inFlight != nil && (!known || started && s.running.Load() == 0) {
+		select {
+		case <-inFlight:
+		case <-ctx.Done():
+			return PublicKey{}, fmt.Errorf("bearer: remote keys: wait for the issuer: %w", ctx.Err())
+		}
+	}
+	state, now = s.state.Load(), s.config.Now()
+	key, known = s.find(state, now, kid)
+	switch {
+	case known:
+		return key, nil
+	case state.failed || !s.usable(state, now):
+		return PublicKey{}, errNoKeys
+	}
+	return PublicKey{}, ErrUnknownKey
 }
 
 // Run fetches the set at once and whenever it is older than Refresh. With it,
@@ -115,12 +164,89 @@ func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 // It blocks until ctx ends, and then returns nil. A running fetch may continue
 // after that, for at most its Timeout.
 func (s *RemoteKeys) Run(ctx context.Context) error {
-	s.keys.Run(ctx)
-	return nil
+	s.running.Add(1)
+	defer s.running.Add(-1)
+	defer s.endpoint.client.CloseIdleConnections()
+	ticker := time.NewTicker(min(s.config.Cooldown, retryEmpty))
+	defer ticker.Stop()
+	for {
+		if !within(s.config.Now(), s.state.Load().fetched, s.config.Refresh) {
+			s.begin()
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
-// parseRemote reads the issuer's answer.
-func parseRemote(answer []byte) (map[string]PublicKey, error) {
+// find returns the key of a kid, and whether it may be used now.
+func (s *RemoteKeys) find(state *keyState, now time.Time, kid string) (PublicKey, bool) {
+	key, ok := state.keys[kid]
+	return key, ok && s.usable(state, now)
+}
+
+func (s *RemoteKeys) usable(state *keyState, now time.Time) bool {
+	// If the clock jumped back to before the fetch, the set stays usable, but it
+	// is fetched again: see within.
+	return state.keys != nil && now.Sub(state.fetched) < s.config.MaxStale
+}
+
+// gap is the minimum time between two fetches.
+func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
+	if s.usable(state, now) {
+		return s.config.Cooldown
+	}
+	return min(s.config.Cooldown, retryEmpty)
+}
+
+// begin starts a fetch, or returns the channel of the running one. It returns
+// nil if the last fetch is too recent.
+func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
+	for {
+		state, now := s.state.Load(), s.config.Now()
+		if state.inFlight != nil {
+			return state.inFlight, false
+		}
+		if !state.tried.IsZero() && within(now, state.tried, s.gap(state, now)) {
+			return nil, false
+		}
+		next := *state
+		next.tried, next.inFlight = now, make(chan struct{})
+		if s.state.CompareAndSwap(state, &next) {
+			go s.fetch(next)
+			return next.inFlight, true
+		}
+	}
+}
+
+// fetch replaces the keys if the issuer answers with a good set.
+func (s *RemoteKeys) fetch(state keyState) {
+	var keys map[string]PublicKey
+	answer, err := s.endpoint.call(http.MethodGet, "", http.Header{"Accept": {"application/jwk-set+json, application/json"}})
+	if err == nil {
+		keys, err = s.config.Parse(answer)
+	}
+	recovered := err == nil && state.failed
+	inFlight := state.inFlight
+	state.inFlight, state.failed = nil, err != nil
+	if err == nil {
+		state.keys, state.fetched = keys, state.tried
+	}
+	switch {
+	case err != nil:
+		s.config.Logger.Error("the keys at a URL could not be fetched; the last good set, if there is one, is used until it is too old",
+			"url", s.endpoint.url, "error", err, "keys", len(state.keys), "fetched", state.fetched)
+	case recovered:
+		s.config.Logger.Info("the keys at a URL are fetched again", "url", s.endpoint.url)
+	}
+	s.state.Store(&state)
+	close(inFlight)
+}
+
+// parseJWKS reads a JWK Set.
+func parseJWKS(answer []byte) (map[string]PublicKey, error) {
 	keys, err := parseKeys(answer)
 	// The error must not contain the member's name, which is a part of the answer.
 	var syntax *strictjson.Error
@@ -128,4 +254,11 @@ func parseRemote(answer []byte) (map[string]PublicKey, error) {
 		return nil, fmt.Errorf("the issuer's answer is not a key set: JSON: %s", syntax.Reason)
 	}
 	return keys, err
+}
+
+// within reports whether less than d has passed since start. If now is before start,
+// it reports false: the clock jumped back, so the time passed is unknown.
+func within(now, start time.Time, d time.Duration) bool {
+	age := now.Sub(start)
+	return age >= 0 && age < d
 }

@@ -2,6 +2,7 @@ package bearer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -370,4 +371,29 @@ func TestRun(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestRemoteKeysParse(t *testing.T) {
+	w := newWorld(t)
+	key := bearer.PublicKey{ID: "own", Algorithm: "ES256", Key: w.signer.Public().Key}
+	p := newPublisher(t)
+	good := true
+	keys := w.remote(p, func(c *bearer.RemoteKeysConfig) {
+		c.Parse = func(document []byte) (map[string]bearer.PublicKey, error) {
+			if string(document) != "own form" || !good {
+				return nil, errors.New("another form")
+			}
+			return map[string]bearer.PublicKey{"own": key}, nil
+		}
+	})
+	p.fail(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "own form") })
+	got, err := keys.Key(t.Context(), "own")
+	require.NoError(t, err)
+	require.Equal(t, key, got)
+	good = false
+	w.wait(bearer.DefaultRefresh)
+	got, err = keys.Key(t.Context(), "own")
+	require.NoError(t, err, "the last good set")
+	require.Equal(t, key, got)
+	require.Contains(t, w.log.String(), "another form")
 }

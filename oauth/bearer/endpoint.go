@@ -1,6 +1,4 @@
-// Package remote fetches documents from other servers, within bounds of size and time:
-// an Endpoint makes single calls, and Keys holds a set of keys that it fetches again.
-package remote
+package bearer
 
 import (
 	"context"
@@ -14,12 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 const (
 	// maxAnswer bounds the body of answers, in bytes.
-	maxAnswer = 64 << 10
+	maxAnswer = jose.MaxKeySet
 	// maxHeader bounds the header of answers in bytes, unless the configuration has
 	// a client of its own.
 	maxHeader = 16 << 10
@@ -27,18 +26,17 @@ const (
 	maxTimeout = time.Minute
 )
 
-// Endpoint is a URL of another server. It follows no redirect, because a redirect could
-// lead to another host, or from https to http, which the configuration did not allow.
-// It is safe for concurrent use.
-type Endpoint struct {
-	URL     string
+// endpoint is a URL of the issuer that this package calls. It follows no
+// redirect, because a redirect could lead to another host, or from https to
+// http, which the configuration did not allow.
+type endpoint struct {
+	url     string
 	client  *http.Client
 	timeout time.Duration
 }
 
-// NewEndpoint checks its arguments. If client is nil, it makes one. It joins all
-// problems into one error, each naming its field.
-func NewEndpoint(address string, insecureLoopback bool, client *http.Client, timeout time.Duration) (Endpoint, error) {
+// newEndpoint checks its arguments. If client is nil, it makes one.
+func newEndpoint(address string, insecureLoopback bool, client *http.Client, timeout time.Duration) (endpoint, error) {
 	var problems []error
 	if err := checkAddress(address, insecureLoopback); err != nil {
 		problems = append(problems, fmt.Errorf("URL: %w", err))
@@ -61,7 +59,7 @@ func NewEndpoint(address string, insecureLoopback bool, client *http.Client, tim
 	}
 	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	copied.Jar = nil // no cookies: calls are independent
-	return Endpoint{URL: address, client: &copied, timeout: timeout}, errors.Join(problems...)
+	return endpoint{url: address, client: &copied, timeout: timeout}, errors.Join(problems...)
 }
 
 // checkAddress requires an absolute https URL. Its errors do not contain the
@@ -85,14 +83,14 @@ func checkAddress(address string, insecureLoopback bool) error {
 	return nil
 }
 
-// Call sends a request and returns the body of a 200 answer. It has no context,
+// call sends a request and returns the body of a 200 answer. It has no context,
 // only the endpoint's timeout: several callers may wait for the answer, and the
 // first of them may give up. The errors contain no part of the request or the
 // answer.
-func (e *Endpoint) Call(method, body string, header http.Header) ([]byte, error) {
+func (e *endpoint) call(method, body string, header http.Header) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, e.URL, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, e.url, strings.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the request cannot be built")
 	}
