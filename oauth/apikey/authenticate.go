@@ -38,7 +38,7 @@ type Proof struct {
 	now      time.Time
 	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
 	found    store.Found
-	secretID string      // derived from the secret that the client sent; empty if that is malformed
+	secretID string      // derived from the secret that the client sent
 	seen     *seenSecret // until checkFast, as found by the secret; then nil unless it proved it
 	verified string      // the digest that was verified, if it may prove the secret again
 	// secret is the secret that was verified. Its ID is empty until then.

@@ -82,10 +82,10 @@ type seenSecrets struct {
 
 // seenSecret is a secret that was accepted as the secret of a key.
 type seenSecret struct {
-	key, workspace, secret, digest string
-
-	last atomic.Int64 // in Unix microseconds
-	uses atomic.Int64 // since the last Flush; negative: out of use
+	key, workspace, secret string
+	digest                 string       // that was verified
+	last                   atomic.Int64 // in Unix microseconds
+	uses                   atomic.Int64 // since the last Flush; negative: out of use
 }
 
 // find returns the entry of a secret, or nil, and the secret's id. It allocates only if
