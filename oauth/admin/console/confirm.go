@@ -36,20 +36,13 @@ func (s *call) ask(status int, action string, wrong ...problem) error {
 	}
 	q := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}
 	if action == confirmRetire {
-		if q.Secret, err = s.secretOf(&key); err != nil {
-			return err
+		i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.pathID("secret") })
+		if i < 0 {
+			return store.ErrNotFound
 		}
+		q.Secret = &key.Secrets[i]
 	}
 	return s.show(status, "ask", frame{Here: "keys", Title: action + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
-}
-
-// secretOf returns the secret of a key that the path names.
-func (s *call) secretOf(key *apikey.Key) (*apikey.KeySecret, error) {
-	i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.secret() })
-	if i < 0 {
-		return nil, store.ErrNotFound
-	}
-	return &key.Secrets[i], nil
 }
 
 // confirmed carries out an action, or asks again if the person can correct the form.
@@ -60,7 +53,7 @@ func confirmed(action string, carryOut func(*call) error) func(*call) error {
 }
 
 func (s *call) retireSecret() error {
-	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version(1))
+	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.pathID("secret"), s.version(1))
 	return s.redirectUnless(err, "done=retire", "keys", s.key())
 }
 

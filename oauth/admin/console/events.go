@@ -185,10 +185,11 @@ func actorText(a store.ActorRef) string {
 // nameText returns the name of a field, rule or reason as people read it.
 func nameText(name string) string {
 	known := map[string]string{
-		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect", "max_keys": "limit", "max_lifetime": "maximum lifetime",
-		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "direct": "direct use", "direct_enabled": "direct use on or off",
-		"key_requests": "requests of a key", "workspace_requests": "requests of a workspace", "remind_before": "times of reminders",
-		"unknown_or_wrong": "wrong secret",
+		"expires_at": "expiry", "not_after": "expiry", "expires": "expiry", "expires_on": "expiry", "enforced_at": "effect", "max_keys": "limit",
+		"max_lifetime": "maximum lifetime", "reminders_enabled": "reminders on or off", "remind_before": "times of reminders", "grace": "grace period",
+		"keys": "API keys", "keys_enabled": "keys on or off", "direct": "direct use", "direct_enabled": "direct use on or off",
+		"key_limit": "requests of a key", "key_requests": "requests of a key",
+		"workspace_limit": "requests of a workspace", "workspace_requests": "requests of a workspace", "unknown_or_wrong": "wrong secret",
 	}
 	return cmp.Or(known[name], strings.ReplaceAll(name, "_", " "))
 }

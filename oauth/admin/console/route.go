@@ -35,7 +35,6 @@ func allRoutes() []route {
 		{"GET /workspaces/{workspace}/events.csv", (*call).downloadEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
-		{"GET /keys/{key}/found/{secret}", (*call).showFound},
 		{"GET /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"POST /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"GET /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
