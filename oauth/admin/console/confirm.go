@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -57,14 +58,12 @@ func (s *call) retireSecret() error {
 	return s.redirectUnless(err, "done=retire", "keys", s.key())
 }
 
-func (s *call) disableKey() error {
-	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version(1))
-	return s.redirectUnless(err, "done=disable", "keys", s.key())
-}
-
-func (s *call) enableKey() error {
-	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version(1))
-	return s.redirectUnless(err, "done=enable", "keys", s.key())
+// changeKey returns the handler of a change that needs nothing but the id of a key.
+func changeKey(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error), done string) func(*call) error {
+	return func(s *call) error {
+		_, err := change(s.keys(), s.r.Context(), s.actor(), s.key(), s.version(1))
+		return s.redirectUnless(err, done, "keys", s.key())
+	}
 }
 
 // deleteKey deletes a key if its name was typed correctly.

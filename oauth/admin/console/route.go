@@ -42,8 +42,8 @@ func allRoutes() []route {
 		{"GET /keys/{key}/retire/{secret}", askToConfirm(confirmRetire)},
 		{"POST /keys/{key}/retire/{secret}", confirmed(confirmRetire, (*call).retireSecret)},
 		{"GET /keys/{key}/disable", askToConfirm(confirmDisable)},
-		{"POST /keys/{key}/disable", confirmed(confirmDisable, (*call).disableKey)},
-		{"POST /keys/{key}/enable", (*call).enableKey},
+		{"POST /keys/{key}/disable", confirmed(confirmDisable, changeKey((*apikey.Service).Disable, "done=disable"))},
+		{"POST /keys/{key}/enable", changeKey((*apikey.Service).Enable, "done=enable")},
 		{"GET /keys/{key}/delete", askToConfirm(confirmDelete)},
 		{"POST /keys/{key}/delete", confirmed(confirmDelete, (*call).deleteKey)},
 
