@@ -72,12 +72,12 @@ func TestDirectAllocations(t *testing.T) {
 		_, err := v.AuthorizeAny(context.Background(), secret, guard)
 		require.NoError(t, err)
 	})
-	require.Equal(t, 1.0, used, "B32 the principal") //nolint:testifylint // it is exact
+	require.Equal(t, 1.0, used, "B32 the principal")
 
 	c := newCall("")
 	c.request.Header.Set("Authorization", "Bearer "+secret)
 	used = testing.AllocsPerRun(500, func() { handler.ServeHTTP(c, c.request) })
-	require.Equal(t, 3.0, used, "B32 the principal, and what puts it into the request: a new context and a new request") //nolint:testifylint // it is exact
+	require.Equal(t, 3.0, used, "B32 the principal, and what puts it into the request: a new context and a new request")
 }
 
 // Tokens are not stored: many logins and checks leave only the verifier's cache in

@@ -138,7 +138,7 @@ func (s Set) Intersect(other Set) Set {
 
 // Minus returns the permissions of s that are not in other.
 func (s Set) Minus(other Set) Set {
-	if !slices.ContainsFunc(s.names(), other.Has) {
+	if other.d == nil || !slices.ContainsFunc(s.names(), other.Has) {
 		return s
 	}
 	return s.filter(func(name string) bool { return !other.Has(name) })

@@ -33,7 +33,7 @@ type Event struct {
 // FieldChange is one field that changed, such as "name" or "permissions", and its
 // values before and after as texts. An empty text means that the field was not set.
 // Package apikey cuts a text that is longer than 1024 bytes: it then ends with "…". If
-// the permissions are longer than that, the texts name only those that differ.
+// the permissions of either text are longer than that, both name only those that differ.
 type FieldChange struct {
 	Field string `json:"field"`
 	Old   string `json:"old,omitempty"`

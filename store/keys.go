@@ -76,7 +76,9 @@ type Secret struct {
 	// argon2id or PBKDF2 string of an imported secret. Outside the store only a backup
 	// holds it.
 	Digest string `json:"digest"`
-	// Prefix is what a generated secret begins with. It is empty for an imported one.
+	// Prefix is what the secret begins with, if it has the form of a generated one:
+	// Latchkey generated it, or it was imported with a prefix of the host's list. It is
+	// empty for any other imported secret.
 	Prefix string `json:"prefix,omitempty"`
 	// CreatedBy is the actor that gave the key this secret: it created, imported or
 	// rotated the key.

@@ -22,7 +22,8 @@ type Usage interface {
 	// ByDay returns a key's counts with from <= day < to, oldest first. Days without
 	// counts are left out. Day is midnight UTC.
 	ByDay(ctx context.Context, workspace, key string, from, to time.Time) ([]Count, error)
-	// Prune removes the counts of days before the given time and returns the number of
-	// counts, one for each key and day.
+	// Prune removes the counts of days that began before the given time, also of the
+	// day that contains it, unless it is midnight UTC. It returns the number of counts,
+	// one for each key and day.
 	Prune(ctx context.Context, before time.Time) (int, error)
 }

@@ -39,9 +39,10 @@ const (
 // Watch streams notifications of the changes made by any process. Each of these calls
 // sends one if it wrote: Create, Update and Delete of Keys, and Rehash
 // (NotificationKey); SetWorkspace and DeleteWorkspace (NotificationWorkspace; there is none
-// for each key); SetInstance (NotificationInstance); SetRing (NotificationSigningKeys);
-// Epochs.Revoke (NotificationToken). RecordUses, Purge, and all writes of Events, OnceIDs,
-// HostLists, Usage and Limiter send none.
+// for each key); SetInstance (NotificationInstance); SetRing (NotificationSigningKeys, and
+// none if Store.SigningKeys comes from another driver); Epochs.Revoke
+// (NotificationToken). RecordUses, Purge, and all writes of Events, OnceIDs, HostLists,
+// Usage and Limiter send none.
 type Watch interface {
 	// Watch calls ready once it listens. It then calls notify for each change that
 	// is committed after that, one call at a time, until ctx ends or the stream

@@ -149,7 +149,7 @@ func (e *seenSecret) use(p *Proof) bool {
 // caller holds the lock of u.
 func (s *seenSecrets) flush(u *unwritten) {
 	for sum, v := range s.bySum.Range {
-		e, _ := v.(*seenSecret) //nolint:errcheck // there is nothing else in it
+		e, _ := v.(*seenSecret)
 		if n := e.uses.Swap(0); n > 0 {
 			at := time.UnixMicro(e.last.Load()).UTC()
 			u.use(store.Use{Key: e.key, Secret: e.secret, At: at})

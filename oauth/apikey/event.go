@@ -73,10 +73,10 @@ func fieldChanges(names string, before, after []string) (changed []store.FieldCh
 
 // keyTexts returns the fields of k as texts, in the order of changedFields. Keys that
 // differ have different texts. other is the key to compare with: if the permissions of
-// k are too long for an event, only those that other lacks are returned.
+// either are too long for an event, only those that other lacks are returned.
 func keyTexts(k, other *store.Key) []string {
 	held, requested := k.Permissions, k.RequestedPermissions
-	if len(held.String()) > maxEventText { // what differs must not be cut off
+	if max(len(held.String()), len(other.Permissions.String())) > maxEventText { // what differs must not be cut off
 		held = held.Minus(other.Permissions)
 	}
 	permissions := held.String()

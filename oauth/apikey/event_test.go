@@ -171,4 +171,10 @@ func TestEventsAreBounded(t *testing.T) {
 			require.True(t, strings.HasSuffix(e.Changes[1].New, "…"), "the cut shows")
 		}
 	}
+	small, _ := r.create(owner, "team-a", strings.Join(names[:30], " "))
+	_, err = r.Update(t.Context(), owner, small.ID, apikey.Changes{Permissions: ptr(perms(strings.Join(names[:40], " ")))})
+	require.NoError(t, err)
+	grown := r.events(store.EventQuery{Key: small.ID, Action: audit.Update})
+	require.Len(t, grown, 1)
+	require.Equal(t, []store.FieldChange{{Field: "permissions", New: strings.Join(names[30:40], " ")}}, grown[0].Changes, "none that stays seems to be taken away")
 }

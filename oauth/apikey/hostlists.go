@@ -49,7 +49,8 @@ func nameOnly(e store.ListEntry) store.ListEntry {
 func (u *inUse) outdated(e store.ListEntry) bool { return !slices.Contains(u.first[:], nameOnly(e)) }
 
 // entriesOf returns the entries that stored secrets name. A slow digest and one of
-// ImportSpec.SHA256 name no pepper, and an imported secret names no prefix.
+// ImportSpec.SHA256 name no pepper, and an imported secret names a prefix only if it
+// has the form of a generated one.
 func entriesOf(stored ...store.Secret) []store.ListEntry {
 	var all []store.ListEntry
 	for _, secret := range stored {

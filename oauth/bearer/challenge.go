@@ -75,7 +75,7 @@ func (g Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	response := &refused.answer
 	switch response.Kind {
-	case answer.OtherWorkspace, answer.CrossOrigin, answer.Forbidden, answer.Throttled: // no other token would help
+	case answer.OtherWorkspace, answer.CrossOrigin, answer.DeniedDirect, answer.Throttled: // no other token would help
 	case answer.Unauthorized:
 		w.Header().Set("WWW-Authenticate", v.challenge("", "", ""))
 	default:

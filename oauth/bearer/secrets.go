@@ -71,13 +71,13 @@ var reservedHeaders = []string{
 
 // complete checks the forms and makes Header canonical.
 func (f *SecretForms) complete(secrets Secrets) error {
-	const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" // RFC 9110, section 5.6.2
+	const characters = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" // RFC 9110, section 5.6.2
 	var problems []error
 	if secrets == nil && *f != (SecretForms{}) {
 		problems = append(problems, errors.New("SecretForms: needs Secrets, which checks the secrets"))
 	}
 	f.Header = http.CanonicalHeaderKey(f.Header)
-	if strings.Trim(f.Header, token) != "" || strings.ContainsFunc(f.Header, func(r rune) bool { return !strings.ContainsRune(token, r) }) || slices.Contains(reservedHeaders, f.Header) {
+	if strings.Trim(f.Header, characters) != "" || strings.ContainsFunc(f.Header, func(r rune) bool { return !strings.ContainsRune(characters, r) }) || slices.Contains(reservedHeaders, f.Header) {
 		problems = append(problems, errors.New("SecretForms.Header: must be the name of a header that HTTP does not define, such as X-API-Key"))
 	}
 	if f.ChallengeBasic && !f.Basic {
@@ -201,7 +201,7 @@ func refusedSecret(err error) error {
 	case errors.Is(err, ErrThrottled):
 		r.kind, r.answer.Kind = ErrThrottled, answer.Throttled
 	case errors.Is(err, ErrForbidden):
-		r.kind, r.answer.Kind = ErrForbidden, answer.Forbidden
+		r.kind, r.answer.Kind = ErrForbidden, answer.DeniedDirect
 	case errors.Is(err, ErrUnauthenticated):
 		r.kind, r.answer = ErrInvalid, answer.Refusal{Kind: answer.InvalidToken, Detail: "The secret is not valid."}
 	default:

@@ -74,7 +74,7 @@ func TestCheckGuardFindsFaultsWithSecrets(t *testing.T) {
 			"answered a secret of a key without project.list",
 			"answered a secret of another workspace with 401", "refused a good secret, with 401",
 		}},
-		{name: "any secret", api: wrongly(func(r *http.Request, right *httptest.ResponseRecorder) bool {
+		{name: "B32 any secret", api: wrongly(func(r *http.Request, right *httptest.ResponseRecorder) bool {
 			return isSecret(r) && saying("The secret is wrong")(r, right)
 		}), finds: []string{"accepted a secret of no key"}},
 		{name: "any text", api: wrongly(func(r *http.Request, right *httptest.ResponseRecorder) bool {

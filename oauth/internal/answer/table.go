@@ -24,6 +24,7 @@ const (
 	Denied
 	DeniedForNow
 	DeniedExpired
+	DeniedDirect
 	// Of tokens.
 	InvalidToken
 	Insufficient
@@ -104,6 +105,7 @@ func (k Kind) Row() Row {
 		Denied:        {OAuth: Wire{400, "unauthorized_client"}, Manage: Wire{403, "policy"}, Problem: denied, PageRemedy: ask},
 		DeniedForNow:  {OAuth: Wire{429, "temporarily_unavailable"}, Manage: Wire{429, "policy"}, Problem: denied, Remedy: "Wait, then try again."},
 		DeniedExpired: {OAuth: Wire{401, "invalid_client"}, Manage: Wire{403, "policy"}, Problem: denied, PageRemedy: ask},
+		DeniedDirect:  {OAuth: Wire{403, "access_denied"}, Problem: denied},
 
 		InvalidToken:   {OAuth: Wire{401, "invalid_token"}, Problem: "The token is not valid"},
 		Insufficient:   {OAuth: Wire{403, "insufficient_scope"}, Problem: "The token lacks a permission that this request needs"},
@@ -122,7 +124,7 @@ func (k Kind) Row() Row {
 			PageRemedy: "Nothing was done. Open this service by its https address and send the form from there."},
 
 		Invalid:              {Manage: Wire{422, "invalid"}, Problem: "Some values are not allowed", Remedy: "Correct the fields that errors names.", PageRemedy: "Go back and correct it."},
-		Forbidden:            {OAuth: Wire{403, "access_denied"}, Manage: Wire{403, "forbidden"}, Problem: "You may not do this", Remedy: "Ask an administrator if you need it."},
+		Forbidden:            {Manage: Wire{403, "forbidden"}, Problem: "You may not do this", Remedy: "Ask an administrator if you need it."},
 		NotFound:             {Manage: Wire{404, "not-found"}, Problem: "This does not exist, or you may not see it", Remedy: "Check the address and the ids in it."},
 		NotKept:              {Manage: Wire{501, "not-kept"}, Problem: "This service does not keep such records", Remedy: "Ask its operators to use a store that does."},
 		Conflict:             {Manage: Wire{409, "conflict"}, Problem: "This was changed by another request", Remedy: "Nothing was done. Send it again.", PageRemedy: "Nothing was done. Open the page again and decide again."},

@@ -330,7 +330,8 @@ func stopReading(w http.ResponseWriter) {
 }
 
 // Deadline is a context like that of context.WithTimeout, but it starts its timer
-// only when it is first waited for. Until then, Err compares the time itself. A
+// only when it is first waited for. Until then, Err compares the time itself. The time
+// runs from the first call of a method, which is that of the first read of the store. A
 // store in this process returns without waiting, and an unused timer would double
 // the time of a guard with a cached token and cost a login 2 to 5%.
 //
@@ -348,9 +349,9 @@ type Deadline struct {
 	stopped bool
 }
 
-// started is an instant before all requests. The time since then takes half as long to
-// read as the time of day.
-var started = time.Now() //nolint:forbidigo // see Deadline
+// started is an instant before all requests. To read the time since then takes half as
+// long as to read the time of day.
+var started = time.Now() //nolint:forbidigo,gochecknoglobals // see Deadline; nothing changes it
 
 // WithTimeout is like context.WithTimeout. Call Stop when the request is done.
 func WithTimeout(request context.Context, d time.Duration) *Deadline {
