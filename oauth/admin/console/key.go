@@ -15,6 +15,7 @@ import (
 // keyPage is the data of the page of a key.
 type keyPage struct {
 	Key    apikey.Key
+	Found  string        // the id of the secret that led to the page; see findSecret
 	Groups []scope.Group // the key's permissions in the groups of the catalog
 	Lost   []string      // permissions that are no longer in the catalog
 	Raised []string      // permissions that became admin permissions after they were granted
@@ -41,7 +42,7 @@ func (s *call) showKey() error {
 		return err
 	}
 	catalog := s.keys().Catalog()
-	page := keyPage{Key: key, Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
+	page := keyPage{Key: key, Found: s.r.URL.Query().Get("found"), Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.workspaceInfo, err = s.workspaceInfo(key.Workspace); err != nil {

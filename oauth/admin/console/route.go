@@ -35,7 +35,6 @@ func allRoutes() []route {
 		{"GET /workspaces/{workspace}/events.csv", (*call).downloadEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
-		{"GET /keys/{key}/found/{secret}", (*call).showFound},
 		{"GET /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"POST /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"GET /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
@@ -43,8 +42,8 @@ func allRoutes() []route {
 		{"GET /keys/{key}/retire/{secret}", askToConfirm(confirmRetire)},
 		{"POST /keys/{key}/retire/{secret}", confirmed(confirmRetire, (*call).retireSecret)},
 		{"GET /keys/{key}/disable", askToConfirm(confirmDisable)},
-		{"POST /keys/{key}/disable", confirmed(confirmDisable, (*call).disableKey)},
-		{"POST /keys/{key}/enable", (*call).enableKey},
+		{"POST /keys/{key}/disable", confirmed(confirmDisable, changeKey((*apikey.Service).Disable, "done=disable"))},
+		{"POST /keys/{key}/enable", changeKey((*apikey.Service).Enable, "done=enable")},
 		{"GET /keys/{key}/delete", askToConfirm(confirmDelete)},
 		{"POST /keys/{key}/delete", confirmed(confirmDelete, (*call).deleteKey)},
 
