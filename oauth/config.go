@@ -145,9 +145,9 @@ type Config struct {
 
 	// LoginTimeout bounds how long a login, a revocation or an introspection waits
 	// for the store, the policies and the hooks, and how long a guard waits for the
-	// store and, with a secret, for these. Then the response is 503. Default 900 ms, so that a client gets a
-	// response within a second; 10 ms to 1 minute. Raise it for imported keys with
-	// slow digests.
+	// store and, with a secret, for these. Then the response is 503. Default 900 ms, so
+	// that a client gets a response within a second; 10 ms to 1 minute. Raise it for
+	// imported keys with slow digests.
 	LoginTimeout time.Duration
 
 	// APIKeys are further settings of the service of API keys.

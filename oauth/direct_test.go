@@ -84,7 +84,7 @@ func TestDirectForms(t *testing.T) {
 		{"B32 Basic beside an empty header", 200, good, []string{"Authorization", basic, "X-API-Key", ""}},
 		{"B32 Basic, percent-encoded", 200, good, []string{"Authorization", basicText(strings.ReplaceAll(key.ID, "-", "%2D") + ":" + secret)}},
 		{"B32 a token", 200, key.ID + " team-a false project.list", []string{"Authorization", "Bearer " + token}},
-		{"B32 nothing", 401, "This request needs a bearer token, or the secret of an API key.", nil},
+		{"B32 nothing", 401, "This request needs a bearer token or the secret of an API key: as Authorization: Bearer, or the secret in X-API-Key, or the key's id and secret with Basic.", nil},
 		{"B32 an empty header", 401, "needs a bearer token", []string{"X-API-Key", ""}},
 		{"B32 another header", 401, "needs a bearer token", []string{"X-Api-Secret", secret}},
 		{"B32 a cookie", 401, "needs a bearer token", []string{"Cookie", "X-API-Key=" + secret + "; access_token=" + secret}},
@@ -159,6 +159,10 @@ func TestDirectBasicOfBrowsers(t *testing.T) {
 		{"B32 another origin, an old browser", 403, []string{"Origin", "https://evil.example"}},
 		{"B32 an opaque origin", 403, []string{"Origin", "null"}},
 		{"B32 the own origin, an old browser", 200, []string{"Origin", "https://example.com"}},
+		{"B32 a link or an image over http", 403, []string{"Referer", "http://evil.example/page"}},
+		{"B32 the own page over http", 200, []string{"Referer", "http://example.com/page"}},
+		{"B32 Sec-Fetch-Site takes precedence", 200, []string{"Sec-Fetch-Site", "none", "Referer", "http://evil.example/page"}},
+		{"B32 Origin takes precedence", 403, []string{"Origin", "null", "Referer", "http://example.com/page"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := w.at(t).directly(projectsOfA, append(tc.headers, basic(key.ID, secret)...)...)

@@ -95,7 +95,7 @@ func Example() {
 	// the projects of team-a
 	// 200 OK <nil>
 	// 404 Not Found
-	// {"error":"not_found","error_description":"There is no such workspace, or the token does not reach it."}
+	// {"error":"not_found","error_description":"There is no such workspace, or this credential does not reach it."}
 	// <nil>
 }
 

@@ -16,12 +16,12 @@ import (
 // method and path, and never the body.
 //
 // A request that guard and limits let pass is answered with 204 and the headers X-Workspace,
-// X-Client-Id (the id of the key) and X-Scope (its permissions, separated by spaces). All
-// three are always there, and empty if there is no value, so that the proxy replaces what the
-// client sent under these names. The guard is one for any workspace: the service behind must
+// X-Client-Id (the id of the key) and X-Scope (the permissions of the token, or with a secret
+// those of the key, separated by spaces). All three are always there, and empty if there is
+// no value, so that the proxy replaces what the client sent under these names. The guard is one for any workspace: the service behind must
 // scope what it does by X-Workspace. A refusal is answered as guard and limits answer it:
-// 400, 401 and 403 with WWW-Authenticate, 429 and 503 with Retry-After. No cache may keep an
-// answer.
+// 400, 401, and 403 for a missing permission with WWW-Authenticate, 429 and 503 with
+// Retry-After. No cache may keep an answer.
 //
 // X-Workspace is the workspace's id byte for byte. An id that is not printable ASCII, or that
 // begins or ends with a space, cannot be sent so: its requests are answered with 500, and an

@@ -71,6 +71,6 @@ k-18,team-a,billing,17d56311333a1ec6ea02c3d8b714eb7b211f4b8fd5ff39b67de3451461f1
 	// Output:
 	// 200 the projects of team-a, for k-18
 	// 200 the projects of team-a, for k-18
-	// 404 {"error":"not_found","error_description":"There is no such workspace, or the token does not reach it."}
+	// 404 {"error":"not_found","error_description":"There is no such workspace, or this credential does not reach it."}
 	// 401 {"error":"invalid_token","error_description":"The secret is wrong, or it is of no API key."}
 }

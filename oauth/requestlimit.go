@@ -28,8 +28,9 @@ type RequestLimit struct {
 	// the instance and of the key's workspace. They can lower Key and Workspace, and
 	// never raise them: the lower rate and the smaller burst apply. A change applies
 	// at the next request in this process and with store/cache within its bound in
-	// others, and begins a new count. The settings are read with the key: from memory
-	// with store/cache, else with one read of the store for each request.
+	// others, and begins a new count. The limiter reads the key and its settings
+	// itself: from memory with store/cache, else with one more read of the store for
+	// each request.
 	Settings bool
 	// Name tells this limit from others, in RateLimit fields and for its counts: limits
 	// with the same name and sizes share their counts, in this process and in all others
@@ -59,7 +60,8 @@ type RequestLimiter struct {
 //
 // A request over the limit gets 429 with Retry-After. That and every other response has the
 // fields RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-11, with the
-// policies "key" and "workspace", or "NAME-key" and "NAME-workspace"; a 429 has in RateLimit
+// policies "key" and "workspace", or "NAME-key" and "NAME-workspace": q is the burst, w the
+// seconds in which a whole burst comes back. A 429 has in RateLimit
 // only the policy that refused. The key's bound is checked first, so that the requests it
 // refuses use up nothing of what the workspace's other keys share; one that the workspace's
 // bound refuses has been counted for its key. A check waits for at most Config.LoginTimeout.
@@ -115,10 +117,10 @@ func (l *RequestLimiter) Check(w http.ResponseWriter, r *http.Request) bool {
 	err := l.take(ctx, principal, header)
 	switch {
 	case err == nil:
-	case l.limit.ReportOnly != nil:
-		l.limit.ReportOnly(ctx, policy.Trial{Err: err})
 	case l.limit.OnOutage == policy.OutageAllow && store.IsOutage(err) && ctx.Err() == nil:
 		s.cfg.Logger.WarnContext(ctx, "a request passed without its limit because the limiter or the store is unavailable", "error", err)
+	case l.limit.ReportOnly != nil:
+		l.limit.ReportOnly(ctx, policy.Trial{Err: err})
 	default:
 		s.refuse(ctx, w, err)
 		return false
@@ -170,7 +172,7 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 	var rules store.Rules
 	if l.limit.Settings {
 		found, err := l.server.store.Reads().Lookup(ctx, p.KeyID)
-		if err != nil {
+		if err != nil && (store.IsOutage(err) || !errors.Is(err, store.ErrNotFound)) { // for a key that is gone the code's rates apply
 			return nil, err
 		}
 		if found.Instance.Version == 0 {

@@ -345,6 +345,9 @@ func TestLimitRequestsOutage(t *testing.T) {
 				limit.OnOutage = policy.OutageAllow
 				require.Equal(t, http.StatusNoContent, ask(t, w.LimitRequests(limit), w.key.ID, "team-a").StatusCode)
 				require.Contains(t, w.log.String(), "a request passed without its limit")
+				limit.ReportOnly = func(context.Context, policy.Trial) { t.Error("with OutageAllow the limit would not have refused") }
+				require.Equal(t, http.StatusNoContent, ask(t, w.LimitRequests(limit), w.key.ID, "team-a").StatusCode)
+				limit.ReportOnly = nil
 
 				gone, cancel := context.WithCancel(t.Context())
 				cancel()
@@ -365,6 +368,17 @@ func TestLimitRequestsOutage(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, ask(t, limit, "a", "a").StatusCode)
 		require.Equal(t, http.StatusTooManyRequests, ask(t, limit, "a", "a").StatusCode)
 	})
+}
+
+// TestLimitRequestsOfAGoneKey: a guard may know a key for a moment after its deletion. That
+// is no outage, and lifts no limit.
+func TestLimitRequestsOfAGoneKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	limit := w.LimitRequests(oauth.RequestLimit{Key: perMinute(1), Settings: true, OnOutage: policy.OutageAllow})
+	require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID, 0))
+	require.Equal(t, http.StatusNoContent, ask(t, limit, w.key.ID, "team-a").StatusCode)
+	require.Equal(t, http.StatusTooManyRequests, ask(t, limit, w.key.ID, "team-a").StatusCode)
 }
 
 func TestLimitRequestsReportOnly(t *testing.T) {

@@ -227,8 +227,9 @@ func (s *Server) APIKeys() *apikey.Service { return s.keys }
 // servers that do not use net/http (bearer.Verifier.Authorize).
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
-// Carries reports whether a request comes with a token of this server, valid or
-// not, for routes that also accept the host's sessions; see bearer.Verifier.Carries.
+// Carries reports whether a request comes with a token of this server or a secret in one of
+// Config.SecretForms, valid or not, for routes that also accept the host's sessions; see
+// bearer.Verifier.Carries.
 func (s *Server) Carries(r *http.Request) bool { return s.verifier.Carries(r) }
 
 // Require returns a guard for a route. The token must hold all of the permissions,

@@ -212,7 +212,7 @@ func TestImportsTurnedOff(t *testing.T) {
 	for _, tc := range []struct {
 		on   *rig
 		says string
-	}{{newRig(t), "Config.Imported is false"}, {newRig(t, imports), ""}} {
+	}{{newRig(t), "APIKeys.Imported) is false"}, {newRig(t, imports), ""}} {
 		restore, err := tc.on.Restorer(t.Context(), admin)
 		require.NoError(t, err)
 		err = restore(found)

@@ -57,7 +57,7 @@ type Problem struct {
 // Restore adds what Export wrote, keys with their ids and digests, to the store of
 // another service. The store may be of another kind and may already hold keys.
 // The keys can log in with their old secrets if the service has the same Peppers,
-// SecretPrefixes and Config.Imported. A line with a digest or prefix that the
+// SecretPrefixes and Options.Imported. A line with a digest or prefix that the
 // service does not know is refused.
 //
 // A key is restored unchanged, also if it is disabled or expired. Policies, limits

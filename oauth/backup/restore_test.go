@@ -115,8 +115,8 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), `The prefix "old_" is not in Config.SecretPrefixes`},
 		{"B01 a bare hash", edit("hmac-sha256$1$", ""), "it is malformed"},
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
-		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
-		{"an imported digest, which could not log in here", edit("hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", ory256), "Config.Imported is false"},
+		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "APIKeys.Imported) is false"},
+		{"an imported digest, which could not log in here", edit("hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", ory256), "APIKeys.Imported) is false"},
 		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", backup.MaxLine)+`"`), "longer than 1048576 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestRestoreImportedSHA256(t *testing.T) {
 	}
 	done, err := newRig(t).read(lines)
 	require.NoError(t, err)
-	require.ErrorContains(t, done.Problems[0].Err, "Config.Imported is false")
+	require.ErrorContains(t, done.Problems[0].Err, "APIKeys.Imported) is false")
 	broken := strings.Replace(lines, "$F9Vj", "$F9V", 1)
 	done, err = newRig(t, portable).read(broken)
 	require.NoError(t, err)

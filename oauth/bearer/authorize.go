@@ -17,9 +17,10 @@ import (
 
 var errForeignGuard = errors.New("bearer: the guard was not made by this verifier's Require")
 
-// Credential returns the token of a request's Authorization header, for
-// Authorize. A header with another scheme is treated as absent. The error wraps
-// ErrUnauthenticated.
+// Credential returns what follows the scheme Bearer in a request's Authorization header,
+// for Authorize: a token, or for a guard with OrSecret a secret. A header with another
+// scheme is treated as absent, and those of Config.SecretForms are not read. The error
+// wraps ErrUnauthenticated.
 func Credential(header http.Header) (string, error) {
 	token, err := request.Credentials(header, "Bearer")
 	switch {
@@ -34,12 +35,13 @@ func Credential(header http.Header) (string, error) {
 // Carries reports whether a request comes with a token for this verifier, or with a
 // secret in one of Config.SecretForms, valid or not. It is for routes that also accept
 // the host's own sessions: pass such a request to a guard, whatever the guard decides,
-// and all others to the session. Then a request whose token is refused never passes by its session.
+// and all others to the session. Then a request whose token is refused never passes by its
+// session.
 //
 // Carries reads the headers and verifies nothing. It is true for the header
 // SecretForms.Header, for the scheme Basic if SecretForms accepts it, for the scheme
-// Bearer, and for a request with several Authorization headers, which every
-// guard refuses. The exception is a JWT (RFC 7519) whose iss claim is missing or is
+// Bearer, and for a request with several Authorization headers, which every guard
+// refuses. The exception is a JWT (RFC 7519) whose iss claim is missing or is
 // not Config.Issuer: it may be the session of a host that has JWTs of its own. If the
 // host's sessions are bearer tokens of another form, Carries is true for them: check
 // for them first. Cookies, and tokens in the query or the body, do not count.
@@ -106,7 +108,7 @@ func (v *Verifier) decide(ctx context.Context, c *credential, guard Guard, works
 	case c.secret != "":
 		p, err = v.checkSecret(ctx, c)
 	case c.token == "" && guard.secrets:
-		return nil, errNoCredential
+		return nil, v.noCredential
 	case c.token == "":
 		return nil, errMissing
 	default:

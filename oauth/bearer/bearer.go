@@ -138,9 +138,10 @@ type Config struct {
 
 // Verifier verifies tokens and makes guards. It is safe for concurrent use.
 type Verifier struct {
-	config Config
-	admin  scope.Set
-	cache  *cache[verified]
+	config       Config
+	admin        scope.Set
+	cache        *cache[verified]
+	noCredential error // wraps errNoCredential
 }
 
 // New checks the configuration. It joins all problems into one error, each
@@ -172,6 +173,7 @@ func New(config Config) (*Verifier, error) {
 	if config.CacheEntries > maxCacheEntries {
 		problem("CacheEntries", "is %d, must be at most %d", config.CacheEntries, maxCacheEntries)
 	}
+	noCredential := config.SecretForms.missing()
 	problems = append(problems, config.SecretForms.complete(config.CheckSecret != nil))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: configuration: %w", err)
@@ -184,7 +186,7 @@ func New(config Config) (*Verifier, error) {
 	if config.ClientAddr == nil {
 		config.ClientAddr = request.ConnectionAddr
 	}
-	v := &Verifier{config: config, cache: newCache[verified](config.CacheEntries, config.CacheBytes)}
+	v := &Verifier{config: config, cache: newCache[verified](config.CacheEntries, config.CacheBytes), noCredential: noCredential}
 	if config.Permissions != nil {
 		v.admin = config.Permissions.Admin()
 	}

@@ -3,6 +3,7 @@ package bearer
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,10 +23,8 @@ var (
 		Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token.",
 	}}
 	// errNoCredential and errOneCredential are errMissing and errMalformed of a guard
-	// with OrSecret.
-	errNoCredential = &refusal{kind: ErrUnauthenticated, answer: answer.Refusal{
-		Kind: answer.Unauthorized, Detail: "This request needs a bearer token, or the secret of an API key.",
-	}}
+	// with OrSecret. SecretForms.missing has the text of the first.
+	errNoCredential  = fmt.Errorf("%w: no credential", ErrUnauthenticated)
 	errOneCredential = &refusal{kind: ErrInvalid, answer: answer.Refusal{
 		Kind: answer.Malformed, Detail: "The request needs one well-formed credential, in one header: a token, or the secret of an API key.",
 	}}
@@ -69,7 +68,7 @@ func (g Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var refused *refusal
 	if !errors.As(err, &refused) || errors.Is(err, ErrUnavailable) {
 		outage := &answer.Refusal{Kind: answer.Unavailable}
-		outage.Log(r.Context(), v.config.Logger, "the check of a token", err)
+		outage.Log(r.Context(), v.config.Logger, "the check of a credential", err)
 		outage.WriteOAuth(w)
 		return
 	}

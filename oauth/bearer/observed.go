@@ -36,10 +36,16 @@ func (v *Verifier) observed(ctx context.Context, c *credential, p *Principal, er
 // reasonOf returns the Decision.Reason of an error. ErrUnavailable comes first, since
 // it takes precedence. errMalformed comes before ErrInvalid, which it wraps.
 func reasonOf(err error) string {
-	reasons := []string{"unavailable", "no_token", "no_token", "malformed_token", "malformed_token", "cross_site", "expired", "revoked", "invalid_token", "scope", "workspace"}
-	for i, known := range []error{ErrUnavailable, errMissing, errNoCredential, errMalformed, errOneCredential, errCrossSite, ErrExpired, ErrRevoked, ErrInvalid, ErrForbidden, ErrNotFound} {
-		if errors.Is(err, known) {
-			return reasons[i]
+	for _, known := range []struct {
+		err    error
+		reason string
+	}{
+		{ErrUnavailable, "unavailable"}, {errMissing, "no_token"}, {errNoCredential, "no_token"}, {errMalformed, "malformed_token"},
+		{errOneCredential, "malformed_token"}, {errCrossSite, "cross_site"}, {ErrExpired, "expired"}, {ErrRevoked, "revoked"}, {ErrInvalid, "invalid_token"},
+		{ErrForbidden, "scope"}, {ErrNotFound, "workspace"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.reason
 		}
 	}
 	if err != nil {

@@ -41,7 +41,7 @@ func TestRefusals(t *testing.T) {
 			})
 		}
 	}
-	require.Contains(t, w.log.String(), "the check of a token failed because the store or another service is unavailable")
+	require.Contains(t, w.log.String(), "the check of a credential failed because the store or another service is unavailable")
 
 	t.Run("a caller that disconnected", func(t *testing.T) {
 		ended, hangUp := context.WithCancel(t.Context())

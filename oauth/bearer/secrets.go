@@ -1,11 +1,12 @@
 package bearer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
@@ -23,16 +24,16 @@ type SecretForms struct {
 	// percent-encoded as RFC 6749, section 2.3.1, says). Browsers keep such credentials
 	// and send them with every request to the origin. So a request that a browser sends
 	// for a page of another origin, also of the same site, is refused with 403.
+	// Over http browsers do not say which site a request comes from (Sec-Fetch-Site),
+	// and a page can withhold Origin and Referer: use Basic over https only.
 	Basic bool
 	// ChallengeBasic adds Basic to the challenges of a 401. A browser then asks its
 	// user for the credentials. It needs Basic.
 	ChallengeBasic bool
 }
 
-// reservedHeaders have a meaning of their own in HTTP.
-var reservedHeaders = []string{
-	"Authorization", "Proxy-Authorization", "Cookie", "Host", "Origin", "Referer", "Content-Type", "Content-Length", "Transfer-Encoding", "Connection",
-}
+// reserved are headers that have a meaning of their own in HTTP.
+var reserved = regexp.MustCompile(`^(Accept|Authorization|Connection|(Set-)?Cookie|Forwarded|Host|Origin|Referer|Te|Trailer|Transfer-Encoding|Upgrade|(Accept|Content|Proxy|Sec|X-Forwarded)-.*)$`)
 
 // complete checks the forms and makes Header canonical.
 func (f *SecretForms) complete(checked bool) error {
@@ -42,13 +43,29 @@ func (f *SecretForms) complete(checked bool) error {
 		problems = append(problems, errors.New("SecretForms: needs CheckSecret"))
 	}
 	f.Header = http.CanonicalHeaderKey(f.Header)
-	if strings.ContainsFunc(f.Header, func(r rune) bool { return !strings.ContainsRune(characters, r) }) || slices.Contains(reservedHeaders, f.Header) {
-		problems = append(problems, errors.New("SecretForms.Header: must be the name of a header that HTTP does not define, such as X-API-Key"))
+	if strings.ContainsFunc(f.Header, func(r rune) bool { return !strings.ContainsRune(characters, r) }) {
+		problems = append(problems, errors.New("SecretForms.Header: has characters that the name of a header cannot have; choose a name such as X-API-Key"))
+	}
+	if reserved.MatchString(f.Header) {
+		problems = append(problems, fmt.Errorf("SecretForms.Header: HTTP uses %s; choose another name, such as X-API-Key", f.Header))
 	}
 	if f.ChallengeBasic && !f.Basic {
 		problems = append(problems, errors.New("SecretForms.ChallengeBasic: needs SecretForms.Basic"))
 	}
 	return errors.Join(problems...)
+}
+
+// missing returns the refusal of a request without a credential. It names the header as the
+// host wrote it.
+func (f *SecretForms) missing() error {
+	text := "This request needs a bearer token or the secret of an API key: as Authorization: Bearer"
+	if f.Header != "" {
+		text += ", or the secret in " + f.Header
+	}
+	if f.Basic {
+		text += ", or the key's id and secret with Basic"
+	}
+	return &refusal{kind: errNoCredential, answer: answer.Refusal{Kind: answer.Unauthorized, Detail: text + "."}}
 }
 
 // find returns the credential in the headers, and its scheme, which is empty for the
@@ -106,7 +123,7 @@ func (g Guard) presented(r *http.Request) (c credential, err error) {
 	scheme, text, err := g.verifier.config.SecretForms.find(r.Header)
 	switch {
 	case errors.Is(err, request.ErrAbsent):
-		return c, errNoCredential
+		return c, g.verifier.noCredential
 	case err != nil:
 		return c, errOneCredential
 	case scheme == "Bearer":
@@ -122,8 +139,10 @@ func (g Guard) presented(r *http.Request) (c credential, err error) {
 	}
 	c.keyID, c.secret = id, Secret(secret)
 	// A browser sends Basic credentials for pages of other origins too. The check excepts
-	// safe methods, so it gets a POST: a host may let other origins read answers.
-	if new(http.CrossOriginProtection).Check(&http.Request{Method: http.MethodPost, Header: r.Header, Host: r.Host}) != nil {
+	// safe methods, so it gets a POST: a host may let other origins read answers. Without
+	// an Origin, as with a link or an image, the Referer counts.
+	site := http.Header{"Sec-Fetch-Site": r.Header["Sec-Fetch-Site"], "Origin": {cmp.Or(r.Header.Get("Origin"), r.Referer())}}
+	if new(http.CrossOriginProtection).Check(&http.Request{Method: http.MethodPost, Header: site, Host: r.Host}) != nil {
 		return c, errCrossSite
 	}
 	return c, nil

@@ -33,12 +33,15 @@ func TestSecretForms(t *testing.T) {
 		{"B32 an unusual name", bearer.SecretForms{Header: "X!api~key"}, false, ""},
 		{"B32 without CheckSecret", bearer.SecretForms{Header: "X-API-Key"}, true, "SecretForms: needs CheckSecret"},
 		{"B32 Basic without CheckSecret", bearer.SecretForms{Basic: true}, true, "SecretForms: needs CheckSecret"},
-		{"B32 no name", bearer.SecretForms{Header: "X API Key"}, false, "SecretForms.Header: must be the name of a header that HTTP does not define"},
+		{"B32 no name", bearer.SecretForms{Header: "X API Key"}, false, "SecretForms.Header: has characters that the name of a header cannot have"},
 		{"B32 a colon", bearer.SecretForms{Header: "X-API-Key:"}, false, "SecretForms.Header"},
 		{"B32 not ASCII", bearer.SecretForms{Header: "X-Schlüssel"}, false, "SecretForms.Header"},
-		{"B32 Authorization", bearer.SecretForms{Header: "authorization"}, false, "SecretForms.Header"},
+		{"B32 Authorization", bearer.SecretForms{Header: "authorization"}, false, "SecretForms.Header: HTTP uses Authorization; choose another name"},
 		{"B32 Cookie", bearer.SecretForms{Header: "COOKIE"}, false, "SecretForms.Header"},
 		{"B32 Proxy-Authorization", bearer.SecretForms{Header: "Proxy-Authorization"}, false, "SecretForms.Header"},
+		{"B32 Te", bearer.SecretForms{Header: "TE"}, false, "SecretForms.Header: HTTP uses Te"},
+		{"B32 X-Forwarded-For", bearer.SecretForms{Header: "x-forwarded-for"}, false, "SecretForms.Header: HTTP uses X-Forwarded-For"},
+		{"B32 Sec-Fetch-Site", bearer.SecretForms{Header: "sec-fetch-site"}, false, "SecretForms.Header: HTTP uses Sec-Fetch-Site"},
 		{"B32 a challenge without Basic", bearer.SecretForms{ChallengeBasic: true}, false, "SecretForms.ChallengeBasic: needs SecretForms.Basic"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

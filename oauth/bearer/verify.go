@@ -21,7 +21,7 @@ var (
 	// ErrForbidden: the token lacks a permission, or a policy refuses the secret. Answer
 	// 403.
 	ErrForbidden = errors.New("bearer: missing permission")
-	// ErrNotFound: the workspace does not exist, or the token does not reach it.
+	// ErrNotFound: the workspace does not exist, or the credential does not reach it.
 	// Callers must not see a difference. Answer 404.
 	ErrNotFound = errors.New("bearer: no such workspace for this token")
 	// ErrThrottled: too many wrong secrets came from the client's address, or a policy

@@ -9,8 +9,8 @@
 //	}
 //
 // Only clients that log in with a secret (client_credentials) can become keys. Keys
-// can log in with secrets that Latchkey did not generate only if Config.Imported is
-// set.
+// can log in with secrets that Latchkey did not generate only if Options.Imported
+// (oauth.Config.APIKeys.Imported) is set.
 //
 // # Import from your own table
 //

@@ -115,7 +115,7 @@ func ExampleServer_CheckGuard_session() {
 	// GET /projects accepted a token signed with another key beside a session: 200 instead of 401
 	// GET /projects accepted an expired token beside a session: 200 instead of 401
 	// GET /projects accepted a token for another audience beside a session: 200 instead of 401
-	// GET /projects accepted a secret beside a session: 200 instead of 401
+	// GET /projects accepted a secret beside a session: 200 instead of 401 (if it should, set Route.Secrets)
 	// GET /projects accepted a token without project.list beside a session: 200 instead of 403
 	// GET /projects accepted a token whose key was disabled beside a session: 200 instead of 401
 }

@@ -72,8 +72,10 @@ type Route struct {
 // The fields WorkspaceFromToken and Session of Route change these rules. The route
 // must run its handler for a token that holds only Route.Permissions, for one that
 // holds only an alternative of Route.Or, for secrets of such keys if Secrets is set, and
-// for a session if Session is set. Use a
-// table of Routes to check a whole API.
+// for a session if Session is set. Use a table of Routes to check a whole API.
+//
+// The server's clock does not move between the requests. So a limit behind the guard must
+// let all good ones pass at one instant.
 func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
 	t.Helper()
 	if handler == nil || route.Request == nil {
@@ -206,10 +208,22 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 		}
 		p.refusals = append(p.refusals, outcome{what, answer})
 	case answer.Code < http.StatusBadRequest:
-		p.report("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
+		p.report("accepted %s: %d instead of %d%s", what, answer.Code, statuses[0], p.hint(what, answer.Code))
 	default:
-		p.report("answered %s with %d instead of %d", what, answer.Code, statuses[0])
+		p.report("answered %s with %d instead of %d%s", what, answer.Code, statuses[0], p.hint(what, answer.Code))
 	}
+}
+
+// hint says what may be wrong about the guard or the Route, for the answer to a secret.
+func (p *probe) hint(what string, code int) string {
+	switch {
+	case !strings.HasPrefix(what, "a secret") && !strings.HasPrefix(what, "a good secret"):
+	case p.route.Secrets && code == http.StatusUnauthorized:
+		return " (does the guard have OrSecret?)"
+	case !p.route.Secrets && code < http.StatusBadRequest:
+		return " (if it should, set Route.Secrets)"
+	}
+	return ""
 }
 
 // redirectTarget returns the address that an answer redirects to, without the query.

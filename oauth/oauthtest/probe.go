@@ -184,8 +184,8 @@ func (p *probe) permitted(ctx context.Context) error {
 func (p *probe) accept(what string, held scope.Set, r *http.Request) *httptest.ResponseRecorder {
 	answer := p.serve(what, r)
 	if answer != nil && p.refuses(answer) {
-		p.report("refused %s, with %d (it holds %s in workspace %s): %s",
-			what, answer.Code, orNothing(held), p.home, strings.TrimSpace(answer.Body.String()))
+		p.report("refused %s, with %d%s (it holds %s in workspace %s): %s",
+			what, answer.Code, p.hint(what, answer.Code), orNothing(held), p.home, strings.TrimSpace(answer.Body.String()))
 		return nil
 	}
 	return answer

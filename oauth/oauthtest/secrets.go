@@ -45,7 +45,7 @@ func asBasic(r *http.Request, id, secret string) {
 func (p *probe) forms() []form {
 	all := []form{{"", asBearer}}
 	if name := p.secretHeader(); name != "" {
-		all = append(all, form{" in " + name, func(r *http.Request, _, secret string) { r.Header[name] = []string{secret} }})
+		all = append(all, form{" in " + p.server.cfg.SecretForms.Header, func(r *http.Request, _, secret string) { r.Header[name] = []string{secret} }})
 	}
 	if p.server.cfg.SecretForms.Basic {
 		all = append(all, form{" with Basic", asBasic})
@@ -90,13 +90,13 @@ func (p *probe) secrets(ctx context.Context) error {
 		p.refuseWith("a secret of no key"+f.name, func(r *http.Request) { f.send(r, unknown, other) }, http.StatusUnauthorized)
 		p.refuseWith("a text that is no secret"+f.name, func(r *http.Request) { f.send(r, id, "not-a-secret") }, http.StatusUnauthorized)
 		p.refuseWith("a secret of a key that does not allow direct use"+f.name, func(r *http.Request) { f.send(r, noDirect, wrong) }, http.StatusUnauthorized)
-		p.refuseWith("a secret and a token"+f.name, func(r *http.Request) {
+		p.refuseWith("a secret"+f.name+" and a token", func(r *http.Request) {
 			f.send(r, id, secret)
 			r.Header["Authorization"] = append(r.Header["Authorization"][:min(1, len(r.Header["Authorization"]))], "Bearer "+token)
 		}, http.StatusBadRequest)
 	}
 	if name := p.secretHeader(); name != "" {
-		p.refuseWith("two secrets in "+name, func(r *http.Request) { r.Header[name] = []string{secret, secret} }, http.StatusBadRequest)
+		p.refuseWith("two secrets in "+s.cfg.SecretForms.Header, func(r *http.Request) { r.Header[name] = []string{secret, secret} }, http.StatusBadRequest)
 	}
 	if s.cfg.SecretForms.Basic {
 		p.refuseWith("a secret with Basic, from a page of another site", func(r *http.Request) {

@@ -66,13 +66,13 @@ func TestCheckGuardFindsFaultsWithSecrets(t *testing.T) {
 		{name: "right, all forms", forms: all, api: orSecret},
 		{name: "right, Basic is challenged for", forms: bearer.SecretForms{Basic: true, ChallengeBasic: true}, api: orSecret},
 		{name: "right, tokens only", forms: all, tokens: true, api: guarded},
-		{name: "not said to take secrets", tokens: true, api: orSecret, finds: []string{"accepted a secret: 200 instead of 401"}},
+		{name: "not said to take secrets", tokens: true, api: orSecret, finds: []string{"accepted a secret: 200 instead of 401 (if it should, set Route.Secrets)"}},
 		{name: "not said to take secrets in any form", forms: all, tokens: true, api: orSecret, finds: []string{
-			"accepted a secret: 200", "accepted a secret in X-Api-Key: 200", "accepted a secret with Basic: 200",
+			"accepted a secret: 200", "accepted a secret in X-API-Key: 200", "accepted a secret with Basic: 200",
 		}},
 		{name: "without OrSecret", api: guarded, finds: []string{
 			"answered a secret of a key without project.list",
-			"answered a secret of another workspace with 401", "refused a good secret, with 401",
+			"answered a secret of another workspace with 401 instead of 404 (does the guard have OrSecret?)", "refused a good secret, with 401 (does the guard have OrSecret?)",
 		}},
 		{name: "B32 any secret", api: wrongly(func(r *http.Request, right *httptest.ResponseRecorder) bool {
 			return isSecret(r) && saying("The secret is wrong")(r, right)
@@ -98,10 +98,10 @@ func TestCheckGuardFindsFaultsWithSecrets(t *testing.T) {
 		}), finds: []string{"accepted a secret in the query"}},
 		{name: "the header counts, whatever else there is", forms: all, api: wrongly(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("X-API-Key") != "" && r.Header.Get("Authorization") != ""
-		}), finds: []string{"accepted a secret and a token in X-Api-Key"}},
+		}), finds: []string{"accepted a secret in X-API-Key and a token"}},
 		{name: "the first header counts", forms: all, api: wrongly(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return len(r.Header["X-Api-Key"]) > 1
-		}), finds: []string{"accepted two secrets in X-Api-Key"}},
+		}), finds: []string{"accepted two secrets in X-API-Key"}},
 		{name: "Basic from anywhere", forms: all, api: wrongly(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Sec-Fetch-Site") != ""
 		}), finds: []string{"accepted a secret with Basic, from a page of another site"}},
@@ -112,7 +112,7 @@ func TestCheckGuardFindsFaultsWithSecrets(t *testing.T) {
 				}
 				orSecret(auth).ServeHTTP(w, r)
 			})
-		}, finds: []string{"refused a good secret in X-Api-Key, with 401"}},
+		}, finds: []string{"refused a good secret in X-API-Key, with 401"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			checkSecrets(t, c.forms, oauthtest.Route{Secrets: !c.tokens}, c.api, c.finds...)
@@ -137,9 +137,9 @@ func TestCheckGuardSecretsBesideSessions(t *testing.T) {
 			}
 			right(auth).ServeHTTP(w, r)
 		})
-	}, "accepted a secret of no key in X-Api-Key beside a session", "accepted a text that is no secret in X-Api-Key beside a session",
-		"accepted a secret of a key that does not allow direct use in X-Api-Key beside a session", "accepted a secret and a token in X-Api-Key beside a session",
-		"accepted two secrets in X-Api-Key beside a session", "accepted a secret of a disabled key in X-Api-Key beside a session")
+	}, "accepted a secret of no key in X-API-Key beside a session", "accepted a text that is no secret in X-API-Key beside a session",
+		"accepted a secret of a key that does not allow direct use in X-API-Key beside a session", "accepted a secret in X-API-Key and a token beside a session",
+		"accepted two secrets in X-API-Key beside a session", "accepted a secret of a disabled key in X-API-Key beside a session")
 }
 
 func TestDirectKey(t *testing.T) {

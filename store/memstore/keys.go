@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyTable implements store.Keys.
+// keyTable implements store.Keys and store.Secrets.
 type keyTable struct{ db *database }
 
 // Create implements store.Keys.

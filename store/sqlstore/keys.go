@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyTable implements store.Keys.
+// keyTable implements store.Keys and store.Secrets.
 type keyTable struct{ d *Database }
 
 // Create implements store.Keys.
@@ -219,7 +219,8 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 }
 
 // deleteKeys adds the statements that delete the keys with a value in a column, which are
-// locked. They write tombstones first, as a creation reads them first.
+// locked. They write tombstones before the rows of creators and secrets, as a creation reads
+// them before it writes those: both lock in one order.
 func (b *batch) deleteKeys(column, value string, at time.Time) {
 	keys := ` FROM {p}keys WHERE ` + column + ` = ?`
 	b.exec(b.d.dialect.pick(

@@ -70,13 +70,15 @@ func TestFindSecret(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, r.post("olga", findPage+"?secret="+secret, form).StatusCode)
 	})
 	t.Run("after a rotation", func(t *testing.T) {
-		_, _, err := r.keys.Rotate(t.Context(), people["olga"].Actor, key.ID, apikey.Rotation{Grace: time.Minute})
+		rotated, _, err := r.keys.Rotate(t.Context(), people["olga"].Actor, key.ID, apikey.Rotation{Grace: time.Minute})
 		require.NoError(t, err)
 		body := r.get("olga", at).Body
 		require.Contains(t, body, "retire this secret only")
 		require.NotContains(t, body, "the key's only secret")
 		r.clock.Advance(time.Minute)
 		require.Equal(t, at, find("olga", secret).redirectTarget())
+		fresh := key.ID + "?found=" + rotated.Secrets[len(rotated.Secrets)-1].ID
+		require.Contains(t, r.get("olga", "/keys/"+fresh).Body, "the key's only secret", "the other one has ended")
 		body = r.get("olga", at).Body
 		require.Contains(t, body, "It has ended: nobody can log in with it.")
 		require.NotContains(t, body, "retire this secret only")

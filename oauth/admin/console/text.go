@@ -2,9 +2,12 @@ package console
 
 import (
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
 // functions returns the functions of the templates.
@@ -49,6 +52,11 @@ func (f frame) When(t time.Time, ifZero string) moment {
 
 // Past reports whether an instant has passed.
 func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
+
+// Only reports whether a secret works, and no other of its key's secrets.
+func (f frame) Only(secrets []apikey.KeySecret, id string) bool {
+	return !slices.ContainsFunc(secrets, func(s apikey.KeySecret) bool { return (s.ID == id) == f.Past(s.NotAfter) })
+}
 
 // distance returns a text such as "in 3 days" or "2 hours ago".
 func distance(d time.Duration) string {

@@ -109,7 +109,7 @@ func (k Kind) Row() Row {
 
 		InvalidToken:   {OAuth: Wire{401, "invalid_token"}, Problem: "The token is not valid"},
 		Insufficient:   {OAuth: Wire{403, "insufficient_scope"}, Problem: "The token lacks a permission that this request needs"},
-		OtherWorkspace: {OAuth: Wire{404, "not_found"}, Problem: "There is no such workspace, or the token does not reach it"},
+		OtherWorkspace: {OAuth: Wire{404, "not_found"}, Problem: "There is no such workspace, or this credential does not reach it"},
 
 		Unauthorized: {OAuth: Wire{401, "unauthorized"}, Manage: Wire{401, "unauthorized"},
 			Problem: "You are not signed in", Remedy: "Authenticate as WWW-Authenticate says.", PageRemedy: "Sign in and come back."},

@@ -73,7 +73,7 @@ var (
 	// errWithdrawn: a stored digest names a pepper that must not verify any more.
 	errWithdrawn = errors.New("its pepper version is withdrawn")
 	// ErrImported says that a secret is an imported one, which must not be verified.
-	ErrImported = errors.New("the secret is an imported one, and Config.Imported is false; set it to true")
+	ErrImported = errors.New("the secret is an imported one, and Options.Imported (oauth.Config.APIKeys.Imported) is false; set it to true")
 	// errDigest: a stored digest is not in the form this package writes.
 	errDigest = errors.New("it is malformed")
 )

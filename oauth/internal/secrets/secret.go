@@ -232,7 +232,7 @@ func base62(number []byte, chars int) string {
 //
 // Tokens and lists show the id: 72 bits of a fast hash. It reveals nothing about
 // 256 random bits, but anyone could test guesses at a weaker secret with it. So
-// secrets that Latchkey did not generate get a RandomID instead.
+// secrets that may hold fewer than 128 random bits get a RandomID instead.
 func ID(secret string) string {
 	return IDOf(Sum(secret))
 }

@@ -144,4 +144,5 @@ if (problems) problems.focus();
 // The secret is removed before a browser puts the page into its back/forward cache.
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-secret]")) element.textContent = "shown once";
+  for (const field of document.querySelectorAll("#f-secret")) field.value = "";
 });
