@@ -200,7 +200,7 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
 		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
-		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport
+		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport && p.use != observe.SecretRevocation
 		if stored.ID != b.SecretID || withdrawn || ended || secrets.IsSlow(stored.Digest) {
 			continue
 		}

@@ -290,7 +290,7 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 		least, greatest time.Duration
 	}{
 		{"TokenLifetime", &cfg.TokenLifetime, 5 * time.Minute, time.Second, hostlist.LongestToken},
-		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, time.Hour},
+		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, maxSkew},
 		{"RefuseAfter", &cfg.RefuseAfter, 25 * time.Millisecond, math.MinInt64, time.Second}, // negative: off
 	} {
 		if *d.value = cmp.Or(*d.value, d.standard); *d.value < d.least || *d.value > d.greatest {
