@@ -19,7 +19,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/policy"
@@ -163,12 +162,6 @@ func TestNoDirectSecretGetsOut(t *testing.T) {
 		}
 		p, err := w.Verifier().AuthorizeAny(t.Context(), secret, w.Require().OrSecret())
 		fmt.Fprintf(&out, "%+v %#v %v\n", p, p, err)
-		for _, v := range []any{bearer.PresentedSecret{KeyID: "k", Secret: bearer.Secret(secret), Request: harness.Incoming("GET", "/", "", "X-API-Key", secret)}} {
-			fmt.Fprintf(&out, "%v %+v %#v %s %q %x\n", v, v, v, v, v, v)
-			text, err := json.Marshal(v)
-			require.NoError(t, err)
-			out.Write(text)
-		}
 	}
 	for _, canary := range []string{secret, typo(secret), imported} {
 		each(canary)

@@ -112,7 +112,7 @@ func (s *Server) verifiers() error {
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,
 		Leeway:           s.cfg.Leeway,
-		Secrets:          secrets{s},
+		CheckSecret:      s.checkSecret,
 		SecretForms:      s.cfg.SecretForms,
 		ClientAddr:       s.host.Addr,
 		Now:              s.cfg.Now,

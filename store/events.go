@@ -42,13 +42,13 @@ type FieldChange struct {
 
 // EventQuery selects events. An event must meet every condition that is set.
 type EventQuery struct {
-	Workspace string       // if set, only events of this workspace
-	Key       string       // if set, only events of this key
-	Action    string       // if set, only events with this action
-	ActorID   string       // if set, only events by this actor
-	From, To  time.Time    // if set, only events with From <= Time < To
-	After     *EventCursor // if set, only events after it, in the order of the list
-	Limit     int          // 1 to MaxPage; 0 means 100
+	Workspace string     // if set, only events of this workspace
+	Key       string     // if set, only events of this key
+	Action    string     // if set, only events with this action
+	ActorID   string     // if set, only events by this actor
+	From, To  time.Time  // if set, only events with From <= Time < To
+	After     *KeyCursor // if set, only events after it, in the order of the list
+	Limit     int        // 1 to MaxPage; 0 means 100
 }
 
 // Matches reports whether e meets every condition of q but After, which it does not
@@ -68,21 +68,15 @@ func (q *EventQuery) Page(read func(most int) ([]Event, error)) (EventPage, erro
 	page := EventPage{Events: events}
 	if more {
 		last := &events[len(events)-1]
-		page.Next = &EventCursor{Time: last.Time, ID: last.ID}
+		page.Next = &KeyCursor{Time: last.Time, ID: last.ID}
 	}
 	return page, err
-}
-
-// EventCursor is a position in the audit log: the last event of a page.
-type EventCursor struct {
-	Time time.Time
-	ID   string
 }
 
 // EventPage is one page of events. Next is nil on the last page.
 type EventPage struct {
 	Events []Event
-	Next   *EventCursor
+	Next   *KeyCursor
 }
 
 // Events is the audit log. A change writes its own events (see Change). Append is

@@ -97,10 +97,11 @@ type KeyQuery struct {
 	Limit int
 }
 
-// KeyCursor is a position in a list: the sorted value and the id of a key.
+// KeyCursor is a position in a list: the sorted value and the id of a key, or the time and
+// the id of an event.
 type KeyCursor struct {
 	ID   string
-	Time time.Time // ByCreated, ByLastUsed, ByExpiry
+	Time time.Time // ByCreated, ByLastUsed, ByExpiry; of an event
 	Name string    // ByName
 }
 

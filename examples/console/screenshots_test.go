@@ -58,8 +58,8 @@ func pageStates(h *host) []pageState {
 		{"delete", "olga", key + "/delete", func(w *window) { w.click("main form button.risky") }},
 		{"find", "olga", "/find-secret", nil},
 		{"find-problem", "bert", "/find-secret", send},
-		{"found", "olga", key + "/found/" + ci.Secrets[0].ID, nil},
-		{"found-admin", "ada", key + "/found/" + ci.Secrets[0].ID, nil},
+		{"found", "olga", key + "?found=" + ci.Secrets[0].ID, nil},
+		{"found-admin", "ada", key + "?found=" + ci.Secrets[0].ID, nil},
 		{"events", "olga", "/workspaces/shop/events", nil},
 		{"settings", "ada", "/settings", nil},
 		{"settings-preview", "ada", "/settings", func(w *window) {

@@ -104,20 +104,14 @@ func (h *Handler) listEvents(c *call) error {
 		ActorID:   c.query.Get("actor"),
 		From:      c.instant("from"),
 		To:        c.instant("to"),
+		After:     c.after,
 		Limit:     c.limit,
-	}
-	if c.after != nil {
-		q.After = &store.EventCursor{Time: c.after.Time, ID: c.after.ID}
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	page, err := h.keys.Events(c.r.Context(), c.actor, q)
-	var next *store.KeyCursor
-	if page.Next != nil {
-		next = &store.KeyCursor{ID: page.Next.ID, Time: page.Next.Time}
-	}
-	return c.answerPage(next, members{"events": each(page.Events, showEvent)}, err)
+	return c.answerPage(page.Next, members{"events": each(page.Events, showEvent)}, err)
 }
 
 func showEvent(e *store.Event) members {

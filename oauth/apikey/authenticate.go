@@ -38,9 +38,9 @@ type Proof struct {
 	now      time.Time
 	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
 	found    store.Found
-	secretID string // derived from the secret that the client sent; empty if that is malformed
-	seen     *seenSecret
-	verified string // the digest that was computed and is not outdated
+	secretID string      // derived from the secret that the client sent
+	seen     *seenSecret // until checkFast, as found by the secret; then nil unless it proved it
+	verified string      // the digest that was verified, if it may prove the secret again
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
@@ -55,7 +55,7 @@ func (p *Proof) Format(f fmt.State, _ rune) {
 func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 
 // Authenticate checks that the caller holds a secret of a live key. It costs one
-// read and one digest; with Config.Imported it may compute several digests. For an
+// read and at most one digest; with Config.Imported it may compute several digests. For an
 // unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
 // state, and not before Config.RefuseAfter has passed; for a malformed id or secret
 // it returns it at once. After too many of these it returns a
@@ -128,16 +128,17 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 // prove finds the key and verifies the secret. It checks nothing else. Without an id,
 // it finds the key by the secret, for the uses that allow it.
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
-	generated := p.seen != nil // then its form was checked before
-	if !generated {
-		_, generated = secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
-	}
 	bySecret := p.id == "" && plain != "" && slices.Contains([]observe.Use{observe.Direct, observe.SecretRevocation, observe.LeakReport}, p.use)
-	if !generated && !s.cfg.Imported || !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
-		return errMalformed // no key can have this id, or no secret this form, so the store is not read
+	if !bySecret && !validID(p.id) || len(plain) > maxImportedSecret {
+		return errMalformed // no key can have this id, or no secret this length, so the store is not read
 	}
-	if p.secretID == "" {
-		p.secretID = secrets.ID(plain)
+	p.seen, p.secretID = s.unwritten.seen.find(plain)
+	if p.seen == nil { // otherwise its form was checked before
+		_, listed := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
+		_, withdrawn := secrets.PrefixOf(plain, s.withdrawnPrefixes)
+		if !listed && !withdrawn && !s.cfg.Imported || withdrawn && p.use != observe.LeakReport {
+			return errMalformed
+		}
 	}
 	var err error
 	if bySecret {
@@ -149,7 +150,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	proved, outdated, err := s.checkFast(p, plain)
-	if !proved && err == nil && s.cfg.Imported {
+	if !proved && err == nil && s.cfg.Imported && !bySecret { // without an id nobody can guess at slow digests
 		proved, outdated, err = s.checkImportedSecret(ctx, p, plain)
 	}
 	switch {
@@ -193,19 +194,21 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxID
 }
 
-// checkFast verifies a secret whose id is derived from it. It always computes exactly
-// one digest, whether the key exists and has that secret or not.
+// checkFast verifies a secret whose id is derived from it. It computes exactly one digest,
+// whether the key exists and has that secret or not, and none for a secret that it knows
+// from a direct use.
 func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err error) {
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: p.secretID, Secret: plain}
+	seen := p.seen
+	p.seen = nil
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
-		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
 		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport && p.use != observe.SecretRevocation
-		if stored.ID != b.SecretID || withdrawn || ended || secrets.IsSlow(stored.Digest) {
+		if stored.ID != b.SecretID || ended || secrets.IsSlow(stored.Digest) {
 			continue
 		}
-		if p.seen.proves(stored, &p.found.Key) {
-			p.secret = *stored
+		if seen.proves(stored, &p.found.Key) {
+			p.secret, p.seen = *stored, seen
 			return true, false, nil
 		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
@@ -272,9 +275,14 @@ func cannotVerify(p *Proof, err error) error {
 }
 
 // rehash replaces the digest that was verified with one under the first pepper. The
-// old one is under a pepper with a lower version, or is a slow digest of a secret
-// that was imported as Generated. If rehash fails, the login goes on.
+// old one is under a pepper with a lower version, or is the slow digest or the SHA-256
+// of a secret that was imported as Generated. If rehash fails, the use of the secret
+// goes on. It tries once an hour for each digest, since each use of a secret comes here
+// while the store cannot be written to.
 func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
+	if !s.rehashed.first(p.secret.Digest, p.now) {
+		return
+	}
 	fresh := p.secret
 	fresh.Digest = s.hasher.Digest(p.binding(&p.secret, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
@@ -282,7 +290,7 @@ func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; the next login with it tries again", "key", p.found.Key.ID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; a use of the secret in the next hour tries again", "key", p.found.Key.ID, "error", err)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -208,6 +209,9 @@ type Service struct {
 	aligning  sync.Mutex // see delayRefusal
 	unwritten *unwritten
 	withheld  hourly // see reportWithheld
+	rehashed  hourly // digests, see rehash
+	// withdrawnPrefixes are those of Config.Withdrawn.
+	withdrawnPrefixes []string
 }
 
 // New checks cfg and returns a Service that uses st, in which Keys, Secrets, Workspaces,
@@ -261,6 +265,11 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		unknown:   newBudget(Budgets{PerAddress: cfg.Budgets.PerAddress, PerAddressAndKey: -1, Entries: cfg.Budgets.Entries}),
 		slow:      newSlowGate(),
 		unwritten: newUnwritten(st.Usage != nil),
+	}
+	for _, title := range cfg.Withdrawn {
+		if prefix, ok := strings.CutPrefix(title, hostlist.Title(store.ListEntry{List: store.SecretPrefixes})); ok {
+			s.withdrawnPrefixes = append(s.withdrawnPrefixes, prefix)
+		}
 	}
 	if err := s.checkLists(); err != nil {
 		return nil, err

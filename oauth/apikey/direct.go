@@ -15,18 +15,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// DirectUse is a request that carries a key's secret in place of a token.
+// DirectUse says whose secret a request carries in place of a token, and what it may do.
 type DirectUse struct {
 	KeyID, Workspace, SecretID string
-	// Permissions are those that a token of the key would have.
+	// Permissions are what a token of the key could have, less what the policy dropped.
 	Permissions scope.Set
 	// Expires is when the key or the secret expires. Zero means never.
 	Expires time.Time
 }
 
 // Direct is Authenticate for a request that carries the secret in place of a token.
-// Without an id the key is found by the secret alone, unless its digest is slow. If the
-// key does not allow direct use, or an administrator has switched it off, Direct returns
+// Without an id the key is found by the secret alone, unless that was imported with a
+// slow digest, even if a login has replaced the digest since. If the key does not allow direct use, or an administrator has switched it off, Direct returns
 // a *RefusedError with the reason "direct". It asks the policy (policy.UseDirect): a
 // refusal is a *policy.Denied. address is called if the client's address is needed;
 // c.Address is ignored. Each success counts as a login (store.Count), and as a
@@ -34,25 +34,19 @@ type DirectUse struct {
 func (s *Service) Direct(ctx context.Context, c Credentials, address func() netip.Addr) (DirectUse, error) {
 	p := Proof{service: s, use: observe.Direct, id: c.ID, method: c.Method, route: c.Route, now: s.now()} // on the stack
 	if c.ID != "" {
-		p.start = realTime() // otherwise no refusal is delayed
+		p.start = realTime() // without an id there is none whose existence the time could show
 	}
 	if s.cfg.Policy != nil || s.cfg.Imported {
 		p.address = address()
-	}
-	if len(c.Secret) <= maxImportedSecret {
-		p.seen, p.secretID = s.unwritten.seen.find(c.Secret)
 	}
 	use, err := s.direct(ctx, c.Secret, &p)
 	if err != nil {
 		p.address = address()
 		return DirectUse{}, s.refuse(ctx, &p, err)
 	}
-	if !p.seen.use(&p) {
+	if p.seen == nil || !p.seen.use(p.now) {
 		s.unwritten.login(&p.found.Key, p.secret.ID, p.now)
-		p.seen = s.unwritten.seen.add(&p, c.Secret)
-	}
-	if p.verified != "" {
-		p.seen.remember(p.verified)
+		s.unwritten.seen.add(&p, c.Secret)
 	}
 	return use, nil
 }
@@ -78,9 +72,9 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}
 
-// seenSecrets counts direct uses without a lock that all requests take, and spares them
-// the keyed digest of a secret that was verified before. It has the secrets that were
-// used since the last but one Flush.
+// seenSecrets remembers the secrets that were used directly since the last Flush but one,
+// so that a request with one takes no lock that others take, and computes no keyed
+// digest.
 type seenSecrets struct {
 	bySum sync.Map // *seenSecret by the secret's SHA-256
 	size  atomic.Int64
@@ -89,9 +83,9 @@ type seenSecrets struct {
 // seenSecret is a secret that was accepted as the secret of a key.
 type seenSecret struct {
 	key, workspace, secret string
-	digest                 atomic.Pointer[string] // that was verified; nil before
-	last                   atomic.Int64           // in Unix microseconds
-	uses                   atomic.Int64           // since the last Flush; negative: out of use
+	digest                 string       // that was verified
+	last                   atomic.Int64 // in Unix microseconds
+	uses                   atomic.Int64 // since the last Flush; negative: out of use
 }
 
 // find returns the entry of a secret, or nil, and the secret's id. It allocates only if
@@ -105,23 +99,17 @@ func (s *seenSecrets) find(plain string) (e *seenSecret, id string) {
 	return nil, secrets.IDOf(sum)
 }
 
-// add makes an entry, unless there are too many, and returns it, or nil.
-func (s *seenSecrets) add(p *Proof, plain string) *seenSecret {
-	if s.size.Load() >= maxUnwritten || p.secret.ID != p.secretID {
-		return nil
+// add makes an entry for a secret whose digest was verified, unless there are too many. An
+// entry that the secret has for another key or digest stays: it is not used any more, so
+// Flush removes it soon.
+func (s *seenSecrets) add(p *Proof, plain string) {
+	if p.verified == "" || s.size.Load() >= maxUnwritten {
+		return
 	}
-	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID}
-	if _, known := s.bySum.LoadOrStore(secrets.Sum(plain), e); known { // it may have uses
-		return nil
-	}
-	s.size.Add(1)
-	return e
-}
-
-// remember stores the digest that was verified.
-func (e *seenSecret) remember(digest string) {
-	if e != nil {
-		e.digest.Store(&digest)
+	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID, digest: p.verified}
+	e.last.Store(p.now.UnixMicro())
+	if _, known := s.bySum.LoadOrStore(secrets.Sum(plain), e); !known {
+		s.size.Add(1)
 	}
 }
 
@@ -129,19 +117,18 @@ func (e *seenSecret) remember(digest string) {
 // what Binding covers: the same key and workspace, the same secret, whose SHA-256 found
 // the entry, and its id.
 func (e *seenSecret) proves(stored *store.Secret, k *store.Key) bool {
-	if e == nil {
-		return false
-	}
-	digest := e.digest.Load()
-	return digest != nil && *digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
+	return e != nil && e.digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
 }
 
-// use counts a use, and reports whether that was possible.
-func (e *seenSecret) use(p *Proof) bool {
-	if e == nil || e.key != p.found.Key.ID || e.workspace != p.found.Key.Workspace {
+// use counts a use, and reports whether that was possible. All uses of an entry between
+// two flushes are of one day, by UTC.
+func (e *seenSecret) use(now time.Time) bool {
+	const day = 24 * 60 * 60 * 1_000_000
+	at := now.UnixMicro()
+	if e.last.Load()/day != at/day {
 		return false
 	}
-	e.last.Store(p.now.UnixMicro())
+	e.last.Store(at)
 	return e.uses.Add(1) > 0
 }
 

@@ -202,6 +202,15 @@ func TestDirectOfAnotherKey(t *testing.T) {
 		require.Equal(t, []string{"moved", "team-b", "project.save"}, []string{use.KeyID, use.Workspace, use.Permissions.String()})
 	}
 	require.EqualValues(t, 2, r.logins(moved.ID))
+	require.NoError(t, r.Flush(t.Context()))
+	require.Zero(t, apikey.SeenSecrets(r.Service), "the entry of the first key goes")
+	before := apikey.Hashes(r.Service)
+	for range 3 {
+		_, err := r.direct(secret.Reveal())
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 1, apikey.Hashes(r.Service)-before, "the second key has an entry of its own")
+	require.EqualValues(t, 5, r.logins(moved.ID))
 }
 
 // TestDirectDigestChanges: what was verified once is verified again when the record has

@@ -18,16 +18,16 @@ import (
 // here and in other processes. The store is read past its cache.
 //
 // If no key has the secret, or the actor may not see the key as by Get, the error is
-// store.ErrNotFound. If text does not have the form of a secret (see ParseSecret) and
-// Config.Imported is false, or is empty or longer than 1024 bytes, the error is an
-// *InvalidError on the field "secret". No error contains text.
+// store.ErrNotFound. If text does not have the form of a secret (see ParseSecret), with
+// whatever prefix, and Config.Imported is false or text is empty or longer than 1024
+// bytes, the error is an *InvalidError on the field "secret". No error contains text.
 //
 // Two kinds of secrets are not found: those that were imported with a slow digest, since
 // the store has no id that is derived from them, and those whose pepper is withdrawn,
 // since their digest cannot be verified.
 func (s *Service) FindSecret(ctx context.Context, actor Actor, text string) (Key, KeySecret, error) {
 	text = strings.TrimSpace(text)
-	if !s.mayBeSecret(text) {
+	if !secrets.WellFormed(text) && (!s.cfg.Imported || text == "" || len(text) > maxImportedSecret) {
 		return Key{}, KeySecret{}, invalid("secret", "It does not have the form of a secret; paste the whole secret and nothing else.")
 	}
 	p, err := s.powersOf(ctx, actor)
@@ -56,15 +56,3 @@ func (s *Service) FindSecret(ctx context.Context, actor Actor, text string) (Key
 }
 
 var errNoSecret = fmt.Errorf("apikey: no key that the actor may see has this secret: %w", store.ErrNotFound)
-
-// mayBeSecret reports whether a key can have text as a secret.
-func (s *Service) mayBeSecret(text string) bool {
-	prefixes := slices.Clone(s.cfg.SecretPrefixes)
-	for _, title := range s.cfg.Withdrawn {
-		if prefix, is := strings.CutPrefix(title, "secret prefix "); is {
-			prefixes = append(prefixes, prefix)
-		}
-	}
-	_, generated := secrets.PrefixOf(text, prefixes)
-	return generated || s.cfg.Imported && text != "" && len(text) <= maxImportedSecret
-}

@@ -96,20 +96,15 @@ func (s *Service) importedSecret(ctx context.Context, k *store.Key, spec ImportS
 		secret.Digest, secret.ID, err = secrets.OfSHA256(spec.SHA256)
 	case spec.Secret != "" && secret.Generated:
 		secret.ID = secrets.ID(spec.Secret)
+		secret.Digest = s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: secret.ID, Secret: spec.Secret})
 	default:
 		secret.ID, err = secrets.RandomID(s.cfg.Random)
+		if err == nil && spec.Secret != "" {
+			secret.Digest, err = s.slow.hash(ctx, s.cfg.Random, spec.Secret)
+		}
 	}
 	if err != nil {
 		return secret, fmt.Errorf("apikey: import: %w", err)
-	}
-	switch {
-	case secret.Digest != "":
-	case secret.Generated:
-		secret.Digest = s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: secret.ID, Secret: spec.Secret})
-	default:
-		if secret.Digest, err = s.slow.hash(ctx, s.cfg.Random, spec.Secret); err != nil {
-			return secret, fmt.Errorf("apikey: import: %w", err)
-		}
 	}
 	return secret, nil
 }

@@ -132,7 +132,7 @@ func leakID(k *store.Key, secret string, now time.Time, changes bool) string {
 	if changes {
 		version++
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d\x00%d", k.ID, secret, k.Created.UnixMicro(), version, now.Truncate(time.Hour).Unix()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", k.ID, secret, version, now.Truncate(time.Hour).Unix()))
 	return "leaked-" + hex.EncodeToString(sum[:12])
 }
 

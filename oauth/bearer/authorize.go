@@ -32,9 +32,9 @@ func Credential(header http.Header) (string, error) {
 }
 
 // Carries reports whether a request comes with a token for this verifier, or with a
-// secret in one of Config.SecretForms, valid or not. It is for routes that also accept the host's own sessions: pass such
-// a request to a guard, whatever the guard decides, and all others to the
-// session. Then a request whose token is refused never passes by its session.
+// secret in one of Config.SecretForms, valid or not. It is for routes that also accept
+// the host's own sessions: pass such a request to a guard, whatever the guard decides,
+// and all others to the session. Then a request whose token is refused never passes by its session.
 //
 // Carries reads the headers and verifies nothing. It is true for the header
 // SecretForms.Header, for the scheme Basic if SecretForms accepts it, for the scheme
@@ -44,18 +44,11 @@ func Credential(header http.Header) (string, error) {
 // host's sessions are bearer tokens of another form, Carries is true for them: check
 // for them first. Cookies, and tokens in the query or the body, do not count.
 func (v *Verifier) Carries(r *http.Request) bool {
-	forms := &v.config.SecretForms
-	if len(forms.values(r.Header)) > 0 {
-		return true
-	}
-	token, err := request.Credentials(r.Header, "Bearer")
-	if errors.Is(err, request.ErrAbsent) && forms.Basic {
-		_, err = request.Credentials(r.Header, "Basic")
-	}
+	scheme, token, err := v.config.SecretForms.find(r.Header)
 	switch {
 	case errors.Is(err, request.ErrAbsent):
 		return false
-	case err != nil || token == "":
+	case err != nil || scheme != "Bearer":
 		return true
 	}
 	var claims struct {
@@ -96,12 +89,12 @@ func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Gu
 
 // authorize is Authorize, or AuthorizeAny if workspace is nil.
 func (v *Verifier) authorize(ctx context.Context, text string, guard Guard, workspace func() string) (*Principal, error) {
-	presented := credential{token: text}
-	if guard.secrets && text != "" {
-		presented = v.classify(text)
+	c := credential{token: text}
+	if guard.secrets {
+		c.token, c.secret = v.classify(text)
 	}
-	p, err := v.decide(ctx, &presented, guard, workspace)
-	return v.observed(ctx, nil, &presented, p, err)
+	p, err := v.decide(ctx, &c, guard, workspace)
+	return v.observed(ctx, &c, p, err)
 }
 
 // decide does the work of authorize. With an error it returns the principal too, if
@@ -110,8 +103,8 @@ func (v *Verifier) decide(ctx context.Context, c *credential, guard Guard, works
 	switch {
 	case guard.verifier != v:
 		return nil, errForeignGuard
-	case c.secret.Secret != "":
-		p, err = v.checkSecret(ctx, c.secret)
+	case c.secret != "":
+		p, err = v.checkSecret(ctx, c)
 	case c.token == "" && guard.secrets:
 		return nil, errNoCredential
 	case c.token == "":

@@ -41,6 +41,7 @@ package bearer
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -106,11 +107,20 @@ type Config struct {
 	// DefaultCacheEntries and DefaultCacheBytes; negative: no cache.
 	CacheEntries int
 	CacheBytes   int
-	// Secrets checks the secrets that guards with OrSecret accept. Nil: there are no
-	// such guards.
-	Secrets Secrets
+	// CheckSecret checks the secret of an API key that a request carries in place of a
+	// token, for guards with OrSecret. keyID is empty unless the client sent it, with
+	// Basic. The secret is not empty. The request is nil if it is not known, as in
+	// Authorize. CheckSecret must be safe for concurrent use. Nil: there are no such
+	// guards. oauth.Server has one for its own guards.
+	//
+	// It returns the principal of the key: a new one for each call, since the Verifier
+	// sets its Audience and Direct. An error that wraps ErrUnauthenticated is answered
+	// with 401, one that wraps ErrForbidden with 403, and one that wraps ErrThrottled
+	// with 429. Any other error is an outage, answered with 503. CheckSecret reports its
+	// own refusals and outages to the observer: the Verifier does not.
+	CheckSecret func(ctx context.Context, keyID string, secret Secret, r *http.Request) (*Principal, error)
 	// SecretForms are the forms in which these guards accept a secret, besides
-	// Authorization: Bearer. Needs Secrets.
+	// Authorization: Bearer. Needs CheckSecret.
 	SecretForms SecretForms
 	// ClientAddr returns the client's address, for the Observer of a secret. Nil: the
 	// address in RemoteAddr.
@@ -119,7 +129,7 @@ type Config struct {
 	Now func() time.Time
 	// Observer, unless nil, is called after each decision about a token: of a guard,
 	// of Authorize, AuthorizeAny, Verify and VerifyRequest. It is called for a secret,
-	// too, unless Secrets refused it.
+	// too, unless CheckSecret refused it.
 	Observer observe.Observer
 	// Logger logs outages, and the first request in which a guard found no
 	// workspace. It never logs a token. Nil: slog.Default().
@@ -162,7 +172,7 @@ func New(config Config) (*Verifier, error) {
 	if config.CacheEntries > maxCacheEntries {
 		problem("CacheEntries", "is %d, must be at most %d", config.CacheEntries, maxCacheEntries)
 	}
-	problems = append(problems, config.SecretForms.complete(config.Secrets))
+	problems = append(problems, config.SecretForms.complete(config.CheckSecret != nil))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: configuration: %w", err)
 	}

@@ -130,7 +130,7 @@ func (g Guard) check(w http.ResponseWriter, r *http.Request, workspace func() st
 	if err == nil {
 		principal, err = g.verifier.decide(r.Context(), &presented, g, workspace)
 	}
-	if principal, err = g.verifier.observed(r.Context(), r, &presented, principal, err); err != nil {
+	if principal, err = g.verifier.observed(r.Context(), &presented, principal, err); err != nil {
 		g.refuse(w, r, err)
 		return nil, false
 	}

@@ -3,28 +3,27 @@ package bearer
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/observe"
 )
 
 // observed calls Config.Observer, if there is one, and returns the decision: err
-// without the principal if there is an error. r is nil if the request is not known.
-func (v *Verifier) observed(ctx context.Context, r *http.Request, c *credential, p *Principal, err error) (*Principal, error) {
-	if _, reported := errors.AsType[reportedError](err); v.config.Observer != nil && !reported {
+// without the principal if there is an error.
+func (v *Verifier) observed(ctx context.Context, c *credential, p *Principal, err error) (*Principal, error) {
+	if v.config.Observer != nil && !c.reported {
 		d := observe.Decision{Time: v.config.Now(), Use: observe.Guard, Reason: reasonOf(err)}
-		if c.secret.Secret != "" {
+		if c.secret != "" {
 			d.Use = observe.Direct
-			if r != nil {
-				d.Address = v.config.ClientAddr(r)
-			}
 		}
 		if p != nil {
 			d.KeyID, d.Workspace = p.KeyID, p.Workspace
 		}
-		if r != nil {
+		if r := c.request; r != nil {
 			d.Method, d.Route = strings.Clone(r.Method), r.Pattern // the observer may keep them
+			if d.Use == observe.Direct {
+				d.Address = v.config.ClientAddr(r)
+			}
 		}
 		v.config.Observer(ctx, d)
 	}

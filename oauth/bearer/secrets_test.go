@@ -15,14 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// secretsFunc is a host's own bearer.Secrets.
-type secretsFunc func(bearer.PresentedSecret) (*bearer.Principal, error)
-
-func (f secretsFunc) CheckSecret(_ context.Context, s bearer.PresentedSecret) (*bearer.Principal, error) {
-	return f(s)
-}
-
-func accepting(bearer.PresentedSecret) (*bearer.Principal, error) {
+// accepting is a host's own CheckSecret.
+func accepting(context.Context, string, bearer.Secret, *http.Request) (*bearer.Principal, error) {
 	return &bearer.Principal{KeyID: "key-1", Workspace: "team-a", Permissions: scope.MustParse("project.list")}, nil
 }
 
@@ -30,15 +24,15 @@ func TestSecretForms(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		forms bearer.SecretForms
-		none  bool // no Secrets
+		none  bool // no CheckSecret
 		wants string
 	}{
 		{"B32 none", bearer.SecretForms{}, false, ""},
-		{"B32 none, without Secrets", bearer.SecretForms{}, true, ""},
+		{"B32 none, without CheckSecret", bearer.SecretForms{}, true, ""},
 		{"B32 all", bearer.SecretForms{Header: "x-api-key", Basic: true, ChallengeBasic: true}, false, ""},
 		{"B32 an unusual name", bearer.SecretForms{Header: "X!api~key"}, false, ""},
-		{"B32 without Secrets", bearer.SecretForms{Header: "X-API-Key"}, true, "SecretForms: needs Secrets"},
-		{"B32 Basic without Secrets", bearer.SecretForms{Basic: true}, true, "SecretForms: needs Secrets"},
+		{"B32 without CheckSecret", bearer.SecretForms{Header: "X-API-Key"}, true, "SecretForms: needs CheckSecret"},
+		{"B32 Basic without CheckSecret", bearer.SecretForms{Basic: true}, true, "SecretForms: needs CheckSecret"},
 		{"B32 no name", bearer.SecretForms{Header: "X API Key"}, false, "SecretForms.Header: must be the name of a header that HTTP does not define"},
 		{"B32 a colon", bearer.SecretForms{Header: "X-API-Key:"}, false, "SecretForms.Header"},
 		{"B32 not ASCII", bearer.SecretForms{Header: "X-Schlüssel"}, false, "SecretForms.Header"},
@@ -51,7 +45,7 @@ func TestSecretForms(t *testing.T) {
 			w := newWorld(t)
 			w.config.SecretForms = tc.forms
 			if !tc.none {
-				w.config.Secrets = secretsFunc(accepting)
+				w.config.CheckSecret = accepting
 			}
 			_, err := bearer.New(w.config)
 			if tc.wants == "" {
@@ -63,10 +57,10 @@ func TestSecretForms(t *testing.T) {
 	}
 }
 
-// TestOrSecret tests guards with a host's own Secrets.
+// TestOrSecret tests guards with a host's own CheckSecret.
 func TestOrSecret(t *testing.T) {
 	w := newWorld(t)
-	require.PanicsWithError(t, "bearer: a route's guard: OrSecret: Config.Secrets is missing: only the issuer's own process checks secrets", func() {
+	require.PanicsWithError(t, "bearer: a route's guard: OrSecret: Config.CheckSecret is missing: only the issuer's own process checks secrets", func() {
 		w.verifier().Require("project.list").OrSecret()
 	}, "B32 a resource server in another process")
 	require.Panics(t, func() { bearer.Guard{}.OrSecret() })
@@ -92,7 +86,9 @@ func TestOrSecret(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.config.Secrets = secretsFunc(func(bearer.PresentedSecret) (*bearer.Principal, error) { return tc.principal, tc.err })
+			w.config.CheckSecret = func(context.Context, string, bearer.Secret, *http.Request) (*bearer.Principal, error) {
+				return tc.principal, tc.err
+			}
 			v := w.verifier()
 			guard := v.Require("project.list").OrSecret()
 			p, err := v.Authorize(t.Context(), "some secret", guard, "team-a")
@@ -126,7 +122,7 @@ func TestOrSecret(t *testing.T) {
 		})
 	}
 	t.Run("a Guard is an immutable value", func(t *testing.T) {
-		w.config.Secrets = secretsFunc(accepting)
+		w.config.CheckSecret = accepting
 		v := w.verifier()
 		guard := v.Require("project.list")
 		_ = guard.OrSecret()
@@ -138,7 +134,7 @@ func TestOrSecret(t *testing.T) {
 func TestCarriesSecrets(t *testing.T) {
 	w := newWorld(t)
 	none := w.verifier()
-	w.config.Secrets, w.config.SecretForms = secretsFunc(accepting), bearer.SecretForms{Header: "X-API-Key", Basic: true}
+	w.config.CheckSecret, w.config.SecretForms = accepting, bearer.SecretForms{Header: "X-API-Key", Basic: true}
 	all := w.verifier()
 	for _, tc := range []struct {
 		name        string
@@ -173,10 +169,10 @@ func FuzzOrSecret(f *testing.F) {
 	w := newWorld(f)
 	var checked []string
 	w.config.SecretForms = bearer.SecretForms{Header: "X-API-Key", Basic: true}
-	w.config.Secrets = secretsFunc(func(s bearer.PresentedSecret) (*bearer.Principal, error) {
-		checked = append(checked, string(s.Secret))
-		return accepting(s)
-	})
+	w.config.CheckSecret = func(ctx context.Context, keyID string, secret bearer.Secret, r *http.Request) (*bearer.Principal, error) {
+		checked = append(checked, string(secret))
+		return accepting(ctx, keyID, secret, r)
+	}
 	v := w.verifier()
 	guard := v.Require("project.list").OrSecret()
 	f.Fuzz(func(t *testing.T, authorization, first, second string) {

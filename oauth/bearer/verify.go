@@ -66,7 +66,7 @@ func invalid(reason string) error { return refusedToken(ErrInvalid, reason) }
 // contains no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	p, err := v.verify(ctx, token)
-	return v.observed(ctx, nil, &credential{}, p, err)
+	return v.observed(ctx, &credential{}, p, err)
 }
 
 // VerifyRequest is Verify for the token in a request's Authorization header. If
@@ -77,7 +77,7 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Principal, error) {
 	if err == nil {
 		p, err = v.verify(r.Context(), token)
 	}
-	return v.observed(r.Context(), r, &credential{}, p, err)
+	return v.observed(r.Context(), &credential{request: r}, p, err)
 }
 
 // verify does the work of Verify. With an error it returns the principal too, if the

@@ -92,11 +92,12 @@ type Cache struct {
 
 	found   *table[string, store.Found]
 	missing *table[string, struct{}]
-	owners  *table[string, owner] // by secret
-	states  *table[token, state]
+	// owners holds the ids of keys by the ids of their secrets. They are hints, and never
+	// too old: the key's record shows whether it still has the secret.
+	owners *table[string, string]
+	states *table[token, state]
 
-	lookups *flights[string, store.Found]
-	secrets *flights[string, store.Found]
+	lookups *flights[query, store.Found]
 	reads   *flights[token, state]
 	checks  *flights[token, state] // by workspace and key only
 
@@ -129,10 +130,9 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		feed:    feed{half: cfg.Bound / 2},
 		found:   newTable[string, store.Found](cfg.Entries),
 		missing: newTable[string, struct{}](cfg.Entries / 16),
-		owners:  newTable[string, owner](cfg.Entries),
+		owners:  newTable[string, string](cfg.Entries),
 		states:  newTable[token, state](cfg.Entries),
-		lookups: newFlights[string, store.Found](cfg),
-		secrets: newFlights[string, store.Found](cfg),
+		lookups: newFlights[query, store.Found](cfg),
 		reads:   newFlights[token, state](cfg),
 		checks:  newFlights[token, state](cfg),
 	}

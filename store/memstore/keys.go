@@ -34,7 +34,6 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		k.Workspace = ws.ID // all keys share one string
 		ws.Keys++
 		db.keys[k.ID] = &k
-		db.addSecrets(&k)
 		db.list(&k)
 		return nil
 	})
@@ -93,9 +92,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			}
 		}
 		db.unlist(old)
-		db.removeSecrets(old)
 		*old = k
-		db.addSecrets(old)
 		db.list(old)
 		return nil
 	})
@@ -133,7 +130,6 @@ func (db *database) find(workspace, id string) (*store.Key, error) {
 // remove removes a key and adds its tombstone.
 func (db *database) remove(k *store.Key, at time.Time) {
 	delete(db.keys, k.ID)
-	db.removeSecrets(k)
 	db.unlist(k)
 	db.workspaces[k.Workspace].Keys--
 	db.tombstones[k.ID] = toMicro(at)
@@ -145,18 +141,6 @@ func (db *database) secretsTaken(k, old *store.Key) bool {
 		owner := db.secrets[s.ID]
 		return owner != nil && owner != old
 	})
-}
-
-func (db *database) addSecrets(k *store.Key) {
-	for i := range k.Secrets {
-		db.secrets[k.Secrets[i].ID] = k
-	}
-}
-
-func (db *database) removeSecrets(k *store.Key) {
-	for i := range k.Secrets {
-		delete(db.secrets, k.Secrets[i].ID)
-	}
 }
 
 // copyKey copies a key to store it. It copies the strings, too: they may be substrings

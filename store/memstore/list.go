@@ -33,8 +33,11 @@ func expiryOf(k *store.Key) int64 {
 	return k.NotAfter.UnixMicro()
 }
 
-// list adds a key to the indexes of its workspace and of all keys.
+// list adds a key to the indexes of its workspace and of all keys, and its secrets to theirs.
 func (db *database) list(k *store.Key) {
+	for i := range k.Secrets {
+		db.secrets[k.Secrets[i].ID] = k
+	}
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.ReplaceOrInsert(k)
 		o.name.tree.ReplaceOrInsert(k)
@@ -43,6 +46,9 @@ func (db *database) list(k *store.Key) {
 }
 
 func (db *database) unlist(k *store.Key) {
+	for i := range k.Secrets {
+		delete(db.secrets, k.Secrets[i].ID)
+	}
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.Delete(k)
 		o.name.tree.Delete(k)

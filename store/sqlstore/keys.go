@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -43,7 +41,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 				return nil
 			})
 			b.changeCreators(&k, k.Created, nil, creators(k.CreatedBy.ID, k.Secrets))
-			b.changeSecrets(k.ID, nil, k.Secrets)
+			b.changeSecrets(k.ID, nil, secretIDs(k.Secrets))
 			return nil
 		})
 	}
@@ -164,49 +162,41 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources),
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Direct, k.Updated, revokeTokens, k.ID)
 	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
-	b.changeSecrets(k.ID, old.secrets, after)
+	b.changeSecrets(k.ID, secretIDs(old.secrets), secretIDs(after))
 	return nil
 }
 
-// changeSecrets keeps the table of secrets in step with the secrets of a key. The ids are
-// sorted, so that concurrent changes lock them in one order.
-func (b *batch) changeSecrets(keyID string, before, after []store.Secret) {
-	removed, added := without(before, after), without(after, before)
-	if len(removed) > 0 {
-		b.exec(`DELETE FROM {p}secrets WHERE id IN (`+repeated("?", len(removed))+`)`, removed...)
-	}
-	if len(added) == 0 {
-		return
-	}
-	var args []any
-	for _, id := range added {
-		args = append(args, id, keyID)
-	}
-	var inserted int64
-	b.add(part{text: `INSERT INTO {p}secrets (id, key_id) VALUES ` + repeated("(?, ?)", len(added)) + ` ON CONFLICT DO NOTHING`, args: args, count: &inserted})
-	b.check(func() error {
-		if inserted < int64(len(added)) {
-			return store.ErrSecretExists
-		}
-		return nil
-	})
-}
-
-// without returns the distinct ids of secrets that are not among others, sorted.
-func without(secrets, others []store.Secret) (ids []any) {
-	distinct := make(map[string]bool)
+// secretIDs returns the distinct ids of secrets. They are sorted, so that concurrent
+// changes lock them in one order.
+func secretIDs(secrets []store.Secret) (ids []string) {
 	for _, s := range secrets {
-		if secretOf(others, s.ID) == nil {
-			distinct[s.ID] = true
-		}
+		ids = append(ids, s.ID)
 	}
-	for _, id := range slices.Sorted(maps.Keys(distinct)) {
-		ids = append(ids, id)
-	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
-func repeated(part string, n int) string { return strings.Repeat(part+", ", n-1) + part }
+// changeSecrets keeps the table of secrets in step with the secrets of a key.
+func (b *batch) changeSecrets(keyID string, before, after []string) {
+	for _, id := range before {
+		if !slices.Contains(after, id) {
+			b.exec(`DELETE FROM {p}secrets WHERE id = ?`, id)
+		}
+	}
+	for _, id := range after {
+		if slices.Contains(before, id) {
+			continue
+		}
+		var inserted int64
+		b.add(part{text: `INSERT INTO {p}secrets (id, key_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, args: []any{id, keyID}, count: &inserted})
+		b.check(func() error {
+			if inserted == 0 {
+				return store.ErrSecretExists
+			}
+			return nil
+		})
+	}
+}
 
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {

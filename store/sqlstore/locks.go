@@ -154,13 +154,12 @@ func (b *batch) lockWorkspace(id string, l locks) *lockedWorkspace {
 		added = l.added
 	}
 	const insert = `INSERT INTO {p}workspaces (id, held) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET held = {p}workspaces.held + excluded.held`
-	columns, to := []string{"version", "deleted", "held"}, []any{&w.version, &w.deleted, &w.keys}
+	locked := part{text: insert + ` RETURNING version, deleted, held`, args: []any{id, added}, columns: []string{"version", "deleted", "held"}, to: []any{&w.version, &w.deleted, &w.keys}}
 	if b.d.dialect == MySQL {
 		b.exec(insert+`, locks = locks + 1`, id, added)
-		b.add(part{text: `SELECT version, deleted, held FROM {p}workspaces WHERE id = ?`, args: []any{id}, columns: columns, to: to})
-		return w
+		locked.text, locked.args = `SELECT version, deleted, held FROM {p}workspaces WHERE id = ?`, []any{id}
 	}
-	b.add(part{text: insert + ` RETURNING version, deleted, held`, args: []any{id, added}, columns: columns, to: to})
+	b.add(locked)
 	return w
 }
 

@@ -49,7 +49,6 @@ func (s *call) pathID(name string) string {
 
 func (s *call) workspace() string { return s.pathID("workspace") }
 func (s *call) key() string       { return s.pathID("key") }
-func (s *call) secret() string    { return s.pathID("secret") }
 
 // root returns the relative address of the console's first page. It ends with a slash.
 // If the browser opened the first page without that slash, relative addresses begin at

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -36,20 +37,13 @@ func (s *call) ask(status int, action string, wrong ...problem) error {
 	}
 	q := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}
 	if action == confirmRetire {
-		if q.Secret, err = s.secretOf(&key); err != nil {
-			return err
+		i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.pathID("secret") })
+		if i < 0 {
+			return store.ErrNotFound
 		}
+		q.Secret = &key.Secrets[i]
 	}
 	return s.show(status, "ask", frame{Here: "keys", Title: action + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
-}
-
-// secretOf returns the secret of a key that the path names.
-func (s *call) secretOf(key *apikey.Key) (*apikey.KeySecret, error) {
-	i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.secret() })
-	if i < 0 {
-		return nil, store.ErrNotFound
-	}
-	return &key.Secrets[i], nil
 }
 
 // confirmed carries out an action, or asks again if the person can correct the form.
@@ -60,18 +54,17 @@ func confirmed(action string, carryOut func(*call) error) func(*call) error {
 }
 
 func (s *call) retireSecret() error {
-	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version(1))
+	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.pathID("secret"), s.version(1))
 	return s.redirectUnless(err, "done=retire", "keys", s.key())
 }
 
-func (s *call) disableKey() error {
-	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version(1))
-	return s.redirectUnless(err, "done=disable", "keys", s.key())
-}
-
-func (s *call) enableKey() error {
-	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version(1))
-	return s.redirectUnless(err, "done=enable", "keys", s.key())
+// changeKey returns the handler of a change that needs only the id of a key, and the
+// version that the form has.
+func changeKey(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error), done string) func(*call) error {
+	return func(s *call) error {
+		_, err := change(s.keys(), s.r.Context(), s.actor(), s.key(), s.version(1))
+		return s.redirectUnless(err, done, "keys", s.key())
+	}
 }
 
 // deleteKey deletes a key if its name was typed correctly.

@@ -25,21 +25,21 @@ type eventList struct {
 // listEvents shows the event log of one workspace or of all workspaces.
 func (s *call) listEvents() error {
 	f, after := form{Values: s.r.URL.Query()}, s.after()
-	events, next, err := s.readEvents(&f, after, pageSize)
+	page, err := s.readEvents(&f, after, pageSize)
 	if err != nil {
 		return err
 	}
-	names, err := s.namesOf(events)
+	names, err := s.namesOf(page.Events)
 	if err != nil {
 		return err
 	}
-	list := eventList{Events: events, Names: names, Actions: actionTexts(), pager: s.pager(after, next)}
+	list := eventList{Events: page.Events, Names: names, Actions: actionTexts(), pager: s.pager(after, page.Next)}
 	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: f.wrong, Data: list})
 }
 
 // readEvents reads a page of the event log, with the filter in the query.
-func (s *call) readEvents(f *form, after *store.KeyCursor, limit int) (events []store.Event, next *store.KeyCursor, err error) {
-	q := store.EventQuery{Workspace: s.workspace(), Key: f.Get("key"), ActorID: f.Get("actor"), Action: f.Get("action"), Limit: limit}
+func (s *call) readEvents(f *form, after *store.KeyCursor, limit int) (store.EventPage, error) {
+	q := store.EventQuery{Workspace: s.workspace(), Key: f.Get("key"), ActorID: f.Get("actor"), Action: f.Get("action"), After: after, Limit: limit}
 	const choose = "Choose a day, such as 2027-01-31."
 	if f.Get("from") != "" {
 		q.From = f.day("from", choose)
@@ -50,14 +50,7 @@ func (s *call) readEvents(f *form, after *store.KeyCursor, limit int) (events []
 	if !q.To.IsZero() {
 		q.To = q.To.AddDate(0, 0, 1) // to the end of that day
 	}
-	if after != nil {
-		q.After = &store.EventCursor{Time: after.Time, ID: after.ID}
-	}
-	page, err := s.keys().Events(s.r.Context(), s.actor(), q)
-	if page.Next != nil {
-		next = &store.KeyCursor{ID: page.Next.ID, Time: page.Next.Time}
-	}
-	return page.Events, next, err
+	return s.keys().Events(s.r.Context(), s.actor(), q)
 }
 
 // namesOf returns the names of the keys of events. A deleted key has none.
@@ -101,12 +94,12 @@ func (s *call) downloadEvents() error {
 	}
 	row("time", "action", "actor_kind", "actor_id", "actor_name", "address", "workspace", "key_id", "key_name", "changes", "note")
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
-		events, next, err := s.readEvents(&f, after, store.MaxPage)
-		for _, e := range events {
+		page, err := s.readEvents(&f, after, store.MaxPage)
+		for _, e := range page.Events {
 			row(e.Time.UTC().Format(time.RFC3339Nano), e.Action, e.Actor.Kind, e.Actor.ID, e.ActorName, e.Address, e.Workspace, e.Key, e.KeyName, strings.Join(changeTexts(e), "; "), e.Note)
 		}
 		table.Flush()
-		return next, text.Len() > maxDownload, err
+		return page.Next, text.Len() > maxDownload, err
 	})
 	switch {
 	case err != nil:
@@ -185,10 +178,11 @@ func actorText(a store.ActorRef) string {
 // nameText returns the name of a field, rule or reason as people read it.
 func nameText(name string) string {
 	known := map[string]string{
-		"expires_at": "expiry", "not_after": "expiry", "enforced_at": "effect", "max_keys": "limit", "max_lifetime": "maximum lifetime",
-		"reminders_enabled": "reminders on or off", "keys_enabled": "keys on or off", "direct": "direct use", "direct_enabled": "direct use on or off",
-		"key_requests": "requests of a key", "workspace_requests": "requests of a workspace", "remind_before": "times of reminders",
-		"unknown_or_wrong": "wrong secret",
+		"expires_at": "expiry", "not_after": "expiry", "expires": "expiry", "expires_on": "expiry", "enforced_at": "effect", "max_keys": "limit",
+		"max_lifetime": "maximum lifetime", "reminders_enabled": "reminders on or off", "remind_before": "times of reminders", "grace": "grace period",
+		"keys": "API keys", "keys_enabled": "keys on or off", "direct": "direct use", "direct_enabled": "direct use on or off",
+		"key_limit": "requests of a key", "key_requests": "requests of a key",
+		"workspace_limit": "requests of a workspace", "workspace_requests": "requests of a workspace", "unknown_or_wrong": "wrong secret",
 	}
 	return cmp.Or(known[name], strings.ReplaceAll(name, "_", " "))
 }

@@ -21,7 +21,7 @@ const findPage = "/find-secret"
 // formField is the field with the id of a form, which no two answers share.
 var formField = regexp.MustCompile(`name="form" value="[^"]*"`)
 
-// TestFindSecret: a secret leads to the page about it, and is in no answer, address or log
+// TestFindSecret: a secret leads to the page of its key, and is in no answer, address or log
 // line, which the rig searches.
 func TestFindSecret(t *testing.T) {
 	r := newRig(t)
@@ -33,15 +33,15 @@ func TestFindSecret(t *testing.T) {
 		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 		return got
 	}
-	at := "/keys/" + key.ID + "/found/" + key.Secrets[0].ID
+	at := "/keys/" + key.ID + "?found=" + key.Secrets[0].ID
 	for _, person := range []string{"olga", "max", "ada"} {
 		require.Equal(t, at, find(person, secret).redirectTarget(), "B20 %s may see the key", person)
 	}
 	require.Equal(t, at, find("olga", " "+secret+"\r\n").redirectTarget())
 	body := r.get("olga", at).Body
 	for _, part := range []string{
-		"This is a secret of <bdi>ci of the shop</bdi>", `on">active`, "…" + secret[len(secret)-4:], "<bdi>team-a</bdi>", "Never", "the key's only secret",
-		`keys/` + key.ID + `/rotate"`, `keys/` + key.ID + `/retire/` + key.Secrets[0].ID + `"`,
+		"<h1><bdi>ci of the shop</bdi></h1>", `on">active`, "the secret that you searched for, which ends in <code>" + secret[len(secret)-4:], "<bdi>team-a</bdi>", "Never", "the key's only secret",
+		`keys/` + key.ID + `/rotate">Rotate the key`, `keys/` + key.ID + `/retire/` + key.Secrets[0].ID + `">retire this secret only`,
 	} {
 		require.Contains(t, body, part)
 	}
@@ -72,16 +72,18 @@ func TestFindSecret(t *testing.T) {
 	t.Run("after a rotation", func(t *testing.T) {
 		_, _, err := r.keys.Rotate(t.Context(), people["olga"].Actor, key.ID, apikey.Rotation{Grace: time.Minute})
 		require.NoError(t, err)
-		require.Contains(t, r.get("olga", at).Body, "The key's other secrets still work.", "B20")
+		body := r.get("olga", at).Body
+		require.Contains(t, body, "retire this secret only")
+		require.NotContains(t, body, "the key's only secret")
 		r.clock.Advance(time.Minute)
 		require.Equal(t, at, find("olga", secret).redirectTarget())
-		body := r.get("olga", at).Body
-		require.Contains(t, body, "This secret has ended")
-		require.NotContains(t, body, "/rotate")
+		body = r.get("olga", at).Body
+		require.Contains(t, body, "It has ended: nobody can log in with it.")
+		require.NotContains(t, body, "retire this secret only")
 		_, err = r.keys.RetireSecret(t.Context(), people["olga"].Actor, key.ID, key.Secrets[0].ID, 0)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotFound, find("olga", secret).StatusCode)
-		require.Equal(t, http.StatusNotFound, r.get("olga", at).StatusCode)
+		require.NotContains(t, r.get("olga", at).Body, "searched for")
 	})
 }
 

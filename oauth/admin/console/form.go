@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,18 +22,11 @@ type problem struct{ Field, Reason string }
 // Label returns the name of the field, for the list of problems, which is not
 // beside the field.
 func (p problem) Label() string {
-	known := map[string]string{
-		"name": "Name: ", "permissions": "Permissions: ", "expires": "Expiry: ", "expires_on": "Expiry: ", "grace": "Grace period: ",
-		"keys": "API keys: ", "limit": "Limit: ", "max_keys": "Limit: ", "direct": "Direct use: ", "secret": "Secret: ",
-		"key_limit": "Requests of a key: ", "key_requests": "Requests of a key: ", "workspace_limit": "Requests of a workspace: ", "workspace_requests": "Requests of a workspace: ",
-		"max_lifetime": "Maximum lifetime: ",
-		"effect":       "Effect: ", "enforced_at": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
-		"from": "From: ", "to": "To: ",
-	}
 	if p.Field == "" {
 		return ""
 	}
-	return cmp.Or(known[p.Field], nameText(p.Field)+": ")
+	name := nameText(p.Field)
+	return strings.ToUpper(name[:1]) + name[1:] + ": "
 }
 
 // fail keeps the first reason of each field.

@@ -15,13 +15,13 @@ import (
 // keyPage is the data of the page of a key.
 type keyPage struct {
 	Key    apikey.Key
+	Found  string        // the id of the secret that led to the page; see findSecret
 	Groups []scope.Group // the key's permissions in the groups of the catalog
 	Lost   []string      // permissions that are no longer in the catalog
 	Raised []string      // permissions that became admin permissions after they were granted
 	Events []store.Event
 	Unused string // what is shown if the key has no last use
 	workspaceInfo
-	NoDirect string // why requests may not carry the key's secrets although it allows that
 
 	Counted          bool          // the store keeps the usage of keys
 	Days             []store.Count // those of the last usageDays that have logins or refusals
@@ -41,14 +41,11 @@ func (s *call) showKey() error {
 		return err
 	}
 	catalog := s.keys().Catalog()
-	page := keyPage{Key: key, Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
+	page := keyPage{Key: key, Found: s.r.URL.Query().Get("found"), Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.workspaceInfo, err = s.workspaceInfo(key.Workspace); err != nil {
 		return err
-	}
-	if key.Direct {
-		page.NoDirect = s.noDirect(key.Workspace)
 	}
 	to := s.keys().Now().UTC().Truncate(day).Add(day)
 	page.Days, err = s.keys().Usage(ctx, s.actor(), key.ID, to.AddDate(0, 0, -usageDays), to)

@@ -89,7 +89,8 @@ func TestReminderSettings(t *testing.T) {
 			for _, do := range []string{"preview", "save"} {
 				got := r.asked(do, c.choice, c.before)
 				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.Body)
-				require.Contains(t, got.Body, `<a href="#f-`+c.field+`">Reminders: `)
+				label := map[string]string{"reminders": "Reminders: ", "remind_before": "Times of reminders: "}[c.field]
+				require.Contains(t, got.Body, `<a href="#f-`+c.field+`">`+label)
 				require.Contains(t, got.Body, `id="f-`+c.field+`"`)
 				require.Contains(t, got.Body, c.says)
 				require.Contains(t, got.Body, `value="`+html.EscapeString(c.before)+`"`, "what was typed is there to be mended")

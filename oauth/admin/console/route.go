@@ -35,7 +35,6 @@ func allRoutes() []route {
 		{"GET /workspaces/{workspace}/events.csv", (*call).downloadEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
-		{"GET /keys/{key}/found/{secret}", (*call).showFound},
 		{"GET /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"POST /keys/{key}/change", withForm("change", (*keyForm).change)},
 		{"GET /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
@@ -43,8 +42,8 @@ func allRoutes() []route {
 		{"GET /keys/{key}/retire/{secret}", askToConfirm(confirmRetire)},
 		{"POST /keys/{key}/retire/{secret}", confirmed(confirmRetire, (*call).retireSecret)},
 		{"GET /keys/{key}/disable", askToConfirm(confirmDisable)},
-		{"POST /keys/{key}/disable", confirmed(confirmDisable, (*call).disableKey)},
-		{"POST /keys/{key}/enable", (*call).enableKey},
+		{"POST /keys/{key}/disable", confirmed(confirmDisable, changeKey((*apikey.Service).Disable, "done=disable"))},
+		{"POST /keys/{key}/enable", changeKey((*apikey.Service).Enable, "done=enable")},
 		{"GET /keys/{key}/delete", askToConfirm(confirmDelete)},
 		{"POST /keys/{key}/delete", confirmed(confirmDelete, (*call).deleteKey)},
 
@@ -85,7 +84,7 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
 // missing serves requests that no page or form is for: their path, or their method at
 // that path, is unknown.
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
-	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "no page or form has this method and path. If no page is served, mount the console with http.StripPrefix, "+
+	c.host.Misplaced(r, "GET /settings", r.Method+" "+r.URL.EscapedPath(), "no page or form has this method and path. If no page is served, mount the console with http.StripPrefix, "+
 		"and no slash at the end of the prefix")
 	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }

@@ -55,10 +55,12 @@ const (
 	minPepper   = 32
 	plainSHA256 = "sha256"
 	hmacSHA256  = "hmac-sha256"
-	// importedSHA256 begins the digest of an imported secret of which only the SHA-256
+	// ImportedSHA256 begins the digest of an imported secret of which only the SHA-256
 	// was known: the SHA-256 in base64url follows.
-	importedSHA256 = "sha256-import$"
-	digestChars    = 43 // 32 bytes in base64url
+	ImportedSHA256 = "sha256-import$"
+	// importedVersion is below that of every pepper, so that the digest is replaced.
+	importedVersion = -1
+	digestChars     = 43 // 32 bytes in base64url
 	// pooledBytes is the capacity of the message buffers in the pool.
 	pooledBytes = 1024
 	// digestDomain separates these digests from any other use of a pepper.
@@ -87,9 +89,8 @@ type Binding struct {
 // bits. A Hasher is safe for concurrent use.
 type Hasher struct {
 	current   *digester
-	digesters []*digester // one for each pepper, the current one first
+	digesters []*digester // one for each pepper, the current one first; then that of OfSHA256
 	withdrawn []string
-	imported  bool // verifies the digests of OfSHA256
 	computed  atomic.Int64
 }
 
@@ -100,7 +101,7 @@ func (h *Hasher) Computed() int64 { return h.computed.Load() }
 // NewHasher returns a Hasher with the peppers of Config.Peppers. If imported is true, it
 // also verifies the digests of OfSHA256. It joins all problems; each names its field.
 func NewHasher(peppers []Pepper, withdrawn []string, imported bool) (*Hasher, error) {
-	h := &Hasher{withdrawn: withdrawn, imported: imported}
+	h := &Hasher{withdrawn: withdrawn}
 	if len(peppers) == 0 {
 		peppers = []Pepper{NoPepper()}
 	}
@@ -116,6 +117,9 @@ func NewHasher(peppers []Pepper, withdrawn []string, imported bool) (*Hasher, er
 		return nil, errors.Join(problems...)
 	}
 	h.current = h.digesters[0]
+	if imported {
+		h.digesters = append(h.digesters, &digester{version: importedVersion, label: ImportedSHA256})
+	}
 	return h, nil
 }
 
@@ -141,6 +145,9 @@ func (h *Hasher) checkPepper(p Pepper) error {
 func (h *Hasher) Peppers() hostlist.List {
 	var list hostlist.List
 	for _, s := range h.digesters {
+		if s.version == importedVersion {
+			continue
+		}
 		list = append(list, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
 	}
 	return list
@@ -159,16 +166,11 @@ func (h *Hasher) Digest(b Binding) string {
 // rewritten because the current pepper has a higher version or stored is of OfSHA256.
 // It is never rewritten to a lower version, so that replicas with different orders of
 // the list do not rewrite each other's digests. An error says that stored cannot be
-// compared. Then ok is false, and Verify took as long as without an error. For a digest
-// of OfSHA256 it computes a SHA-256 of the secret besides, until the first use.
+// compared. Then ok is false, and Verify took as long as without an error.
 func (h *Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
 	s := cmp.Or(h.underLabel(stored), h.current)
 	if s.matches(stored, h.sum(s, b)) {
 		return true, s.version < h.current.version, nil
-	}
-	if h.imported && strings.HasPrefix(stored, importedSHA256) &&
-		subtle.ConstantTimeCompare([]byte(stored), []byte(ofSum(sha256.Sum256([]byte(b.Secret))))) == 1 {
-		return true, true, nil
 	}
 	if err := h.Check(stored); err != nil && !errors.Is(err, errWithdrawn) && !errors.Is(err, ErrImported) {
 		return false, false, fmt.Errorf("apikey: verify digest: %w", err)
@@ -210,16 +212,14 @@ func (h *Hasher) underLabel(stored string) *digester {
 // Check returns an error if a stored digest cannot be compared. The error does not
 // repeat the digest.
 func (h *Hasher) Check(stored string) error {
-	encoded, imported := strings.CutPrefix(stored, importedSHA256)
-	switch s := h.underLabel(stored); {
-	case imported && !h.imported:
+	s := h.underLabel(stored)
+	switch {
+	case s == nil && strings.HasPrefix(stored, ImportedSHA256):
 		return ErrImported
-	case imported:
 	case s == nil:
 		return h.unlisted(stored)
-	default:
-		encoded = stored[len(s.label):]
 	}
+	encoded := stored[len(s.label):]
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	// The length is checked since the decoder ignores line breaks.
 	if err != nil || len(sum) != sha256.Size || len(encoded) != digestChars {
@@ -259,11 +259,7 @@ func OfSHA256(text string) (digest, id string, err error) {
 	if sum == sha256.Sum256(nil) {
 		return "", "", errors.New("it is the SHA-256 of an empty text")
 	}
-	return ofSum(sum), IDOf(sum), nil
-}
-
-func ofSum(sum [sha256.Size]byte) string {
-	return importedSHA256 + base64.RawURLEncoding.EncodeToString(sum[:])
+	return ImportedSHA256 + base64.RawURLEncoding.EncodeToString(sum[:]), IDOf(sum), nil
 }
 
 // PepperOf returns the pepper version that a Hasher's digest names.
@@ -274,7 +270,7 @@ func PepperOf(stored string) (version int, ok bool) {
 	return version, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
 }
 
-// digester computes digests under one pepper. A closure holds the pepper's key, so
+// digester computes digests under one pepper, or those of OfSHA256. A closure holds the pepper's key, so
 // that no printing reaches it. The hash states are pooled, since making an HMAC
 // costs as much as using it.
 type digester struct {
@@ -314,6 +310,9 @@ func (s *digester) matches(stored string, sum [sha256.Size]byte) bool {
 }
 
 func (s *digester) sum(b Binding) (sum [sha256.Size]byte) {
+	if s.version == importedVersion {
+		return Sum(b.Secret)
+	}
 	st, pooled := s.states.Get().(*hashState)
 	if !pooled {
 		st = &hashState{hash: s.newHash(), message: make([]byte, 0, pooledBytes)}

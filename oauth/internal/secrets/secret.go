@@ -87,6 +87,12 @@ func PrefixOf(text string, prefixes []string) (string, bool) {
 	return "", false
 }
 
+// WellFormed reports whether text has the form of a secret with some prefix.
+func WellFormed(text string) bool {
+	prefix := len(text) - randomChars - checksumChars
+	return prefix > 0 && check(text[:prefix], text) == nil
+}
+
 // Pattern returns a regular expression that finds every secret with this prefix.
 func Pattern(prefix string) string {
 	// No \b at the ends: in "%3Dlk_..." and "\nlk_..." a letter comes before the

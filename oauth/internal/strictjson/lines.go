@@ -13,8 +13,9 @@ import (
 func ReadLine(in *bufio.Reader, maximum int) (text []byte, long bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')
-		if long = long || len(text)+len(part) > maximum+1; !long {
-			text = append(text, part...)
+		text = append(text, part...)
+		if long = long || len(text) > maximum+1; long {
+			text = nil
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):

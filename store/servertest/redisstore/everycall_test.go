@@ -172,7 +172,7 @@ var everyCall = []chore{
 	{"list events", func(ctx context.Context, _ *testing.T, c *stock) error {
 		return c.each(ctx, 1, 0, c.few, func(n int) error {
 			e := c.event(n * (c.events / c.few))
-			_, err := c.s.Events.List(ctx, store.EventQuery{Limit: store.MaxPage, After: &store.EventCursor{ID: e.ID, Time: e.Time}})
+			_, err := c.s.Events.List(ctx, store.EventQuery{Limit: store.MaxPage, After: &store.KeyCursor{ID: e.ID, Time: e.Time}})
 			_, other := c.s.Events.List(ctx, store.EventQuery{Workspace: e.Workspace})
 			return errors.Join(err, other)
 		})

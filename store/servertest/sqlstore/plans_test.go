@@ -229,7 +229,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 	keys("by last use of a workspace", false, store.KeyQuery{Workspace: "team-1", Sort: store.ByLastUsed})
 	for name, q := range map[string]store.EventQuery{
 		"events": {}, "events of a workspace": {Workspace: "team-7"}, "events of a key": {Key: "key-7"},
-		"events behind a cursor": {After: &store.EventCursor{Time: time.UnixMicro(40_000), ID: "40000"}},
+		"events behind a cursor": {After: &store.KeyCursor{Time: time.UnixMicro(40_000), ID: "40000"}},
 	} {
 		q.Limit = 100
 		all = append(all, operation{name: name, wants: `FROM latchkey_events`, sorted: true, do: func(t *testing.T) {
