@@ -10,12 +10,15 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -39,21 +42,26 @@ type LeakConfig struct {
 	Types []string
 	// Action is what to do with a secret that was found. Default: retire it.
 	Action apikey.LeakAction
-	// Hook, unless nil, is called for each secret that a key has, after Action was taken
-	// for all secrets of the report and before the response: tell the owners of the key.
-	// If a call fails, the others follow, and the response is 503. The same leak can be
-	// reported, and Hook called with it, any number of times and at once. Its ctx ends
-	// 20 seconds after the report came.
+	// Hook, unless nil, is called for each entry whose secret a key has, after Action was
+	// taken for all secrets of the report and before the response: tell the owners of the
+	// key. If a call fails or panics, the others follow, and the response is 503. The same
+	// leak can be reported, and Hook called with it, any number of times and at once. Its
+	// ctx ends 20 seconds after the report came.
 	Hook func(ctx context.Context, l apikey.Leak) error
 }
 
-// Bounds of a report, which is signed.
+// Bounds of reports.
 const (
 	maxLeakBody = 4 << 20
 	maxLeaks    = 10_000
 	leakBounds  = "A report has at most 4 MiB and 10,000 secrets."
 	// leakTimeout is below the 30 seconds for which GitHub waits.
 	leakTimeout = 20 * time.Second
+	// maxUnverified bounds the bodies in memory that a stranger may have sent.
+	maxUnverified = 4
+	// leaksAtOnce is how many secrets of a report are handled at once, so that the
+	// largest one ends in leakTimeout.
+	leaksAtOnce = 16
 )
 
 // LeakReports returns a handler for reports of leaked secrets from GitHub's secret
@@ -61,25 +69,40 @@ const (
 // that the scanner has signed, of at most 4 MiB and 10,000 secrets. Each secret costs
 // one read of the store, and one that a key has also a read and a write; a malformed
 // secret costs none. The response says for each, by its SHA-256, whether it was real.
-// See apikey.Service.ReportLeak for what is found and what is written. After 20 seconds
-// the response is 503, and a repeated report finds what was done. The WriteTimeout of the
-// http.Server must be longer.
+// See apikey.Service.ReportLeak for what is found and what is written.
+//
+// The secrets are handled 16 at once, in any order, and each alone. If one cannot be,
+// the others still are, and the response is 503. It is 503 after 20 seconds, too. A
+// repeated report finds what was done. The WriteTimeout of the http.Server must be
+// longer. If an entry of the report is malformed, the response is 400 after the others
+// were handled. While four bodies arrive that are not verified yet, the response to
+// another is 503.
 //
 // The keys are fetched for the first report, once an hour, and at most once a minute for
 // unknown key ids. If they cannot be fetched, the last ones are used for 24 hours.
 //
-// It returns an error if cfg.KeysURL is not allowed.
+// It returns an error if cfg.KeysURL or cfg.Action is not allowed.
 func (s *Server) LeakReports(cfg LeakConfig) (http.Handler, error) {
 	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 		URL: cfg.KeysURL, InsecureLoopback: s.cfg.InsecureLoopback, Parse: parseLeakKeys,
 		Refresh: time.Hour, Now: s.cfg.Now, Logger: s.cfg.Logger,
 	})
+	if cfg.KeysURL == "" {
+		err = errors.New("it is missing; for GitHub set https://api.github.com/meta/public_keys/secret_scanning")
+	}
+	var problems []error
 	if err != nil {
-		return nil, fmt.Errorf("oauth: LeakConfig.KeysURL: %w", err)
+		problems = append(problems, fmt.Errorf("oauth: LeakConfig.KeysURL: %w", err))
+	}
+	if cfg.Action != apikey.RetireLeaked && cfg.Action != apikey.NoteLeaked {
+		problems = append(problems, fmt.Errorf("oauth: LeakConfig.Action is %d; set apikey.RetireLeaked or apikey.NoteLeaked", cfg.Action))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
 	}
 	from, _ := url.Parse(cfg.KeysURL) //nolint:errcheck // NewRemoteKeys has parsed it
 	cfg.Types = slices.Clone(cfg.Types)
-	reports := &leakReports{s, cfg, keys, from.Hostname()}
+	reports := &leakReports{s, cfg, keys, from.Hostname(), make(chan struct{}, maxUnverified)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The work goes on if the scanner closes the connection.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leakTimeout)
@@ -96,9 +119,10 @@ func (s *Server) LeakReports(cfg LeakConfig) (http.Handler, error) {
 // leakReports is the handler of LeakReports.
 type leakReports struct {
 	*Server
-	cfg     LeakConfig
-	keys    *bearer.RemoteKeys
-	scanner string
+	cfg        LeakConfig
+	keys       *bearer.RemoteKeys
+	scanner    string
+	unverified chan struct{} // holds one value for each body that is not verified yet
 }
 
 // reportedLeak is one secret of a report.
@@ -136,72 +160,125 @@ func (l *leakReports) receive(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	var body bytes.Buffer
 	defer wipe(&body)
-	if bad := l.host.ReadBody(w, r, maxLeakBody, &body); bad != nil {
-		bad.Detail = cmp.Or(bad.Detail, leakBounds) // only a body that is too long has none
+	if bad := l.read(w, r, published, signatures[0], &body); bad != nil {
 		return nil, bad
 	}
 	arrival.Release()
-	key, isECDSA := published.Key.(*ecdsa.PublicKey)
-	signature, err := base64.StdEncoding.DecodeString(signatures[0])
-	sum := sha256.Sum256(body.Bytes())
-	if err != nil || !isECDSA || !ecdsa.VerifyASN1(key, sum[:], signature) {
-		return nil, &refusal{Kind: answer.Unsigned}
-	}
-	leaks, bad := parseLeaks(body.Bytes())
+	leaks, malformed, bad := parseLeaks(body.Bytes())
 	if bad != nil {
 		return nil, bad
 	}
-	return l.handle(ctx, leaks)
+	labels, err := l.handle(ctx, leaks)
+	if err == nil && malformed > 0 {
+		return nil, badRequest(fmt.Sprintf("%d entries of the report are malformed: an entry is an object that has a token. The others were handled.", malformed))
+	}
+	return labels, err
 }
 
-// handle acts on the secrets. It leaves out repeated ones and those of other types.
+// read reads a body and verifies its signature. Anyone can send a body with the id of a
+// published key, so read turns away more than maxUnverified at once.
+func (l *leakReports) read(w http.ResponseWriter, r *http.Request, published bearer.PublicKey, encoded string, body *bytes.Buffer) *refusal {
+	select {
+	case l.unverified <- struct{}{}:
+		defer func() { <-l.unverified }()
+	default:
+		return &refusal{Kind: answer.Unavailable, Detail: "Too many reports arrive at once. Send this one again."}
+	}
+	if bad := l.host.ReadBody(w, r, maxLeakBody, body); bad != nil {
+		bad.Detail = cmp.Or(bad.Detail, leakBounds) // only a body that is too long has none
+		return bad
+	}
+	key, isECDSA := published.Key.(*ecdsa.PublicKey)
+	signature, err := base64.StdEncoding.DecodeString(encoded)
+	sum := sha256.Sum256(body.Bytes())
+	if err != nil || !isECDSA || !ecdsa.VerifyASN1(key, sum[:], signature) {
+		return &refusal{Kind: answer.Unsigned}
+	}
+	return nil
+}
+
+// handle acts on the secrets, and then calls the hook, which may be slow. It leaves out
+// repeated entries and those of other types. The order is that of a map, which is another
+// each time, so that a report that is always cut off comes to its end by repetition.
 func (l *leakReports) handle(ctx context.Context, leaks []reportedLeak) ([]leakLabel, error) {
-	labels, found := []leakLabel{}, []apikey.Leak{}
-	seen := make(map[reportedLeak]bool, len(leaks))
+	places := make(map[reportedLeak]int, len(leaks))
 	for _, leak := range leaks {
-		if seen[leak] || len(l.cfg.Types) > 0 && !slices.Contains(l.cfg.Types, leak.Type) {
+		if _, repeated := places[leak]; !repeated && (len(l.cfg.Types) == 0 || slices.Contains(l.cfg.Types, leak.Type)) {
+			places[leak] = len(places)
+		}
+	}
+	labels, found, failed := make([]leakLabel, len(places)), make([]apikey.Leak, len(places)), make([]error, len(places))
+	slots := make(chan struct{}, leaksAtOnce)
+	var group sync.WaitGroup
+	for leak, i := range places {
+		slots <- struct{}{}
+		group.Go(func() {
+			failed[i] = recovered(func() (err error) {
+				labels[i], found[i], err = l.act(ctx, leak)
+				return err
+			})
+			<-slots
+		})
+	}
+	group.Wait()
+	for i := range found {
+		if l.cfg.Hook == nil || failed[i] != nil || found[i].Key == "" {
 			continue
 		}
-		seen[leak] = true
-		label := "true_positive"
-		known, err := l.Server.keys.ReportLeak(ctx, leak.Token, apikey.Leak{Scanner: l.scanner, URL: leak.URL, Source: leak.Source, Action: l.cfg.Action})
-		switch {
-		case err == nil:
-			found = append(found, known)
-		case errors.Is(err, apikey.ErrInvalidCredentials):
-			label = "false_positive"
-		default:
-			return nil, err
-		}
-		hash := sha256.Sum256([]byte(leak.Token))
-		labels = append(labels, leakLabel{hex.EncodeToString(hash[:]), leak.Type, label})
-	}
-	if l.cfg.Hook == nil {
-		return labels, nil
-	}
-	var failed error
-	for _, leak := range found { // after the last secret was retired, since a hook may be slow
-		if err := l.cfg.Hook(ctx, leak); err != nil && failed == nil {
-			failed = fmt.Errorf("oauth: LeakConfig.Hook failed: %w: %s", store.ErrUnavailable, err.Error())
+		if err := recovered(func() error { return l.cfg.Hook(ctx, found[i]) }); err != nil {
+			failed[i] = fmt.Errorf("LeakConfig.Hook failed: %w", err)
 		}
 	}
-	return labels, failed
+	for _, err := range failed {
+		if err != nil {
+			return nil, fmt.Errorf("oauth: leak report: %w: %s", store.ErrUnavailable, err.Error())
+		}
+	}
+	return labels, nil
 }
 
-// parseLeaks reads the body of a report.
-func parseLeaks(body []byte) ([]reportedLeak, *refusal) {
-	elements, err := strictjson.Elements(body)
-	if len(elements) > maxLeaks {
-		return nil, &refusal{Kind: answer.TooLarge, Detail: leakBounds}
+// act acts on one secret. The Key of the returned Leak is empty if no key has it.
+func (l *leakReports) act(ctx context.Context, leak reportedLeak) (leakLabel, apikey.Leak, error) {
+	hash := sha256.Sum256([]byte(leak.Token))
+	label := leakLabel{hex.EncodeToString(hash[:]), leak.Type, "true_positive"}
+	found, err := l.Server.keys.ReportLeak(ctx, leak.Token, apikey.Leak{Scanner: l.scanner, URL: leak.URL, Source: leak.Source, Action: l.cfg.Action})
+	if errors.Is(err, apikey.ErrInvalidCredentials) {
+		label.Label, err = "false_positive", nil
 	}
-	leaks := make([]reportedLeak, len(elements))
-	for i := range elements {
-		err = errors.Join(err, strictjson.Unmarshal(elements[i], &leaks[i]))
+	return label, found, err
+}
+
+// recovered returns the error of do. A panic in the host's code, such as the Observer, is
+// an error of this entry: it would end the process, or keep other secrets alive.
+func recovered(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
+}
+
+// parseLeaks reads the body of a report, and counts its malformed entries. One whose
+// token can be read is among the leaks nevertheless.
+func parseLeaks(body []byte) (leaks []reportedLeak, malformed int, bad *refusal) {
+	var entries []json.RawMessage // encoding/json checks the syntax; the rest is checked for each entry
+	if json.Unmarshal(body, &entries) != nil || entries == nil {
+		return nil, 0, badRequest("The body is not a well-formed JSON array.")
 	}
-	if err != nil || slices.ContainsFunc(leaks, func(l reportedLeak) bool { return l.Token == "" }) {
-		return nil, badRequest("The body is not a well-formed JSON array of objects that have a token.")
+	if len(entries) > maxLeaks {
+		return nil, 0, &refusal{Kind: answer.TooLarge, Detail: leakBounds}
 	}
-	return leaks, nil
+	for _, entry := range entries {
+		var leak reportedLeak
+		if err := strictjson.Unmarshal(entry, &leak); err != nil || leak.Token == "" {
+			malformed++
+		}
+		if leak.Token != "" {
+			leaks = append(leaks, leak)
+		}
+	}
+	return leaks, malformed, nil
 }
 
 // parseLeakKeys reads the document at LeakConfig.KeysURL. It skips keys that are not on

@@ -111,7 +111,7 @@ func TestDirectUse(t *testing.T) {
 	require.Contains(t, admin.textOf(".note.good"), "saved")
 
 	owner.navigate(chromedp.Reload())
-	require.Contains(t, owner.textOf(".facts"), "it does not work now")
+	require.Contains(t, owner.textOf(".facts"), "has switched direct use off")
 	owner.open(h.page("/workspaces/shop/keys/new"))
 	require.Contains(t, owner.textOf("#f-direct"), "An administrator has switched off")
 	require.False(t, eval[bool](owner, `document.querySelector("input[name=direct]") !== null`))

@@ -133,8 +133,10 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 		return errMalformed // no key can have this id, or no secret this length, so the store is not read
 	}
 	p.seen, p.secretID = s.unwritten.seen.find(plain)
-	if p.seen == nil && !s.cfg.Imported { // otherwise its form was checked before, or may be any
-		if _, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes); !generated {
+	if p.seen == nil { // otherwise its form was checked before
+		_, listed := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
+		_, withdrawn := secrets.PrefixOf(plain, s.withdrawnPrefixes)
+		if !listed && !withdrawn && !s.cfg.Imported || withdrawn && p.use != observe.LeakReport {
 			return errMalformed
 		}
 	}
@@ -148,7 +150,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	proved, outdated, err := s.checkFast(p, plain)
-	if !proved && err == nil && s.cfg.Imported {
+	if !proved && err == nil && s.cfg.Imported && !bySecret { // without an id nobody can guess at slow digests
 		proved, outdated, err = s.checkImportedSecret(ctx, p, plain)
 	}
 	switch {
@@ -201,9 +203,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	p.seen = nil
 	for i := range p.found.Key.Secrets {
 		stored := &p.found.Key.Secrets[i]
-		withdrawn := stored.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, stored.Prefix)
-		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport
-		if stored.ID != b.SecretID || withdrawn || ended || secrets.IsSlow(stored.Digest) {
+		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport && p.use != observe.SecretRevocation
+		if stored.ID != b.SecretID || ended || secrets.IsSlow(stored.Digest) {
 			continue
 		}
 		if seen.proves(stored, &p.found.Key) {
@@ -274,9 +275,14 @@ func cannotVerify(p *Proof, err error) error {
 }
 
 // rehash replaces the digest that was verified with one under the first pepper. The
-// old one is under a pepper with a lower version, or is a slow digest of a secret
-// that was imported as Generated. If rehash fails, the login goes on.
+// old one is under a pepper with a lower version, or is the slow digest or the SHA-256
+// of a secret that was imported as Generated. If rehash fails, the use of the secret
+// goes on. It tries once an hour for each digest, since each use of a secret comes here
+// while the store cannot be written to.
 func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
+	if !s.rehashed.first(p.secret.Digest, p.now) {
+		return
+	}
 	fresh := p.secret
 	fresh.Digest = s.hasher.Digest(p.binding(&p.secret, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
@@ -284,7 +290,7 @@ func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; the next login with it tries again", "key", p.found.Key.ID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; a use of the secret in the next hour tries again", "key", p.found.Key.ID, "error", err)
 	}
 }
 

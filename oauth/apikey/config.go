@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -208,6 +209,9 @@ type Service struct {
 	aligning  sync.Mutex // see delayRefusal
 	unwritten *unwritten
 	withheld  hourly // see reportWithheld
+	rehashed  hourly // digests, see rehash
+	// withdrawnPrefixes are those of Config.Withdrawn.
+	withdrawnPrefixes []string
 }
 
 // New checks cfg and returns a Service that uses st, in which Keys, Secrets, Workspaces,
@@ -262,6 +266,11 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		slow:      newSlowGate(),
 		unwritten: newUnwritten(st.Usage != nil),
 	}
+	for _, title := range cfg.Withdrawn {
+		if prefix, ok := strings.CutPrefix(title, hostlist.Title(store.ListEntry{List: store.SecretPrefixes})); ok {
+			s.withdrawnPrefixes = append(s.withdrawnPrefixes, prefix)
+		}
+	}
 	if err := s.checkLists(); err != nil {
 		return nil, err
 	}
@@ -290,7 +299,7 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 		least, greatest time.Duration
 	}{
 		{"TokenLifetime", &cfg.TokenLifetime, 5 * time.Minute, time.Second, hostlist.LongestToken},
-		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, time.Hour},
+		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, maxSkew},
 		{"RefuseAfter", &cfg.RefuseAfter, 25 * time.Millisecond, math.MinInt64, time.Second}, // negative: off
 	} {
 		if *d.value = cmp.Or(*d.value, d.standard); *d.value < d.least || *d.value > d.greatest {

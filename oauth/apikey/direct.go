@@ -15,18 +15,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// DirectUse is a request that carries a key's secret in place of a token.
+// DirectUse says whose secret a request carries in place of a token, and what it may do.
 type DirectUse struct {
 	KeyID, Workspace, SecretID string
-	// Permissions are those that a token of the key would have.
+	// Permissions are what a token of the key could have, less what the policy dropped.
 	Permissions scope.Set
 	// Expires is when the key or the secret expires. Zero means never.
 	Expires time.Time
 }
 
 // Direct is Authenticate for a request that carries the secret in place of a token.
-// Without an id the key is found by the secret alone, unless its digest is slow. If the
-// key does not allow direct use, or an administrator has switched it off, Direct returns
+// Without an id the key is found by the secret alone, unless that was imported with a
+// slow digest, even if a login has replaced the digest since. If the key does not allow direct use, or an administrator has switched it off, Direct returns
 // a *RefusedError with the reason "direct". It asks the policy (policy.UseDirect): a
 // refusal is a *policy.Denied. address is called if the client's address is needed;
 // c.Address is ignored. Each success counts as a login (store.Count), and as a
@@ -34,7 +34,7 @@ type DirectUse struct {
 func (s *Service) Direct(ctx context.Context, c Credentials, address func() netip.Addr) (DirectUse, error) {
 	p := Proof{service: s, use: observe.Direct, id: c.ID, method: c.Method, route: c.Route, now: s.now()} // on the stack
 	if c.ID != "" {
-		p.start = realTime() // otherwise no refusal is delayed
+		p.start = realTime() // without an id there is none whose existence the time could show
 	}
 	if s.cfg.Policy != nil || s.cfg.Imported {
 		p.address = address()
@@ -72,9 +72,9 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}
 
-// seenSecrets counts direct uses without a lock that all requests take, and spares them
-// the keyed digest of a secret that was verified before. It has the secrets that were
-// used since the last but one Flush.
+// seenSecrets remembers the secrets that were used directly since the last Flush but one,
+// so that a request with one takes no lock that others take, and computes no keyed
+// digest.
 type seenSecrets struct {
 	bySum sync.Map // *seenSecret by the secret's SHA-256
 	size  atomic.Int64
@@ -107,6 +107,7 @@ func (s *seenSecrets) add(p *Proof, plain string) {
 		return
 	}
 	e := &seenSecret{key: p.found.Key.ID, workspace: p.found.Key.Workspace, secret: p.secretID, digest: p.verified}
+	e.last.Store(p.now.UnixMicro())
 	if _, known := s.bySum.LoadOrStore(secrets.Sum(plain), e); !known {
 		s.size.Add(1)
 	}
@@ -119,9 +120,15 @@ func (e *seenSecret) proves(stored *store.Secret, k *store.Key) bool {
 	return e != nil && e.digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
 }
 
-// use counts a use, and reports whether that was possible.
+// use counts a use, and reports whether that was possible. All uses of an entry between
+// two flushes are of one day, by UTC.
 func (e *seenSecret) use(now time.Time) bool {
-	e.last.Store(now.UnixMicro())
+	const day = 24 * 60 * 60 * 1_000_000
+	at := now.UnixMicro()
+	if e.last.Load()/day != at/day {
+		return false
+	}
+	e.last.Store(at)
 	return e.uses.Add(1) > 0
 }
 

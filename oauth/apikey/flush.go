@@ -32,6 +32,7 @@ type unwritten struct {
 	seen     seenSecrets
 	mu       sync.Mutex
 	uses     map[usedSecret]time.Time
+	writing  map[usedSecret]time.Time // the uses that a Flush writes at the moment
 	counts   map[keyDay]store.Count
 	events   []store.Event // of refusals, one for each key, reason and hour
 }
@@ -67,6 +68,7 @@ func (s *Service) Flush(ctx context.Context) error {
 			s.unwritten.putBack(batch{uses: b.uses})
 			problems = append(problems, describe("write last uses", err))
 		}
+		s.unwritten.written()
 	}
 	for len(b.counts) > 0 {
 		n := min(len(b.counts), maxCounts)
@@ -125,7 +127,15 @@ func (u *unwritten) used(key, secret string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	_, waits := u.uses[usedSecret{key, secret}]
-	return waits
+	_, writes := u.writing[usedSecret{key, secret}]
+	return waits || writes
+}
+
+// written forgets the uses that a Flush has written or put back.
+func (u *unwritten) written() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.writing = nil
 }
 
 // use records a use. The caller holds the lock, as for count.
@@ -163,7 +173,7 @@ func (u *unwritten) take() batch {
 	for _, c := range u.counts {
 		b.counts = append(b.counts, c)
 	}
-	clear(u.uses)
+	u.writing, u.uses = u.uses, make(map[usedSecret]time.Time)
 	clear(u.counts)
 	u.events = nil
 	return b

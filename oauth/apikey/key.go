@@ -38,6 +38,8 @@ type Key struct {
 	Resources []string
 	Disabled  bool
 	Direct    bool // see Spec.Direct
+	// DirectOff says that an administrator has switched direct use off for all keys.
+	DirectOff bool
 	CreatedBy store.ActorRef
 	// Depth is 0 for a key that a person created, and one more than its creator's for
 	// a key that a key created.
@@ -82,6 +84,7 @@ type KeySecret struct {
 func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	record, instance := forPolicies(f.Key), s.effective(f.Instance)
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
+	shown.DirectOff = instance.DirectOff
 	shown.RulesBroken, shown.Outdated = rulesBroken(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
 	shown.Secrets = make([]KeySecret, len(record.Secrets))
 	for i, secret := range record.Secrets {

@@ -93,14 +93,14 @@ func TestReportLeak(t *testing.T) {
 			require.Equal(t, [3]string{"team-a", key.ID, "ci"}, [3]string{events[0].Workspace, events[0].Key, events[0].KeyName})
 			require.Equal(t, "secrets", events[0].Changes[0].Field)
 
-			r.clock.Advance(time.Minute)
 			elsewhere := onGitHub
 			elsewhere.URL = "https://github.com/o/fork\n" + strings.Repeat("x", 2000)
+			r.clock.Advance(time.Hour)
 			l, err := r.ReportLeak(t.Context(), leaked.Reveal(), elsewhere)
 			require.NoError(t, err)
 			require.NotContains(t, l.URL, "\n")
 			events = r.events(store.EventQuery{Action: audit.Leak})
-			require.Len(t, events, 2, "another URL is another event")
+			require.Len(t, events, 2, "another hour, another event")
 			require.Empty(t, events[1].Changes)
 			require.LessOrEqual(t, len(events[1].Note), 1024)
 			require.NotContains(t, events[1].Note, "\n")

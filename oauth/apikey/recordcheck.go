@@ -1,8 +1,10 @@
 package apikey
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
@@ -66,6 +68,11 @@ func (s *Service) checkDigest(secret *store.Secret) error {
 	case slow:
 		_, err := secrets.ParseSlow(secret.Digest)
 		return err
+	}
+	if sum, imported := strings.CutPrefix(secret.Digest, secrets.ImportedSHA256); imported {
+		if _, id, err := secrets.OfSHA256(sum); err == nil && (id != secret.ID || !secret.Generated) {
+			return errors.New("the secret must be declared generated, and its id must be derived from the digest")
+		}
 	}
 	return s.hasher.Check(secret.Digest)
 }

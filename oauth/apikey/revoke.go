@@ -1,14 +1,13 @@
 package apikey
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/observe"
@@ -17,13 +16,15 @@ import (
 
 // RevokeSecret removes the secret that c holds from its key, and revokes every
 // token issued for it. Anyone who finds a leaked secret can call it. It works for
-// disabled and expired keys and in suspended workspaces too. For wrong credentials
-// its errors are those of Authenticate.
+// disabled and expired keys, in suspended workspaces, and for secrets that have ended
+// but are still in their key, too. For wrong credentials its errors are those of
+// Authenticate.
 //
-// If c.ID is empty, the secret alone is enough, unless its digest is a slow one. Such a
-// call does not tell whether a key had the secret: it returns nil for an unknown one as
-// well, and not before Config.RefuseAfter has passed. (A store that needs longer to
-// remove a secret shows that there was one, and then there no longer is.) A malformed
+// If c.ID is empty, the secret alone is enough, unless it was imported with a slow
+// digest, even if a login has replaced that since. Such a call does not tell whether a
+// key had the secret: it returns nil for an unknown one as well, and not before
+// Config.RefuseAfter has passed. (A store that needs longer to remove a secret, and what
+// is left of the budget, show that there was one, and then there no longer is.) A malformed
 // secret is ErrInvalidCredentials, at once. Unknown secrets, and nothing else, spend a
 // budget of their own, which has the size of Budgets.PerAddress. When it is spent,
 // every secret from that address gets a *ThrottledError, and the store is not read.
@@ -68,13 +69,16 @@ const (
 	NoteLeaked
 )
 
+// maxSkew is the greatest Config.MaxClockSkew.
+const maxSkew = time.Hour
+
 // Leak is a report that a secret was found in a public place.
 type Leak struct {
 	// Scanner is who found it, such as "api.github.com".
 	Scanner string
 	// URL and Source say where, in the scanner's words. They may be empty, and a
-	// stranger can choose parts of them. ReportLeak replaces what cannot be printed,
-	// and cuts each after 1024 bytes.
+	// stranger can choose parts of them. ReportLeak replaces the secret by "(redacted)",
+	// and what cannot be printed, and cuts each after 1024 bytes.
 	URL, Source string
 	// Action is what ReportLeak does with the secret, or has done.
 	Action LeakAction
@@ -84,11 +88,17 @@ type Leak struct {
 
 // ReportLeak acts on a secret that a scanner found, and returns l with the fields that
 // tell whose secret it is. It also finds secrets that have ended, and those of disabled
-// and expired keys and in suspended workspaces. It does not find secrets with slow
-// digests. It writes an audit event with the URL, once for each secret, URL and action,
-// so a call can be repeated. If no key has the secret, the error is
-// ErrInvalidCredentials; for a malformed secret without a read of the store. No budget
-// counts it, so the caller must have checked who sends the report.
+// and expired keys and in suspended workspaces. It does not find one that was imported
+// with a slow digest, even if a login has replaced that since.
+//
+// The end of a secret is always an audit event, with the URL. While nothing changes,
+// since the secret has ended or is only noted, at most one event is written in each hour,
+// in all processes together, until the key changes: a secret that everyone can read must
+// not fill the audit log. So a call can be repeated.
+//
+// If no key has the secret, the error is ErrInvalidCredentials; for a malformed secret
+// without a read of the store. No budget counts it, so the caller must have checked who
+// sends the report.
 func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, error) {
 	p := s.newProof(Credentials{Secret: secret}, observe.LeakReport)
 	err := s.prove(ctx, secret, p)
@@ -96,22 +106,34 @@ func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, 
 	if err != nil {
 		return l, err
 	}
-	id := sha256.Sum256([]byte(p.secret.ID + "\x00" + strconv.Itoa(int(l.Action)) + "\x00" + l.URL))
 	l.Key, l.Workspace, l.SecretID, l.Hint = p.found.Key.ID, p.found.Key.Workspace, p.secret.ID, p.secret.Hint
-	l.URL, l.Source = printable(l.URL), printable(l.Source)
+	l.URL, l.Source = printable(strings.ReplaceAll(l.URL, secret, redacted)), printable(strings.ReplaceAll(l.Source, secret, redacted))
 	event := store.Event{
-		ID: "leaked-" + hex.EncodeToString(id[:12]), Action: audit.Leak, Actor: store.ActorRef{Kind: "scanner", ID: printable(l.Scanner)},
+		Action: audit.Leak, Actor: store.ActorRef{Kind: "scanner", ID: printable(l.Scanner)},
 		Note: printable(strings.TrimSpace(l.URL + " " + l.Source)),
 	}
 	return l, s.endProved(ctx, p, event, func(k *store.Key, id string) error {
 		for i := range k.Secrets {
 			if k.Secrets[i].ID == id && l.Action == RetireLeaked {
-				// The end is a time that has passed by every process's clock.
-				k.Secrets[i].NotAfter = k.Secrets[i].Created
+				// The end is a time that has passed by every process's clock, although that
+				// of the process that created the secret may have been ahead.
+				k.Secrets[i].NotAfter = k.Secrets[i].Created.Add(-maxSkew)
 			}
 		}
 		return nil
 	})
+}
+
+// leakID returns the id of the event of a report. It is the same for all reports of a
+// secret in one hour, in every process, so the store keeps only one event. It covers the
+// version of the key after the event, so that a change always has its own.
+func leakID(k *store.Key, secret string, now time.Time, changes bool) string {
+	version := k.Version
+	if changes {
+		version++
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", k.ID, secret, version, now.Truncate(time.Hour).Unix()))
+	return "leaked-" + hex.EncodeToString(sum[:12])
 }
 
 // endProved applies end to the secret that was verified, and writes the event. It does
@@ -133,7 +155,10 @@ func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end fu
 		if err != nil {
 			return err
 		}
-		change.Events[0].ID, change.Events[0].Note = cmp.Or(e.ID, change.Events[0].ID), e.Note
+		change.Events[0].Note = e.Note
+		if e.Action == audit.Leak {
+			change.Events[0].ID = leakID(&found.Key, p.secret.ID, p.now, len(changed) > 0)
+		}
 		if len(changed) == 0 {
 			return writeError("report leak", s.store.Events.Append(ctx, change.Events...))
 		}

@@ -58,7 +58,8 @@ func (s *call) retireSecret() error {
 	return s.redirectUnless(err, "done=retire", "keys", s.key())
 }
 
-// changeKey returns the handler of a change that needs nothing but the id of a key.
+// changeKey returns the handler of a change that needs only the id of a key, and the
+// version that the form has.
 func changeKey(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error), done string) func(*call) error {
 	return func(s *call) error {
 		_, err := change(s.keys(), s.r.Context(), s.actor(), s.key(), s.version(1))

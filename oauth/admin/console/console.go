@@ -39,8 +39,8 @@
 //     Content-Security-Policy allows only stylesheets, scripts and images of the
 //     same origin, and Trusted Types prevent scripts from turning text into markup.
 //   - A page may not be framed or cached, and is not sent in a Referer.
-//   - What the person may not see is answered like what does not exist: 404. The pages
-//     for administrators are answered with 403.
+//   - What the person may not see is answered like what does not exist: 404. Only the
+//     pages for administrators answer 403 to a person who may not open them.
 //   - A form can be sent only from the console's own pages
 //     (net/http.CrossOriginProtection), only by the person it was made for, and
 //     only for 12 hours. Over plain HTTP, except to loopback addresses, browsers send no
@@ -59,8 +59,9 @@
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer.
 //   - Only expiries that the rules in force allow are offered. To find out whether a
-//     key may live without an expiry, a form asks the service's policy about a new key
-//     named "preview", which is not stored.
+//     key may live without an expiry, whether it may allow direct use, and whether the
+//     values of a link are allowed, a form asks the service's policy about a new key,
+//     which is not stored. It is named "preview", or as the link says.
 //
 // The host's session cookie should be HttpOnly, Secure and SameSite=Lax or
 // stricter.
@@ -102,8 +103,10 @@ type Config struct {
 	// LoginURL is the absolute URL of the token endpoint, for the curl command
 	// that is shown with a new secret. Default: no command is shown.
 	LoginURL string
-	// SignIn is the address to which the browser is redirected if nobody is signed in:
-	// an absolute URL, or a path of the same host, such as /sign-in?next={return}.
+	// SignIn is the address to which a GET is redirected if nobody is signed in: an
+	// absolute URL, or a path of the same host, such as /sign-in?next={return}. A form
+	// is answered with a page with status 401, from which it can be sent again after the
+	// sign-in.
 	// "{return}" is replaced by the address of the page that was requested: its path
 	// and query as this server received them, escaped. After the sign-in, redirect to
 	// that address only if it begins with the prefix of the console, because anybody

@@ -22,7 +22,6 @@ type keyPage struct {
 	Events []store.Event
 	Unused string // what is shown if the key has no last use
 	workspaceInfo
-	NoDirect string // why requests may not carry the key's secrets although it allows that
 
 	Counted          bool          // the store keeps the usage of keys
 	Days             []store.Count // those of the last usageDays that have logins or refusals
@@ -47,9 +46,6 @@ func (s *call) showKey() error {
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.workspaceInfo, err = s.workspaceInfo(key.Workspace); err != nil {
 		return err
-	}
-	if key.Direct {
-		page.NoDirect = s.noDirect(key.Workspace)
 	}
 	to := s.keys().Now().UTC().Truncate(day).Add(day)
 	page.Days, err = s.keys().Usage(ctx, s.actor(), key.ID, to.AddDate(0, 0, -usageDays), to)

@@ -100,8 +100,8 @@ func (f *keyForm) prefill(link *form) error {
 	spec := f.spec()
 	spec.Name = cmp.Or(spec.Name, "preview")
 	if expires != "never" && spec.Expiry == (apikey.Expiry{}) {
-		// The link gives no valid expiry. With one that is within the rules, they do not
-		// refuse the key for the lack of an expiry.
+		// The link gives no valid expiry. Try the key with one that every rule allows, so
+		// that the rules do not refuse the key for the lack of an expiry.
 		spec.Expiry.At = f.now.Add(time.Minute)
 	}
 	_, wrong := f.call.try(spec)

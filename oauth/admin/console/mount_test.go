@@ -106,12 +106,12 @@ func TestMisplaced(t *testing.T) {
 		want       string // in the log
 	}{
 		{"right", "/console/settings/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/console", h) }, http.StatusOK, ""},
-		{"no StripPrefix, the first page", "/app/console/", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "example=/settings got=/app/console/"},
+		{"no StripPrefix, the first page", "/app/console/", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, `example="GET /settings" got="GET /app/console/"`},
 		{"no StripPrefix", "/console/workspaces/team-a/keys", func(h http.Handler) http.Handler { return h },
-			http.StatusNotFound, "example=/settings got=/console/workspaces/team-a/keys"},
-		{"no StripPrefix, an asset", "/console/console.css", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, "example=/settings got=/console/console.css"},
+			http.StatusNotFound, `example="GET /settings" got="GET /console/workspaces/team-a/keys"`},
+		{"no StripPrefix, an asset", "/console/console.css", func(h http.Handler) http.Handler { return h }, http.StatusNotFound, `example="GET /settings" got="GET /console/console.css"`},
 		{"a prefix with a slash", "/console/workspaces/team-a/keys", func(h http.Handler) http.Handler { return http.StripPrefix("/console/", h) },
-			http.StatusNotFound, "example=/settings got=workspaces/team-a/keys"},
+			http.StatusNotFound, `example="GET /settings" got="GET workspaces/team-a/keys"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pages, log := newPages(t)

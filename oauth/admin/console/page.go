@@ -66,7 +66,7 @@ type frame struct {
 	Root, Version, SignOut, Notice string
 	Person                         Person
 	Admin                          bool
-	Finds                          bool // the person may see keys, and so whose a secret is
+	Finds                          bool // the person may see keys, so the menu links to the search by a secret
 	Brand                          Brand
 	now                            time.Time
 	ids                            map[string]bool   // the ids that TitleOf was called with

@@ -84,7 +84,7 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, t route) {
 // missing serves requests that no page or form is for: their path, or their method at
 // that path, is unknown.
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
-	c.host.Misplaced(r, "/settings", r.URL.EscapedPath(), "no page or form has this method and path. If no page is served, mount the console with http.StripPrefix, "+
+	c.host.Misplaced(r, "GET /settings", r.Method+" "+r.URL.EscapedPath(), "no page or form has this method and path. If no page is served, mount the console with http.StripPrefix, "+
 		"and no slash at the end of the prefix")
 	c.serve(w, r, route{serve: func(*call) error { return store.ErrNotFound }})
 }

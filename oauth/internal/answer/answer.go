@@ -65,12 +65,12 @@ func (r *Refusal) WriteOAuth(w http.ResponseWriter) {
 }
 
 // Log logs the error if the store is unavailable or the server failed. A failure
-// with a Detail was logged where it was found. It logs nothing if the client has
+// with a Detail was logged where it was found, or is one that any client can cause. It logs nothing if the client has
 // closed the connection, since that is a cause of errors too.
 func (r *Refusal) Log(ctx context.Context, log *slog.Logger, what string, err error, args ...any) {
 	switch args = append(args, "error", err); {
 	case errors.Is(ctx.Err(), context.Canceled):
-	case r.Kind == Unavailable:
+	case r.Kind == Unavailable && r.Detail == "":
 		log.ErrorContext(ctx, what+" failed because the store or another service is unavailable", args...)
 	case r.Kind == Failed && r.Detail == "":
 		log.ErrorContext(ctx, what+" failed", args...)

@@ -55,9 +55,9 @@ const (
 	minPepper   = 32
 	plainSHA256 = "sha256"
 	hmacSHA256  = "hmac-sha256"
-	// importedSHA256 begins the digest of an imported secret of which only the SHA-256
+	// ImportedSHA256 begins the digest of an imported secret of which only the SHA-256
 	// was known: the SHA-256 in base64url follows.
-	importedSHA256 = "sha256-import$"
+	ImportedSHA256 = "sha256-import$"
 	// importedVersion is below that of every pepper, so that the digest is replaced.
 	importedVersion = -1
 	digestChars     = 43 // 32 bytes in base64url
@@ -118,7 +118,7 @@ func NewHasher(peppers []Pepper, withdrawn []string, imported bool) (*Hasher, er
 	}
 	h.current = h.digesters[0]
 	if imported {
-		h.digesters = append(h.digesters, &digester{version: importedVersion, label: importedSHA256})
+		h.digesters = append(h.digesters, &digester{version: importedVersion, label: ImportedSHA256})
 	}
 	return h, nil
 }
@@ -214,7 +214,7 @@ func (h *Hasher) underLabel(stored string) *digester {
 func (h *Hasher) Check(stored string) error {
 	s := h.underLabel(stored)
 	switch {
-	case s == nil && strings.HasPrefix(stored, importedSHA256):
+	case s == nil && strings.HasPrefix(stored, ImportedSHA256):
 		return ErrImported
 	case s == nil:
 		return h.unlisted(stored)
@@ -259,7 +259,7 @@ func OfSHA256(text string) (digest, id string, err error) {
 	if sum == sha256.Sum256(nil) {
 		return "", "", errors.New("it is the SHA-256 of an empty text")
 	}
-	return importedSHA256 + base64.RawURLEncoding.EncodeToString(sum[:]), IDOf(sum), nil
+	return ImportedSHA256 + base64.RawURLEncoding.EncodeToString(sum[:]), IDOf(sum), nil
 }
 
 // PepperOf returns the pepper version that a Hasher's digest names.

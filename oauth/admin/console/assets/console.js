@@ -78,7 +78,8 @@ if (filter) {
   const picked = filter.querySelector("[data-picked]");
   const groups = [...document.querySelectorAll(".group")];
   const boxes = [...document.querySelectorAll(".group input")];
-  // Wide windows show the list in a box that scrolls.
+  // Wide windows show the groups of permissions in a box that scrolls, so all of them
+  // can be open.
   if (matchMedia("(min-width: 761px)").matches) for (const group of groups) group.open = true;
   let before; // whether each group was open before the search
   const chip = (box, at) => {
