@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +15,7 @@ import (
 // the page's own entry.
 func (w *window) history() string {
 	w.t.Helper()
-	entries := ask(w, chromedp.Action[page.GetNavigationHistoryResult](chromedp.NavigationEntries()))
+	entries := ask(w, chromedp.NavigationEntries())
 	var kept strings.Builder
 	for _, entry := range entries.Entries {
 		kept.WriteString(entry.URL + " " + entry.UserTypedURL + " " + entry.Title + "\n")

@@ -55,8 +55,9 @@ func (p *Proof) Format(f fmt.State, _ rune) {
 func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 
 // Authenticate checks that the caller holds a secret of a live key. It costs one
-// read and at most one digest; with Config.Imported it may compute several digests. For an
-// unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
+// read and at most one digest; with Config.Imported it may compute several digests. If the
+// stored digest is to be replaced (see Config.Peppers), it costs one more, and a write. For
+// an unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
 // state, and not before Config.RefuseAfter has passed; for a malformed id or secret
 // it returns it at once. After too many of these it returns a
 // *ThrottledError; a correct secret that Latchkey generated never is. If the secret is
@@ -290,7 +291,7 @@ func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; a use of the secret in the next hour tries again", "key", p.found.Key.ID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; the first use of the secret after this clock hour tries again", "key", p.found.Key.ID, "error", err)
 	}
 }
 

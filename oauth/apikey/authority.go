@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +25,9 @@ import (
 //	mustBeActive   whether the host knows the workspace and has not suspended it
 //	mustExist      whether the host or the store knows the workspace
 //
-// From maySee of one workspace, mayAdd and mayActOn, an actor without any right in it gets
-// store.ErrNotFound, and one that lacks only the right for the call a *ForbiddenError.
+// From maySee of one workspace, mayAdd and mayActOn, an actor that has none of manageKeys in
+// it gets store.ErrNotFound (from mayActOn: unless it is the key itself), and one that lacks
+// only the right for the call a *ForbiddenError.
 // mayAdminister, mayGrant and maySee of all refuse with a *ForbiddenError. A workspace
 // that does not exist is store.ErrNotFound; mustBeActive refuses others by ForbiddenError.
 
@@ -51,8 +51,8 @@ type powers struct {
 // rights is a set of rights, one bit each.
 type rights uint8
 
-// The rights, one for each word in rights.names, in the same order. saveSettings and
-// suspendWorkspaces include readSettings. If the actor has the right administer, the
+// The rights, one for each word in rights.names, in the same order. Who has saveSettings or
+// suspendWorkspaces has readSettings too: powersOf and actingKey set both. If the actor has the right administer, the
 // wildcards in a key's permissions match admin permissions too.
 const (
 	listKeys rights = 1 << iota
@@ -172,8 +172,8 @@ type Rights struct {
 	Name string
 	// Everywhere are the rights in the instance and in every workspace.
 	Everywhere []string
-	// Workspaces are an owner's workspaces, or a key's own, each with all the
-	// rights there.
+	// Workspaces are an owner's workspaces, or a key's own, each with the rights over
+	// keys there, those of Everywhere included.
 	Workspaces map[string][]string
 	// Grants are the permissions that the actor may grant to keys it may save.
 	Grants scope.Set
@@ -375,28 +375,4 @@ func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, give
 // outlives reports whether the expiry a is later than b. Zero is never.
 func outlives(a, b time.Time) bool {
 	return !b.IsZero() && (a.IsZero() || a.After(b))
-}
-
-// mustBeActive refuses a management call for a workspace that the host has suspended or
-// does not know.
-func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
-	suspended, err := s.askHost(ctx, workspace)
-	if suspended {
-		err = cmp.Or(s.mustExist(ctx, workspace), error(&ForbiddenError{Action: action, Reason: "The host has suspended this workspace or does not know it; ask whoever runs the host application."}))
-	}
-	return err
-}
-
-// mustExist refuses a workspace that does not exist: the host says that it is not active,
-// and the store has neither keys nor a saved record of it.
-func (s *Service) mustExist(ctx context.Context, workspace string) error {
-	suspended, err := s.askHost(ctx, workspace)
-	if err != nil || !suspended {
-		return err
-	}
-	w, _, err := s.settingsOf(ctx, workspace)
-	if err == nil && w.Keys == 0 && w.Version == 0 {
-		err = errNoRight
-	}
-	return err
 }

@@ -157,9 +157,9 @@ type Options struct {
 }
 
 // Management names the permissions that let a key manage keys and settings. An empty
-// name allows nothing. The Admin ones and those for settings apply to every workspace
-// and must have the catalog's admin level, so that only an organization admin grants
-// them.
+// name allows nothing. The Admin ones, those for settings and SuspendWorkspaces apply to
+// every workspace and must have the catalog's admin level, so that only an organization
+// admin grants them.
 type Management struct {
 	List   string // see keys
 	Save   string // create, change, rotate, retire, disable, enable
@@ -175,7 +175,8 @@ type Management struct {
 	// workspace. SaveSettings and SuspendWorkspaces include it.
 	ReadSettings string
 	// SaveSettings lets a key replace these settings. It includes switching keys off,
-	// but not revoking all tokens. To preview settings the key needs AdminList as well.
+	// which revokes all tokens, but it does not allow RevokeAllTokens. To preview
+	// settings the key needs AdminList as well.
 	SaveSettings string
 	// SuspendWorkspaces lets a key suspend and resume every workspace but its own.
 	SuspendWorkspaces string
@@ -352,7 +353,7 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		case !ok:
 			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions: add it, or leave the field empty", p.field, p.name))
 		case p.admin != (known.Level == scope.Admin):
-			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: the Admin fields and those for settings need the admin level, and the others must not have it", p.field, p.name, known.Level))
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: AdminList, AdminSave, AdminDelete, ReadSettings, SaveSettings and SuspendWorkspaces need the admin level, and the other fields must not have it", p.field, p.name, known.Level))
 		}
 	}
 	return problems

@@ -25,8 +25,8 @@ type DirectUse struct {
 }
 
 // Direct is Authenticate for a request that carries the secret in place of a token.
-// Without an id the key is found by the secret alone, unless that was imported with a
-// slow digest, even if a login has replaced the digest since. If the key does not allow direct use, or an administrator has switched it off, Direct returns
+// Without an id the key is found by the secret alone. A secret that was imported with a
+// slow digest is not found so, even after a login has replaced that digest. If the key does not allow direct use, or an administrator has switched it off, Direct returns
 // a *RefusedError with the reason "direct". It asks the policy (policy.UseDirect): a
 // refusal is a *policy.Denied. address is called if the client's address is needed;
 // c.Address is ignored. Each success counts as a login (store.Count), and as a
@@ -72,9 +72,9 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}
 
-// seenSecrets remembers the secrets that were used directly since the last Flush but one,
-// so that a request with one takes no lock that others take, and computes no keyed
-// digest.
+// seenSecrets remembers secrets that were used directly, so that a request with one takes
+// no lock that others take, and computes no keyed digest. The use that makes an entry does
+// not count; an entry without a further use between two flushes is removed by the second.
 type seenSecrets struct {
 	bySum sync.Map // *seenSecret by the secret's SHA-256
 	size  atomic.Int64
@@ -132,8 +132,8 @@ func (e *seenSecret) use(now time.Time) bool {
 	return e.uses.Add(1) > 0
 }
 
-// flush moves the counts into u, and removes what was not used since the last call. The
-// caller holds the lock of u.
+// flush moves the counts into u, and removes the entries without one since the last call.
+// The caller holds the lock of u.
 func (s *seenSecrets) flush(u *unwritten) {
 	for sum, v := range s.bySum.Range {
 		e, _ := v.(*seenSecret)

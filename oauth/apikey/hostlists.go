@@ -98,8 +98,8 @@ func listed(cfg Config, hash *secrets.Hasher) hostlist.List {
 	return l
 }
 
-// checkLists fails if an entry that is in use is neither listed nor withdrawn. It logs
-// the entries in use that are not the first of their list.
+// checkLists fails if an entry that is in use is neither listed nor withdrawn, or is listed
+// with another key. It logs the entries in use that are not the first of their list.
 func (s *Service) checkLists() error {
 	ctx, cancel := context.WithTimeout(context.Background(), listsTimeout)
 	defer cancel()
@@ -119,9 +119,9 @@ func (s *Service) checkLists() error {
 	return nil
 }
 
-// readLists reads which entries are in use. The error missing names those that are
-// neither listed nor withdrawn.
-func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, missing, err error) {
+// readLists reads which entries are in use. The error wrong names those that are
+// neither listed nor withdrawn, or are listed with another key.
+func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, wrong, err error) {
 	if used, err = s.store.HostLists.Entries(ctx); err != nil {
 		return nil, nil, fmt.Errorf("apikey: read which peppers and prefixes are in use: %w", err)
 	}

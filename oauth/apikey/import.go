@@ -50,7 +50,9 @@ type ImportSpec struct {
 // store.ErrExists. If another key has the secret, it is store.ErrSecretExists, which
 // wraps store.ErrExists; among secrets with slow digests this is not known. The other
 // errors are those of Create. A secret in the form of a JWT is refused, since a guard
-// could not tell it from a token. Of a digest that is not known.
+// could not tell it from a token. If only a digest is given,
+// Import cannot check that. Who may import chooses secrets that others may know, so a host
+// that offers it to its customers should let organization admins alone do it.
 func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {
 	var bad InvalidError
 	bad.addIf(!s.cfg.Imported, "secret", "Config.Imported is false, so an imported secret could not log in. Set it to true to import keys.")

@@ -25,7 +25,8 @@ type Request struct {
 
 // Grant is the content of a token to be issued.
 type Grant struct {
-	// Key is the key that logged in. Its Secrets, RulesBroken and Outdated are left out.
+	// Key is the key that logged in. Its Secrets, DirectOff, RulesBroken and
+	// Outdated are left out.
 	Key      Key
 	SecretID string // id of the secret that the key logged in with
 	// Resource is the token's audience; empty: the server's own.
@@ -182,8 +183,8 @@ func earlier(t, limit time.Time) time.Time {
 	return t
 }
 
-// withoutSecrets returns a key as its users see it, without its secrets. issuable
-// are the permissions that its tokens carry.
+// withoutSecrets returns a key as its users see it, without Secrets, DirectOff,
+// RulesBroken and Outdated. issuable are the permissions that its tokens carry.
 func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
 	return Key{
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name,

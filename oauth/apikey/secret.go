@@ -36,6 +36,6 @@ func ParseSecret(prefix, text string) (Secret, error) { return secrets.Parse(pre
 func SecretPattern(prefix string) string { return secrets.Pattern(prefix) }
 
 // GitleaksRule returns a rule for a configuration of gitleaks 8 (TOML) that finds the
-// secrets with this prefix, and no longer text. The entropy leaves out placeholders such
+// secrets with this prefix, unless a letter or digit follows. The entropy leaves out placeholders such
 // as "lk_xxxx...". An empty prefix is as in ParseSecret.
 func GitleaksRule(prefix string) string { return secrets.GitleaksRule(prefix) }

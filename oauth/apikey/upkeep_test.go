@@ -243,5 +243,5 @@ func TestRehashFailureIsNoReasonToRefuse(t *testing.T) {
 	r := rigOn(t, st, func(c *apikey.Config) { c.Peppers = []apikey.Pepper{pepper3, pepper1} })
 	r.keep(secret.Reveal())
 	r.mustLogin(key.ID, secret)
-	require.Contains(t, r.logs.String(), "a use of the secret in the next hour tries again")
+	require.Contains(t, r.logs.String(), "the first use of the secret after this clock hour tries again")
 }

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -146,4 +147,28 @@ func (s *Service) mayAlterWorkspace(ctx context.Context, actor Actor, id, action
 	var bad InvalidError
 	checkText(&bad, "workspace", id)
 	return p, bad.orNil()
+}
+
+// mustBeActive refuses a management call for a workspace that the host has suspended or
+// does not know.
+func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
+	suspended, err := s.askHost(ctx, workspace)
+	if suspended {
+		err = cmp.Or(s.mustExist(ctx, workspace), error(&ForbiddenError{Action: action, Reason: "The host has suspended this workspace or does not know it; ask whoever runs the host application."}))
+	}
+	return err
+}
+
+// mustExist refuses a workspace that does not exist: the host says that it is not active,
+// and the store has neither keys nor a saved record of it.
+func (s *Service) mustExist(ctx context.Context, workspace string) error {
+	suspended, err := s.askHost(ctx, workspace)
+	if err != nil || !suspended {
+		return err
+	}
+	w, _, err := s.settingsOf(ctx, workspace)
+	if err == nil && w.Keys == 0 && w.Version == 0 {
+		err = errNoRight
+	}
+	return err
 }
