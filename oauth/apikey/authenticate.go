@@ -39,8 +39,8 @@ type Proof struct {
 	start    time.Time // by the real clock, see delayRefusal; zero: no refusal is delayed
 	found    store.Found
 	secretID string      // derived from the secret that the client sent
-	seen     *seenSecret // until checkFast, as found by the secret; then nil unless it proved it
-	verified string      // the digest that was verified, if it may prove the secret again
+	seen     *seenSecret // found by the secret; checkFast sets it to nil unless it proves the secret
+	verified string      // the digest that checkFast verified, for seenSecrets.add; empty if it is outdated
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
@@ -60,7 +60,7 @@ func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 // an unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
 // state, and not before Config.RefuseAfter has passed; for a malformed id or secret
 // it returns it at once. After too many of these it returns a
-// *ThrottledError; a correct secret that Latchkey generated never is. If the secret is
+// *ThrottledError; a correct secret that Latchkey generated is never throttled. If the secret is
 // right and the key is not live, it returns a *RefusedError. If the store is
 // unavailable, the error wraps store.ErrUnavailable.
 //

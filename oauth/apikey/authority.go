@@ -29,7 +29,8 @@ import (
 // it gets store.ErrNotFound (from mayActOn: unless it is the key itself), and one that lacks
 // only the right for the call a *ForbiddenError.
 // mayAdminister, mayGrant and maySee of all refuse with a *ForbiddenError. A workspace
-// that does not exist is store.ErrNotFound; mustBeActive refuses others by ForbiddenError.
+// that does not exist is store.ErrNotFound. One that the host has suspended or does not
+// know gets a *ForbiddenError from mustBeActive.
 
 // powers are the rights of an actor at one moment.
 type powers struct {
@@ -336,7 +337,8 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 }
 
 // mayGrant checks a key as it is after a change that gives it a secret or a new
-// name, enables it, extends its expiry or gives it more permissions or resources.
+// name, enables it, extends its expiry, allows direct use or gives it more permissions or
+// resources.
 // The actor must be able to grant every permission that the key then holds. gives
 // is false if only the name changes. An acting key may give no resource and no
 // direct use that it lacks, and no expiry later than powers.expires.

@@ -42,11 +42,11 @@ type Rotation struct {
 	Once *store.OnceID
 }
 
-// Update changes a key's name, permissions, expiry, resources or direct use. If it takes away
-// permissions or resources or sets an earlier expiry, it revokes the key's tokens.
-// If it adds any, sets a later expiry or changes the name, the actor must be able to
-// grant all permissions that the key then holds. A set of permissions equal to the one given before, wildcards
-// included, changes nothing, unless an organization admin gives it and some of the
+// Update changes a key's name, permissions, expiry, resources or direct use. If it takes
+// away permissions or resources or sets an earlier expiry, it revokes the key's tokens.
+// If it adds any, sets a later expiry, allows direct use or changes the name, the actor
+// must be able to grant all permissions that the key then holds. A set of permissions
+// equal to the one given before, wildcards included, changes nothing, unless an organization admin gives it and some of the
 // key's permissions became admin permissions; see Key.Withheld. A call that changes
 // nothing writes nothing.
 //

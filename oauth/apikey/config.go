@@ -79,9 +79,9 @@ type Options struct {
 	// so that the host can prepare a workspace, or delete its id, before the
 	// workspace has keys. WorkspaceStanding reports such a workspace as suspended.
 	//
-	// Workspaces is called when any other call names a workspace, when an actor
-	// creates, rotates or enables a key, when a key acts as an Actor, and at each
-	// login, revocation and introspection after the secret was verified. If it
+	// Workspaces is called when a call other than these names a workspace, when an actor
+	// creates, rotates or enables a key, when a key acts as an Actor, and at each login,
+	// direct use, revocation of a token and introspection after the secret was verified. If it
 	// returns an error, the call fails with an error that wraps
 	// store.ErrUnavailable; only WorkspaceStanding ignores it.
 	Workspaces func(ctx context.Context, workspace string) (active bool, err error)

@@ -53,8 +53,8 @@ type Spec struct {
 	// returns an error, nothing is stored, and the call returns that error wrapped.
 	// Use it to save what would be lost if the process ended now, such as the
 	// secret, or to refuse a key that differs from the one asked for. It is called
-	// a second time only if settings change at that moment and the key is to be
-	// stored with other permissions or another expiry; id and secret stay the same.
+	// a second time only if settings or the acting key change at that moment and the key
+	// is to be stored with other permissions or another expiry; id and secret stay the same.
 	// The write may still fail. Import passes no secret, since its caller has it.
 	BeforeStore func(ctx context.Context, key Key, secret Secret) error `json:"-"`
 }

@@ -73,8 +73,8 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}
 
 // seenSecrets remembers secrets that were used directly, so that a request with one takes
-// no lock that others take, and computes no keyed digest. The use that makes an entry does
-// not count; an entry without a further use between two flushes is removed by the second.
+// no lock that others take, and computes no keyed digest. The use that makes an entry is
+// counted by unwritten.login, and not in the entry. An entry without a further use between two flushes is removed by the second.
 type seenSecrets struct {
 	bySum sync.Map // *seenSecret by the secret's SHA-256
 	size  atomic.Int64

@@ -34,8 +34,8 @@ type inUse struct {
 	sinceCount map[store.ListEntry]bool
 
 	counting sync.Mutex
-	// count is how many secrets of the keys up to the cursor after name each entry.
-	// A count that was interrupted goes on at the cursor.
+	// count is, for each entry, the number of secrets that name it, among the keys up to
+	// the cursor (the field after). A count that was interrupted goes on at the cursor.
 	count map[store.ListEntry]int
 	after *store.KeyCursor
 }

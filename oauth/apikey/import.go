@@ -24,7 +24,8 @@ type ImportSpec struct {
 	// ID is the client id: 1 to 255 printable ASCII characters without space.
 	ID string
 	// Secret is the plaintext, which is hashed before it is stored: with a slow
-	// password hash, unless Generated.
+	// password hash, unless Generated is set or it has the form of Latchkey's own secrets
+	// with a prefix of Config.SecretPrefixes.
 	Secret string
 	// Digest may be given instead of Secret: a bcrypt, argon2id or PBKDF2 string
 	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too).
@@ -33,8 +34,8 @@ type ImportSpec struct {
 	// the secret, unsalted, in hex or in base64 (standard or url, padded or not). At
 	// the first use of the secret it is replaced by a digest like that of a secret of
 	// Latchkey's own. Until then it is stored as it is: who reads the store can test
-	// guesses with it, which is of no use for 128 random bits. The digest of a chosen
-	// secret, and any other fast hash, cannot be imported; package migrate says how
+	// guesses with it, which is of no use for 128 random bits. The SHA-256 of a secret
+	// that a person chose, and any other fast hash, cannot be imported; package migrate says how
 	// to keep such secrets.
 	SHA256 string
 	// Generated declares that the secret has at least 128 random bits, and so 22

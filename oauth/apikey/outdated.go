@@ -46,8 +46,8 @@ func namedBy(key *store.Key, now time.Time) []store.ListEntry {
 }
 
 // countLists counts the secrets that name each entry, if there are entries that are
-// not the first of their list. It logs the counts, removes the record of each entry
-// that no secret names, and records each entry that a secret names: another process
+// not the first of their list. For those it logs the counts, and removes the record if no
+// secret names the entry. It records each entry that a secret names: another process
 // that counted while the secret was written may have removed it. If ctx interrupts
 // the count, the next call continues it.
 func (s *Service) countLists(ctx context.Context, now time.Time) error {

@@ -30,7 +30,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be empty or the date whose end, in UTC, is not_after.")
 	bad.addIf(!key.Permissions.ContainsAll(key.AdminPermissions), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
-	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "A resource is an absolute URI.")
+	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "Each resource must be an absolute URI in printable ASCII, without a user, a fragment, quotes and backslashes.")
 	if len(key.Secrets) > maxSecrets {
 		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
 		return key, &bad

@@ -109,7 +109,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 	return s.insert(ctx, p, audit.Restore, found, store.NoLimit, nil, s.now())
 }
 
-// RestoreEvent adds an event that Events returned to the audit log, unless one with
+// RestoreEvent adds to the audit log an event that Events returned, unless one with
 // its id is there. Package backup uses it. If Events could not have returned the event,
 // for example because a text is too long, the error is an *InvalidError. For an
 // organization admin.

@@ -23,8 +23,9 @@ import (
 // If c.ID is empty, the secret alone is enough, unless it was imported with a slow
 // digest, even if a login has replaced that since. Such a call does not tell whether a
 // key had the secret: it returns nil for an unknown one as well, and not before
-// Config.RefuseAfter has passed. (A store that needs longer to remove a secret, and what
-// is left of the budget, show that there was one, and then there no longer is.) A malformed
+// Config.RefuseAfter has passed. (If the store takes longer than that to remove a secret,
+// the response time shows that a key had it. So does what is left of the budget. By then
+// the secret has been removed.) A malformed
 // secret is ErrInvalidCredentials, at once. Unknown secrets, and nothing else, spend a
 // budget of their own, which has the size of Budgets.PerAddress. When it is spent,
 // every secret from that address gets a *ThrottledError, and the store is not read.

@@ -36,8 +36,8 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 }
 
 // Workspaces returns one page of the workspaces of which the store has keys or a saved
-// record, in byte order of their ids: those after the id after, or the first ones if it
-// is empty. Each has its number of keys. See store.Workspaces. For an organization
+// record, in byte order of their ids. The page begins after the id in the parameter after,
+// or at the first workspace if that is empty. Each has its number of keys. See store.Workspaces. For an organization
 // admin, and a key with Management.ReadSettings.
 func (s *Service) Workspaces(ctx context.Context, actor Actor, after string, limit int) (store.WorkspacePage, error) {
 	if _, err := s.mayAdminister(ctx, actor, actReadSettings); err != nil {

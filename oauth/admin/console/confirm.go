@@ -17,8 +17,9 @@ type question struct {
 	Typed  string            // what was typed as the key's name
 }
 
-// The actions that need confirmation. Each text is the beginning of the page's title,
-// and ask.html compares it.
+// The actions that need confirmation. Each text is the beginning of the page's title.
+// ask.html compares confirmDelete, and the button's label begins with confirmDisable or
+// confirmDelete.
 const (
 	confirmRetire  = "Retire a secret of"
 	confirmDisable = "Disable"

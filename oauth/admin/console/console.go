@@ -39,8 +39,9 @@
 //     Content-Security-Policy allows only stylesheets, scripts and images of the
 //     same origin, and Trusted Types prevent scripts from turning text into markup.
 //   - A page may not be framed or cached, and is not sent in a Referer.
-//   - What the person may not see is answered like what does not exist: 404. Only the
-//     pages for administrators answer 403 to a person who may not open them.
+//   - What the person may not see is answered like what does not exist: 404. A person
+//     gets 403 for the pages for administrators, and for the form of a new key in a
+//     workspace whose keys the person may see but not create.
 //   - A form can be sent only from the console's own pages
 //     (net/http.CrossOriginProtection), only by the person it was made for, and
 //     only for 12 hours. Over plain HTTP, except to loopback addresses, browsers send no
@@ -58,7 +59,8 @@
 //     of the browser's history.
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer.
-//   - Only expiries that the rules in force allow are offered. To find out whether a
+//   - Only expiries that the rules in force allow are offered, and, for a key that
+//     exists, to keep its own, which a rotation may refuse. To find out whether a
 //     key may live without an expiry, whether it may allow direct use, and whether the
 //     values of a link are allowed, a form asks the service's policy about a new key,
 //     which is not stored. It is named "preview", or as the link says.
@@ -137,8 +139,9 @@ type Config struct {
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds the time of a page: Authorize, the form, the store, the
 	// policies and the hooks. A page that takes longer is answered with 503. The
-	// preview of new rules and the list of keys out of policy check as many keys
-	// as possible in half of this time, and say so if there are more. Default 2
+	// preview of new rules and the list of keys out of policy check keys for at most
+	// half of this time, at most about 20,000 for a page, and say so if there are
+	// more. Default 2
 	// seconds; 10 ms to 5 minutes. If a middleware hides the connection, the console
 	// cannot bound the time in which a form arrives, and logs that. Then only
 	// http.Server.ReadTimeout of the host bounds it.

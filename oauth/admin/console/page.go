@@ -146,10 +146,10 @@ func notices() map[string]string {
 		"same":      "Nothing was changed.",
 		"retire":    "The secret was retired. It no longer works, and its tokens were revoked.",
 		"disable":   "The key was disabled. It cannot log in, and its tokens were revoked.",
-		"enable":    "The key was enabled. It can log in again.",
+		"enable":    "The key was enabled.",
 		"delete":    "The key was deleted.",
 		"settings":  "The settings were saved.",
 		"suspended": "The workspace was suspended. Its keys cannot log in, and their tokens were revoked.",
-		"resumed":   "The workspace was resumed. Its keys can log in again.",
+		"resumed":   "The workspace was resumed. Its keys are no longer suspended.",
 	}
 }
