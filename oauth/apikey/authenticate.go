@@ -371,8 +371,7 @@ func outage(err error) error {
 func expired(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
 // forPolicies returns a copy of k without digests, and without its epoch, which the
-// store sets on a write. Policies about a key to be stored get it, and keyOf makes the
-// Key of callers from it.
+// store sets on a write. All policies get it, and keyOf makes the Key of callers from it.
 func forPolicies(k store.Key) store.Key {
 	k = k.Clone()
 	k.Epoch = 0

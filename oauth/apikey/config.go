@@ -46,7 +46,8 @@ type Config struct {
 	// Logger receives warnings and errors and, at level Info, whether secrets still use
 	// old peppers and prefixes. Default slog.Default().
 	Logger *slog.Logger
-	// Observer, unless nil, is called after each decision about an id and secret.
+	// Observer, unless nil, is called after each decision about an id and secret. An
+	// accepted direct use is left to the guard's Observer (bearer.Config.Observer).
 	Observer observe.Observer
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -79,7 +80,8 @@ type Options struct {
 	// so that the host can prepare a workspace, or delete its id, before the
 	// workspace has keys. WorkspaceStanding reports such a workspace as suspended.
 	//
-	// Workspaces is called when a call other than these names a workspace, when an actor
+	// Workspaces is called when a call other than SetSuspended, SaveWorkspace,
+	// DeleteWorkspace and a restore names a workspace, when an actor
 	// creates, rotates or enables a key, when a key acts as an Actor, and at each login,
 	// direct use, revocation of a token and introspection after the secret was verified. If it
 	// returns an error, the call fails with an error that wraps

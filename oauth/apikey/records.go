@@ -128,8 +128,8 @@ func (s *Service) RestoreEvent(ctx context.Context, actor Actor, e store.Event) 
 	if addr, err := netip.ParseAddr(e.Address); e.Address != "" && (err != nil || addressText(addr) != e.Address) {
 		bad.add("address", "It must be an IP address, without a zone.")
 	}
-	ids := [][2]string{{"workspace", e.Workspace}, {"key", e.Key}, {"note", e.Note}}
-	texts := [][2]string{{"actor_name", e.ActorName}, {"key_name", e.KeyName}}
+	ids := [][2]string{{"workspace", e.Workspace}, {"key", e.Key}}
+	texts := [][2]string{{"actor_name", e.ActorName}, {"key_name", e.KeyName}, {"note", e.Note}}
 	for _, c := range e.Changes {
 		ids, texts = append(ids, [2]string{"changes", c.Field}), append(texts, [2]string{"changes", c.Old}, [2]string{"changes", c.New})
 	}

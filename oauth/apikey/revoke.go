@@ -17,7 +17,7 @@ import (
 // RevokeSecret removes the secret that c holds from its key, and revokes every
 // token issued for it. Anyone who finds a leaked secret can call it. It works for
 // disabled and expired keys, in suspended workspaces, and for secrets that have ended
-// but are still in their key, too. For wrong credentials its errors are those of
+// but are still in their key, too, unless they were imported with a slow digest. For wrong credentials its errors are those of
 // Authenticate.
 //
 // If c.ID is empty, the secret alone is enough, unless it was imported with a slow
@@ -78,8 +78,9 @@ type Leak struct {
 	// Scanner is who found it, such as "api.github.com".
 	Scanner string
 	// URL and Source say where, in the scanner's words. They may be empty, and a
-	// stranger can choose parts of them. ReportLeak replaces the secret by "(redacted)",
-	// and what cannot be printed, and cuts each after 1024 bytes.
+	// stranger can choose parts of them. ReportLeak replaces the secret by "(redacted)"
+	// and each character that cannot be printed by U+FFFD, and cuts each text after 1024
+	// bytes.
 	URL, Source string
 	// Action is what ReportLeak does with the secret, or has done.
 	Action LeakAction
@@ -144,7 +145,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end fu
 	err := retryErr(func() error {
 		found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
 		if err != nil {
-			return fmt.Errorf("apikey: revoke secret: %w", err)
+			return fmt.Errorf("apikey: read the key of the secret: %w", err)
 		}
 		after := found.Key.Clone()
 		if err := end(&after, p.secret.ID); err != nil {

@@ -11,8 +11,9 @@ import (
 // Prune removes events older than Config.EventRetention, counts older than
 // Config.UsageRetention, and the tombstones of keys whose last token expired long
 // ago. If there are peppers or prefixes that are not the first of their list, it
-// counts the secrets that name them, and logs the count, or that the entry can be
-// removed from its list. Call it about once an hour. While CheckClock is false it
+// counts the secrets that name them, and logs the count. When no secret names a recorded
+// entry any more, it removes the record and logs, once, that the entry can be removed from
+// its list. Call it about once an hour. While CheckClock is false it
 // does nothing.
 func (s *Service) Prune(ctx context.Context) error {
 	agrees, err := s.CheckClock(ctx)

@@ -286,6 +286,19 @@ func TestRestoreEvents(t *testing.T) {
 	require.Equal(t, admin.Ref(), events[0].Actor)
 }
 
+// TestRestoreLeakEvent tests that the event of a leak, whose note has a long URL, comes back.
+func TestRestoreLeakEvent(t *testing.T) {
+	r := newRig(t)
+	_, leaked := r.create(owner, "team-a", "project.list")
+	_, err := r.ReportLeak(t.Context(), leaked.Reveal(), apikey.Leak{Scanner: "api.github.com", URL: "https://github.com/" + strings.Repeat("x", 2000)})
+	require.NoError(t, err)
+	there := newRig(t)
+	done, err := there.read(r.exportAll())
+	require.NoError(t, err)
+	require.Empty(t, done.Problems)
+	require.Equal(t, r.events(audit.Leak), there.events(audit.Leak))
+}
+
 func TestRestoreAuthority(t *testing.T) {
 	r := newRig(t)
 	done, err := backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.save")), strings.NewReader(aLine("k")))

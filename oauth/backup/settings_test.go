@@ -142,7 +142,7 @@ func TestRestoreSettingsRefuses(t *testing.T) {
 		{"B15 an address that is none", strings.Replace(event, `"actor":`, `"address":"<b>","actor":`, 1), "address: It must be an IP address"},
 		{"B12 a long value", strings.Replace(event, `"ci"`, `"`+strings.Repeat("n", 1025)+`"`, 1), "changes: It may contain printable"},
 		{"an unknown member of a change", strings.Replace(event, `"new"`, `"root"`, 1), "unknown member"},
-		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 256)+`"`, 1), "note: It may have at most 255"},
+		{"B12 a long note", strings.Replace(event, `"n"`, `"`+strings.Repeat("n", 1025)+`"`, 1), "note: It may contain printable text of at most 1024"},
 		{"fewer keys than none", strings.Replace(settings, `3`, `-1`, 1), "max_keys: "},
 		{"the instance suspended", strings.Replace(settings, `"rules"`, `"suspended":true,"rules"`, 1), `"suspended": unknown member`},
 		{"the instance suspended, beside it", strings.Replace(settings, `"format":1,`, `"format":1,"suspended":true,`, 1), "It mixes records"},

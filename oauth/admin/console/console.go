@@ -59,8 +59,9 @@
 //     of the browser's history.
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer.
-//   - Only expiries that the rules in force allow are offered, and, for a key that
-//     exists, to keep its own, which a rotation may refuse. To find out whether a
+//   - Only expiries that the rules in force allow are offered. The form of a key that
+//     exists also offers to keep its expiry; if the rules no longer allow that expiry, a
+//     rotation that keeps it may be refused. To find out whether a
 //     key may live without an expiry, whether it may allow direct use, and whether the
 //     values of a link are allowed, a form asks the service's policy about a new key,
 //     which is not stored. It is named "preview", or as the link says.

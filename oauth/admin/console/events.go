@@ -128,7 +128,7 @@ func actionTexts() map[string]string {
 		audit.Enable:          "Enabled the key",
 		audit.Delete:          "Deleted the key",
 		audit.Revoke:          "Revoked a leaked secret",
-		audit.Leak:            "A scanner found a secret in public",
+		audit.Leak:            "Found a secret in public",
 		audit.Refuse:          "Login refused",
 		audit.Settings:        "Changed the settings",
 		audit.Workspace:       "Changed the workspace's rules",

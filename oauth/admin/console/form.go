@@ -164,7 +164,7 @@ func (f *form) reminders() (r store.Reminders) {
 	for _, text := range times {
 		before, ok := parseSpan(text)
 		if !ok {
-			f.fail("remind_before", "Type numbers of days separated by commas, such as 30, 7, 1, or hours, such as 12h.")
+			f.fail("remind_before", "Type numbers of days separated by commas, such as 30, 7, 1, or hours, such as 12h. Each time must be from 1 hour to 366 days.")
 		}
 		r.Before = append(r.Before, before)
 	}

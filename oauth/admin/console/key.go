@@ -25,8 +25,8 @@ type keyPage struct {
 
 	Counted          bool          // the store keeps the usage of keys
 	Days             []store.Count // those of the last usageDays that have logins or refusals
-	Logins, Refusals int           // in these days together
-	// Uncounted means that the key was used in these days, but no login is counted yet:
+	Logins, Refusals int           // in these days together; a direct use counts as a login
+	// Uncounted means that the key was used in these days, but no use is counted yet:
 	// Flush writes uses and counts one after the other.
 	Uncounted bool
 }

@@ -104,9 +104,9 @@ func TestLastUseAndCountsAgree(t *testing.T) {
 		failing   string
 		says, not []string
 	}{
-		"counts are not written": {"Usage.Add", []string{"The last login is not counted yet."}, []string{"This key did not log in"}},
-		"uses are not written":   {"Upkeep.RecordUses", []string{"1 login, 0 refused logins", "Not recorded yet"}, []string{"not counted yet"}},
-		"all is written":         {"", []string{"1 login, 0 refused logins"}, []string{"not counted yet", "Not recorded yet", "This key did not log in"}},
+		"counts are not written": {"Usage.Add", []string{"The last use is not counted yet."}, []string{"This key was not used"}},
+		"uses are not written":   {"Upkeep.RecordUses", []string{"1 login or direct use, 0 refusals", "Not recorded yet"}, []string{"not counted yet"}},
+		"all is written":         {"", []string{"1 login or direct use, 0 refusals"}, []string{"not counted yet", "Not recorded yet", "This key was not used"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, func(st *store.Store, _ *apikey.Config, _ *console.Config) {

@@ -257,7 +257,7 @@ func TestLists(t *testing.T) {
 func TestUsageIsShown(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
-	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "This key did not log in during this time")
+	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "This key was not used during this time")
 	for range 3 {
 		login, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
 		require.NoError(t, err)
@@ -267,11 +267,11 @@ func TestUsageIsShown(t *testing.T) {
 	require.NoError(t, r.keys.Flush(t.Context()))
 	for _, when := range []string{"written"} {
 		body := r.get("olga", "/keys/"+key.ID).Body
-		require.Contains(t, body, "3 logins, 0 refused logins", when)
+		require.Contains(t, body, "3 logins and direct uses, 0 refusals", when)
 		require.Contains(t, body, `<th scope="row">1 Jul 2026</th><td>3</td><td>0</td>`, when)
-		require.NotContains(t, body, "This key did not log in", when)
+		require.NotContains(t, body, "This key was not used", when)
 		require.NoError(t, r.keys.Flush(t.Context()))
 	}
 	r.clock.Advance(30 * 24 * time.Hour)
-	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "This key did not log in during this time")
+	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "This key was not used during this time")
 }

@@ -34,9 +34,11 @@ func (s *call) handleFormError(err error, ask func(status int, wrong []problem) 
 	return err
 }
 
-// changedBy returns a sentence from the audit log: who last changed the key, the
-// workspace or the instance that the page is about, and what. It returns the empty text
-// if the form has no version, or if the log cannot be read or has no such event.
+// changedBy returns a sentence from the audit log about the newest event of the key, the
+// workspace or the instance that the page is about, other than a refused login or an
+// export. A leak report that changed nothing counts, too. It returns the empty text if the
+// form has no version, if the log cannot be read, or if none of the newest store.MaxPage
+// events (of the workspace, or of all for the instance) is such an event.
 func (s *call) changedBy() string {
 	if s.version(0) < 0 {
 		return ""
