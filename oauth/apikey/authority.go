@@ -295,8 +295,10 @@ func (p powers) mayActOn(action string, k *store.Key) error {
 		return errNoRight
 	case action == actRead:
 		may, reason = in.hasAny(listKeys) || self, "You may not see this key."
+	case action == audit.Delete && self:
+		reason = "A key may not delete itself; let a person or another key delete it."
 	case action == audit.Delete:
-		may, reason = in.hasAny(deleteKeys) && !self, "You may not delete this key."
+		may, reason = in.hasAny(deleteKeys), "You may not delete this key."
 	case self && action != audit.Rotate:
 		reason = rotatesOnly
 	case self:

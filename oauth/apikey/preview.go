@@ -15,7 +15,7 @@ type KeyPreview struct {
 	Key Key
 	// Before and After are the instants from which the key can no longer log in,
 	// under the present and the new settings; zero is never. If keys are switched
-	// off, it is the time of the preview. Whether the key is disabled or its
+	// off, it is the time of the preview, or the key's expiry if that is earlier. Whether the key is disabled or its
 	// workspace suspended is ignored.
 	Before, After time.Time
 }

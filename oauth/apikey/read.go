@@ -80,8 +80,10 @@ func foundOf(page *store.KeyPage, i int) *store.Found {
 }
 
 // Grantable returns the permissions that the actor may now grant to a key of the
-// workspace. It is empty if the actor may not create keys there. If the actor may, and
-// the workspace does not exist, the error is store.ErrNotFound.
+// workspace. It is empty if the actor lacks the right to save keys there. A creation may
+// still be refused, because the host has suspended the workspace or the acting key is at
+// Management.MaxDepth. If the actor has the right, and the workspace does not exist, the
+// error is store.ErrNotFound.
 func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {

@@ -50,15 +50,16 @@
 //   - A form that creates a secret works once. If it is sent again, by reload or
 //     with the back button, the answer names the key, and nothing is created. The
 //     secret is only in the first answer. If that answer was lost and no program has
-//     logged in with the secret, a button replaces the secret with a new one. (This
-//     needs a store that keeps OnceIDs; see store.Store.)
+//     logged in with the secret, a button replaces the secret with a new one. (That
+//     answer and the button need a store with OnceIDs, see store.Records.)
 //   - A change is made only if the record is still the one that the page showed, except
 //     that a workspace is suspended and resumed in any case.
 //     If it was changed meanwhile, the page names the person, and changes nothing.
 //   - A secret that is pasted to find its key is in no answer, no address and no entry
 //     of the browser's history.
 //   - If a form was not carried out because the session had ended or the store was
-//     unavailable, it can be sent again from the answer.
+//     unavailable, it can be sent again from the answer, except the form that finds a
+//     secret's key, and forms of more than 64 KiB if the session had ended.
 //   - Only expiries that the rules in force allow are offered. The form of a key that
 //     exists also offers to keep its expiry; if the rules no longer allow that expiry, a
 //     rotation that keeps it may be refused. To find out whether a
@@ -89,8 +90,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
-// Config configures a Console. The zero value of each field is the production
-// default, except for Authorize, which is required.
+// Config configures a Console. Authorize is required. The zero value of each other field
+// is its default. In production, set Key, too.
 type Config struct {
 	// Authorize returns the person who sent a request, or an error to refuse it.
 	// Required. It is called once for every page, before the body is read. An
@@ -133,6 +134,8 @@ type Config struct {
 	// out is shown with its id only, and so are all after an error. It is called at
 	// most once for a page, with the ids of that page. ctx ends after a quarter of
 	// Timeout. Titles are only for display: what a person may do is decided by ids.
+	// The table of all workspaces, and the pages of a workspace's settings, show only
+	// the ids.
 	Titles func(ctx context.Context, ids []string) (map[string]string, error)
 	// ClientAddr returns the client's address, for policies and audit events. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use

@@ -49,7 +49,7 @@ var secretForms = map[string]func(*rig) (path string, form url.Values){
 
 const (
 	offered    = "Show a new secret"
-	notOffered = "Since then a program has logged in with it, or the key was changed or cannot log in now."
+	notOffered = "Since then a program may have logged in with it, or the key was changed or cannot log in now."
 )
 
 // TestLostSecret: the answer to the second submit of a form replaces, by one press, the

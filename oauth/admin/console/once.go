@@ -78,8 +78,8 @@ type sentBefore struct {
 
 // answerRepeated answers the request if its form was sent before, and then returns
 // errAnswered. The page names the key that the form created or rotated. It offers to
-// replace the secret if the key works, nobody has changed the key since, and no login
-// with the secret is recorded.
+// replace the secret if the key works, nobody has changed the key since, no login with
+// the secret is recorded, and Flush succeeded, so that this process's logins are recorded.
 func (s *call) answerRepeated(form string) error {
 	id, version, err := s.keys().FindOnce(s.r.Context(), *s.onceID(form))
 	switch {
