@@ -39,7 +39,7 @@ func (s *Service) removeUnused(k *store.Key, id string) error {
 			return removeSecret(k, id)
 		}
 	}
-	return invalid("replaces", "The key has no such secret, or a program has logged in with it; rotate without naming it.")
+	return invalid("replaces", "The secret was not replaced: a program has logged in with it, or the key no longer has it. Rotate without naming it, and choose how long the other secrets still work.")
 }
 
 // Disable stops logins with a key and revokes its tokens. It is no error if the key

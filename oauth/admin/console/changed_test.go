@@ -129,7 +129,7 @@ func TestSettingsChangedMeanwhile(t *testing.T) {
 			got := r.post("ada", path, form)
 			require.Equal(t, http.StatusConflict, got.StatusCode)
 			require.Contains(t, got.Body, "alan changed the ")
-			require.Contains(t, got.Body, "(limit) on 1 Jul 2026, 12:01 UTC, after this page was opened.")
+			require.Contains(t, got.Body, "(limit of keys) on 1 Jul 2026, 12:01 UTC, after this page was opened.")
 			require.Contains(t, got.Body, `name="max_keys" inputmode="numeric" value="3"`)
 			again := got.fields()
 			for i := 0; i < len(typed); i += 2 {

@@ -178,7 +178,7 @@ func actorText(a store.ActorRef) string {
 // nameText returns the name of a field, rule or reason as people read it.
 func nameText(name string) string {
 	known := map[string]string{
-		"expires_at": "expiry", "not_after": "expiry", "expires": "expiry", "expires_on": "expiry", "enforced_at": "effect", "max_keys": "limit",
+		"expires_at": "expiry", "not_after": "expiry", "expires": "expiry", "expires_on": "expiry", "enforced_at": "day from which the rules apply to all keys", "max_keys": "limit of keys",
 		"max_lifetime": "maximum lifetime", "reminders_enabled": "reminders on or off", "remind_before": "times of reminders", "grace": "grace period",
 		"keys": "API keys", "keys_enabled": "keys on or off", "direct": "direct use", "direct_enabled": "direct use on or off",
 		"key_limit": "requests of a key", "key_requests": "requests of a key",

@@ -63,8 +63,8 @@ func TestEventsTellNamesValuesAndAddresses(t *testing.T) {
 	for _, text := range []string{
 		"olga from 127.0.0.1 Changed the key name: ci → nightly permissions: project.list → project.save expiry: none → 2027-01-31 nightly",
 		"an unknown client from 203.0.113.9 Login refused wrong secret nightly",
-		"Changed the settings limit: none → 7 maximum lifetime: none → 90d effect: none → 2026-07-01T12:00:00Z keys on or off: true → false times of reminders: none → 2d 1h0m0s Every workspace",
-		"Changed the workspace&#39;s rules limit: none → unlimited The workspace in team-a",
+		"Changed the settings limit of keys: none → 7 maximum lifetime: none → 90d day from which the rules apply to all keys: none → 2026-07-01T12:00:00Z keys on or off: true → false times of reminders: none → 2d 1h0m0s Every workspace",
+		"Changed the workspace&#39;s rules limit of keys: none → unlimited The workspace in team-a",
 		"Created the key name: none → ci permissions: none → project.list secrets: none → " + key.Secrets[0].ID,
 	} {
 		require.Contains(t, log, text)

@@ -158,7 +158,7 @@ func (f *form) reminders() (r store.Reminders) {
 	}
 	times := strings.Split(f.Get("remind_before"), ",")
 	if len(times) > store.MaxReminders {
-		f.fail("remind_before", "Type at most "+strconv.Itoa(store.MaxReminders)+" times.")
+		f.fail("remind_before", "Type at most "+strconv.Itoa(store.MaxReminders)+" reminder times, separated by commas.")
 		return r
 	}
 	for _, text := range times {

@@ -82,7 +82,7 @@ func (s *call) listKeys() (err error) {
 	case "disabled", "enabled":
 		disabled := state == "disabled"
 		q.Disabled = &disabled
-	case "expired":
+	case "expired": // by the key's own expiry, as for soon; the State column shows one by the rules, too
 		q.NotAfterFrom, q.NotAfterTo = time.Unix(0, 0), now.Add(time.Microsecond)
 	case "soon":
 		q.NotAfterFrom, q.NotAfterTo = now.Add(time.Microsecond), now.Add(soon)

@@ -180,7 +180,7 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 		require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, r.only().ID, 0))
 		again := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
-		require.Contains(t, again.Body, "The key has been deleted since then.")
+		require.Contains(t, again.Body, "The key has been deleted since then, or you may no longer see it.")
 		require.NotContains(t, again.Body, offered)
 	})
 }

@@ -72,7 +72,7 @@ func (s *call) onceFormID() (id string, err error) {
 // sentBefore is the data of the page for a form that was sent before.
 type sentBefore struct {
 	ID   string
-	Key  apikey.Key // empty if it was deleted
+	Key  apikey.Key // empty if it was deleted, or the person may no longer see it
 	Lost string     // the id of the secret that the form gave, if it can be replaced
 }
 

@@ -38,7 +38,7 @@ func (s *call) handleFormError(err error, ask func(status int, wrong []problem) 
 // workspace or the instance that the page is about, other than a refused login or an
 // export. A leak report that changed nothing counts, too. It returns the empty text if the
 // form has no version, if the log cannot be read, or if none of the newest store.MaxPage
-// events (of the workspace, or of all for the instance) is such an event.
+// events (of the key or of the workspace; for the instance, of all workspaces) is such an event.
 func (s *call) changedBy() string {
 	if s.version(0) < 0 {
 		return ""

@@ -79,7 +79,7 @@ func TestReminderSettings(t *testing.T) {
 		{"none", "on", "0", "remind_before", "Type numbers of days separated by commas"},
 		{"more than fits", "on", "99999999999999999999", "remind_before", "Type numbers of days separated by commas"},
 		{"a million years", "on", "365000000", "remind_before", "Type numbers of days separated by commas"},
-		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type at most 8 times"},
+		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type at most 8 reminder times"},
 		{"too short", "on", "59m", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"too long", "on", "367", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"twice", "on", "1, 24h", "remind_before", "No time may be listed twice."},
