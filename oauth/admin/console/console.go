@@ -59,7 +59,8 @@
 //     of the browser's history.
 //   - If a form was not carried out because the session had ended or the store was
 //     unavailable, it can be sent again from the answer, except the form that finds a
-//     secret's key, and forms of more than 64 KiB if the session had ended.
+//     secret's key, and forms of more than 64 KiB if Config.Authorize returned an error,
+//     because the session had ended or because of an outage.
 //   - Only expiries that the rules in force allow are offered. The form of a key that
 //     exists also offers to keep its expiry; if the rules no longer allow that expiry, a
 //     rotation that keeps it may be refused. To find out whether a
@@ -134,8 +135,9 @@ type Config struct {
 	// out is shown with its id only, and so are all after an error. It is called at
 	// most once for a page, with the ids of that page. ctx ends after a quarter of
 	// Timeout. Titles are only for display: what a person may do is decided by ids.
-	// The table of all workspaces, and the pages of a workspace's settings, show only
-	// the ids.
+	// The table of all workspaces, the page of a workspace's settings and the one that
+	// suspends it show only the ids. The table of affected keys in the preview of new
+	// rules shows titles.
 	Titles func(ctx context.Context, ids []string) (map[string]string, error)
 	// ClientAddr returns the client's address, for policies and audit events. Default: the
 	// address in RemoteAddr, with or without a port. Behind a proxy use
