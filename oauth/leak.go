@@ -57,7 +57,7 @@ const (
 	leakBounds  = "A report has at most 4 MiB and 10,000 secrets."
 	// leakTimeout is below the 30 seconds for which GitHub waits.
 	leakTimeout = 20 * time.Second
-	// maxUnverified bounds the bodies in memory that a stranger may have sent.
+	// maxUnverified bounds the bodies in memory that anyone may have sent.
 	maxUnverified = 4
 	// leaksAtOnce is how many secrets of a report are handled at once, so that the
 	// largest one ends in leakTimeout.

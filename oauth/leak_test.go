@@ -231,7 +231,7 @@ func TestLeakReports(t *testing.T) {
 		l.hookErr = errors.New("the mail server is down")
 		a := l.report(reportOf(l.secret, other))
 		l.refused(a, http.StatusServiceUnavailable, "temporarily_unavailable")
-		require.Len(t, l.hooked, 2, "one failure does not keep the next from being told")
+		require.Len(t, l.hooked, 2, "one failure does not keep the hook from the next")
 		require.Contains(t, l.log.String(), "the mail server is down")
 		l.world.refused(l.post("grant_type=client_credentials", basic(l.key.ID, l.secret)...), http.StatusUnauthorized, "invalid_client")
 		l.hookErr = nil
@@ -334,7 +334,7 @@ func TestLeakReportRefusals(t *testing.T) {
 	}
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	stranger := &scanner{t: t, key: other}
+	another := &scanner{t: t, key: other}
 	malformed := func(body string) (string, []string) { return body, l.scanner.sign(body) }
 	const id, signature = "Github-Public-Key-Identifier", "Github-Public-Key-Signature"
 	type request struct {
@@ -355,7 +355,7 @@ func TestLeakReportRefusals(t *testing.T) {
 		{"B33 two key ids", post(body, append(l.scanner.sign(body), id, "k1")), 403},
 		{"B33 an unknown key id", post(body, signed(id, "k2")), 403},
 		{"B33 an empty key id", post(body, signed(id, "")), 403},
-		{"B33 a stranger's signature", post(body, stranger.sign(body)), 403},
+		{"B33 another scanner's signature", post(body, another.sign(body)), 403},
 		{"B33 no Base64", post(body, signed(signature, "*")), 403},
 		{"B33 an empty signature", post(body, signed(signature, "")), 403},
 		{"B33 a signature with line breaks", post(body, signed(signature, l.scanner.sign(body)[5]+"====")), 403},

@@ -139,10 +139,10 @@ func TestLeakReportsEachAlone(t *testing.T) {
 		})
 	}
 	t.Run("B33 a hook that panics", func(t *testing.T) {
-		var told []string
+		var reported []string
 		l := newLeaks(t, func(c *oauth.LeakConfig) {
 			c.Hook = func(_ context.Context, k apikey.Leak) error {
-				if told = append(told, k.Workspace); k.Workspace == "team-a" {
+				if reported = append(reported, k.Workspace); k.Workspace == "team-a" {
 					panic("a broken template")
 				}
 				return nil
@@ -150,7 +150,7 @@ func TestLeakReportsEachAlone(t *testing.T) {
 		})
 		_, other := l.newKey("team-b", "project.list")
 		l.refused(l.report(reportOf(l.secret, other)), http.StatusServiceUnavailable, "temporarily_unavailable")
-		require.Equal(t, []string{"team-a", "team-b"}, told)
+		require.Equal(t, []string{"team-a", "team-b"}, reported)
 		require.Contains(t, l.log.String(), "a broken template")
 	})
 	t.Run("B33 an Observer that panics", func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestLeakReportsEachAlone(t *testing.T) {
 	})
 }
 
-// TestLeakReportsUnverified tests that strangers cannot make the server hold many bodies.
+// TestLeakReportsUnverified tests that unsigned reports cannot make the server hold many bodies.
 func TestLeakReportsUnverified(t *testing.T) {
 	t.Parallel()
 	var l *leaks
@@ -194,13 +194,13 @@ func TestLeakReportsUnverified(t *testing.T) {
 		}
 	})
 	l.report("[]").Wants(http.StatusOK)
-	var strangers sync.WaitGroup
+	var unsigned sync.WaitGroup
 	var bodies []*io.PipeWriter
 	send := func() {
 		body, w := io.Pipe()
 		r := harness.Incoming(http.MethodPost, "/leaks", "", "Content-Type", "application/json", "Github-Public-Key-Identifier", "k1", "Github-Public-Key-Signature", "AAAA")
 		r.Body, r.ContentLength = body, -1
-		strangers.Go(func() { harness.Serve(l.handler, r) })
+		unsigned.Go(func() { harness.Serve(l.handler, r) })
 		_, err := w.Write([]byte("["))
 		require.NoError(t, err)
 		bodies = append(bodies, w)
@@ -215,10 +215,10 @@ func TestLeakReportsUnverified(t *testing.T) {
 	a := l.report(reportOf(l.secret))
 	l.refused(a, http.StatusServiceUnavailable, "temporarily_unavailable")
 	require.Contains(t, a.Description(), "Too many reports")
-	require.Equal(t, logged, l.log.String(), "B33 strangers do not fill the log")
+	require.Equal(t, logged, l.log.String(), "B33 unsigned reports do not fill the log")
 	for _, w := range bodies {
 		require.NoError(t, w.Close())
 	}
-	strangers.Wait()
+	unsigned.Wait()
 	l.report(reportOf(l.secret)).Wants(http.StatusOK)
 }

@@ -172,7 +172,7 @@ func (l *RequestLimiter) bounds(ctx context.Context, p *bearer.Principal) ([]bou
 	var rules store.Rules
 	if l.limit.Settings {
 		found, err := l.server.store.Reads().Lookup(ctx, p.KeyID)
-		if err != nil && (store.IsOutage(err) || !errors.Is(err, store.ErrNotFound)) { // for a key that is gone the code's rates apply
+		if err != nil && (store.IsOutage(err) || !errors.Is(err, store.ErrNotFound)) { // for a key that was deleted the code's rates apply
 			return nil, err
 		}
 		if found.Instance.Version == 0 {

@@ -349,16 +349,16 @@ func TestLimitRequestsOutage(t *testing.T) {
 				require.Equal(t, http.StatusNoContent, ask(t, w.LimitRequests(limit), w.key.ID, "team-a").StatusCode)
 				limit.ReportOnly = nil
 
-				gone, cancel := context.WithCancel(t.Context())
+				ended, cancel := context.WithCancel(t.Context())
 				cancel()
-				a = harness.Serve(w.LimitRequests(limit).Handler(noContent), from(gone, w.key.ID, "team-a"))
-				require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "a client that has gone is no outage")
+				a = harness.Serve(w.LimitRequests(limit).Handler(noContent), from(ended, w.key.ID, "team-a"))
+				require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "a client that closed the connection is no outage")
 
-				var told []policy.Trial
-				limit.OnOutage, limit.ReportOnly = policy.OutageDeny, func(_ context.Context, t policy.Trial) { told = append(told, t) }
+				var reported []policy.Trial
+				limit.OnOutage, limit.ReportOnly = policy.OutageDeny, func(_ context.Context, t policy.Trial) { reported = append(reported, t) }
 				require.Equal(t, http.StatusNoContent, ask(t, w.LimitRequests(limit), w.key.ID, "team-a").StatusCode)
-				require.Len(t, told, 1)
-				require.True(t, store.IsOutage(told[0].Err))
+				require.Len(t, reported, 1)
+				require.True(t, store.IsOutage(reported[0].Err))
 			})
 		})
 	}
@@ -384,17 +384,17 @@ func TestLimitRequestsOfAGoneKey(t *testing.T) {
 func TestLimitRequestsReportOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var told []string
+	var reported []string
 	limit := w.LimitRequests(oauth.RequestLimit{Key: perMinute(2), ReportOnly: func(ctx context.Context, tr policy.Trial) {
 		p, _ := bearer.PrincipalFrom(ctx)
 		denied, ok := policy.AsDenied(tr.Err)
 		require.True(t, ok)
-		told = append(told, p.KeyID+" "+denied.Rule+" "+denied.RetryAfter.String())
+		reported = append(reported, p.KeyID+" "+denied.Rule+" "+denied.RetryAfter.String())
 	}})
 	for range 4 {
 		a := ask(t, limit, "a", "team-a")
 		require.Equal(t, http.StatusNoContent, a.StatusCode)
 		require.Empty(t, fields(a)[0]+fields(a)[1])
 	}
-	require.Equal(t, []string{"a requests_by_key 30s", "a requests_by_key 30s"}, told)
+	require.Equal(t, []string{"a requests_by_key 30s", "a requests_by_key 30s"}, reported)
 }

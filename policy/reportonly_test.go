@@ -51,7 +51,7 @@ func TestReportOnlyKeys(t *testing.T) {
 		{name: "a limit above one that applies", tried: limit(100), keys: 200, quiet: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var told reports
+			var reported reports
 			// The next policy sees nothing of the tried one.
 			next := policy.KeyFunc(func(_ context.Context, r *policy.KeyRequest) error {
 				require.Equal(t, k.NotAfter, r.After.NotAfter)
@@ -62,16 +62,16 @@ func TestReportOnlyKeys(t *testing.T) {
 				Action: policy.ActionCreate, Now: now, Workspace: store.Workspace{ID: "team-a", Keys: c.keys}, After: &k,
 			})
 			r.LimitKeys(50)
-			require.NoError(t, policy.All(policy.ReportOnly(c.tried, told.add), next).CheckKey(t.Context(), r))
+			require.NoError(t, policy.All(policy.ReportOnly(c.tried, reported.add), next).CheckKey(t.Context(), r))
 			require.Equal(t, 50, r.Limit(), "a tried quota does not limit")
 			require.True(t, r.Result().Permissions.Equal(k.Permissions))
 			require.Equal(t, k.NotAfter, r.Result().NotAfter)
 			if c.quiet {
-				require.Empty(t, told.got)
+				require.Empty(t, reported.got)
 				return
 			}
-			require.Len(t, told.got, 1)
-			got := told.got[0]
+			require.Len(t, reported.got, 1)
+			got := reported.got[0]
 			denied, ok := policy.AsDenied(got.Err)
 			require.Equal(t, c.rule != "", ok)
 			if ok {
@@ -113,21 +113,21 @@ func TestReportOnlyTokens(t *testing.T) {
 		{name: "denied for direct use", tried: policy.AllowAddresses(), use: policy.UseDirect, rule: "allow_addresses"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var told reports
+			var reported reports
 			facts := login(k)
 			facts.Use = c.use
 			r := tokenRequest(facts)
-			require.NoError(t, policy.ReportOnly(c.tried, told.add).CheckToken(t.Context(), r))
+			require.NoError(t, policy.ReportOnly(c.tried, reported.add).CheckToken(t.Context(), r))
 			require.Equal(t, now.Add(time.Hour), r.NotAfter())
 			require.True(t, r.Granted().Equal(k.Permissions))
 			require.Equal(t, "team-a", r.Key.Workspace)
 			require.Equal(t, "s1", r.Key.Secrets[0].ID)
 			if c.quiet {
-				require.Empty(t, told.got)
+				require.Empty(t, reported.got)
 				return
 			}
-			require.Len(t, told.got, 1)
-			got := told.got[0]
+			require.Len(t, reported.got, 1)
+			got := reported.got[0]
 			if denied, ok := policy.AsDenied(got.Err); ok {
 				require.Equal(t, c.rule, denied.Rule)
 			} else {
@@ -148,14 +148,14 @@ func TestReportOnlyTokens(t *testing.T) {
 func TestReportOnlyOutage(t *testing.T) {
 	t.Run("B19 a tried policy that hangs does not fail the login", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var told reports
+			var reported reports
 			hung := policy.TokenFunc(func(ctx context.Context, _ *policy.TokenRequest) error { <-ctx.Done(); return ctx.Err() })
 			ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
 			defer cancel()
-			require.NoError(t, policy.ReportOnly(hung, told.add).CheckToken(ctx, tokenRequest(login(aged(0, never)))))
+			require.NoError(t, policy.ReportOnly(hung, reported.add).CheckToken(ctx, tokenRequest(login(aged(0, never)))))
 			require.NoError(t, ctx.Err(), "there is time left for the login")
-			require.Len(t, told.got, 1)
-			require.True(t, store.IsOutage(told.got[0].Err))
+			require.Len(t, reported.got, 1)
+			require.True(t, store.IsOutage(reported.got[0].Err))
 		})
 	})
 	t.Run("nothing to try, or nobody to tell", func(t *testing.T) {

@@ -90,7 +90,7 @@ func TestFindSecret(t *testing.T) {
 }
 
 // TestFindSecretOfADeadKey tests that a secret that cannot log in is found, and what is
-// told of it.
+// said of it.
 func TestFindSecretOfADeadKey(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "")

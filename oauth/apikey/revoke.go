@@ -77,8 +77,8 @@ const maxSkew = time.Hour
 type Leak struct {
 	// Scanner is who found it, such as "api.github.com".
 	Scanner string
-	// URL and Source say where, in the scanner's words. They may be empty, and a
-	// stranger can choose parts of them. ReportLeak replaces the secret by "(redacted)"
+	// URL and Source say where, in the scanner's words. They may be empty, and
+	// anyone can choose parts of them. ReportLeak replaces the secret by "(redacted)"
 	// and each character that cannot be printed by U+FFFD, and cuts each text after 1024
 	// bytes.
 	URL, Source string

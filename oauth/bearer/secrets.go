@@ -18,7 +18,7 @@ import (
 // Authorization: Bearer. It is never read from the URL, a cookie or the body.
 type SecretForms struct {
 	// Header is the name of a header that holds the secret alone, such as X-API-Key.
-	// Empty: none. Proxies log such a header unless they are told not to.
+	// Empty: none. Proxies log such a header unless they are configured not to.
 	Header string
 	// Basic accepts the key's id and secret as at the login (RFC 7617, each
 	// percent-encoded as RFC 6749, section 2.3.1, says). Browsers keep such credentials

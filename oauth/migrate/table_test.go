@@ -159,7 +159,7 @@ func TestTableFails(t *testing.T) {
 			require.Empty(t, found)
 		})
 	}
-	broken := errors.New("the disk is gone")
+	broken := errors.New("the disk failed")
 	for name, read := range map[string]struct {
 		reader
 		begin, cut string
