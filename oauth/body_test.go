@@ -160,7 +160,7 @@ func TestForm(t *testing.T) {
 		{"an empty name", good + "&=a"},
 		{"empty pairs", "&&" + good + "&&"},
 		{"a line break at a value's end is part of the value", good + "&a=1\r\n"},
-		{"a question mark", good + "&a=?b=c"},
+		{"a question sign", good + "&a=?b=c"},
 	} {
 		t.Run("B14 accepted: "+tc.name, func(t *testing.T) {
 			w := w.at(t)

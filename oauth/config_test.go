@@ -63,7 +63,7 @@ func TestConfig(t *testing.T) {
 		{"too much time", func(c *oauth.Config) { c.LoginTimeout = time.Hour }, "Config.LoginTimeout"},
 		{"B15 a realm with a quote", func(c *oauth.Config) { c.Realm = `a"b` }, "Config.Realm"},
 		{"B15 a realm with a line break", func(c *oauth.Config) { c.Realm = "a\r\nX: y" }, "Config.Realm"},
-		{"B15 a realm with a bidi mark", func(c *oauth.Config) { c.Realm = "a\u202eb" }, "Config.Realm"},
+		{"B15 a realm with a direction override", func(c *oauth.Config) { c.Realm = "a\u202eb" }, "Config.Realm"},
 		{"a long realm", func(c *oauth.Config) { c.Realm = strings.Repeat("r", 256) }, "Config.Realm"},
 		{"an empty audience", func(c *oauth.Config) { c.Audience = []string{"a", ""} }, "Config.Audience[1]"},
 		{"one empty audience", func(c *oauth.Config) { c.Audience = []string{""} }, "Config.Audience[0]"},

@@ -170,7 +170,7 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestForgedText: names with line breaks, header separators or direction marks are
+// TestForgedText: names with line breaks, header separators or direction overrides are
 // refused, and no name is in a header.
 func TestForgedText(t *testing.T) {
 	r := newRig(t)

@@ -276,7 +276,7 @@ func (s *Service) expand(bad *InvalidError, asked scope.Set, withAdmin bool) sco
 }
 
 // checkText requires 1 to 255 printable characters: no control characters, no line
-// or paragraph separators, and no marks that change the direction of writing.
+// or paragraph separators, and no direction overrides.
 func checkText(bad *InvalidError, field, text string) {
 	switch {
 	case strings.TrimSpace(text) == "":

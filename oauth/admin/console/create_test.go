@@ -140,7 +140,7 @@ func TestCreateIsRefused(t *testing.T) {
 	}{
 		{"no name", "olga", url.Values{"permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "what this key is for", false},
 		{"a long name", "olga", url.Values{"name": {strings.Repeat("n", 256)}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "at most 255", false},
-		{"a mark that changes the writing direction", "olga", url.Values{"name": {"a\u202eb"}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "printable", false},
+		{"a direction override", "olga", url.Values{"name": {"a\u202eb"}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "printable", false},
 		{"no permission", "olga", url.Values{"name": {"x"}, "expires": {"7d"}}, 422, "permissions", "Choose at least one", false},
 		{"an unknown permission", "olga", url.Values{"name": {"x"}, "permissions": {"nothing.there"}, "expires": {"7d"}}, 422, "permissions", "nothing.there", false},
 		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "Choose from the list", false},

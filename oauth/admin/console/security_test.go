@@ -219,7 +219,7 @@ func TestNoTextBecomesAHeader(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
 	for name, text := range map[string]string{
-		"a line": "a\r\nX-Evil: 1", "a line feed": "a\nX-Evil: 1", "NUL": "a\x00b", "a line separator": "a\u2028b", "a mark that turns the writing": "a\u202eb",
+		"a line": "a\r\nX-Evil: 1", "a line feed": "a\nX-Evil: 1", "NUL": "a\x00b", "a line separator": "a\u2028b", "a direction override": "a\u202eb",
 	} {
 		t.Run("B15 "+name, func(t *testing.T) {
 			for _, path := range []string{
