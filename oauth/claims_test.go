@@ -26,13 +26,13 @@ func TestClaims(t *testing.T) {
 	token := w.login(w.key.ID, w.secret)
 	claims := harness.Claims(t, token)
 	t.Run("9068-02 the claims, and no others", func(t *testing.T) {
-		jti, secretID := claims["jti"], claims["secret_id"]
+		jti, secretID := claims["jti"], claims["credential_id"]
 		require.NotEmpty(t, jti)
 		require.NotEmpty(t, secretID)
 		require.Equal(t, map[string]any{
 			"iss": w.base, "sub": w.key.ID, "aud": w.base, "client_id": w.key.ID,
 			"exp": float64(start.Unix() + 300), "iat": float64(start.Unix()), "jti": jti,
-			"scope": "project.list project.read", "workspace": "team-a", "secret_id": secretID,
+			"scope": "project.list project.read", "workspace": "team-a", "credential_id": secretID,
 			"epochs": claims["epochs"],
 		}, claims)
 		epochs, _ := claims["epochs"].([]any)
@@ -55,7 +55,7 @@ func TestClaims(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, one.call(two.login(two.key.ID, two.secret)))
 	})
 	t.Run("the secret's id reveals nothing about the secret", func(t *testing.T) {
-		require.NotContains(t, w.secret, claims["secret_id"])
+		require.NotContains(t, w.secret, claims["credential_id"])
 		require.NotContains(t, token, w.secret)
 	})
 }
@@ -104,7 +104,7 @@ func TestHostClaims(t *testing.T) {
 		require.Equal(t, 1, n)
 	})
 	for _, name := range []string{
-		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "workspace", "secret_id", "epochs", "cnf",
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "workspace", "credential_id", "epochs", "cnf",
 		"ISS", "Client_ID", "\u017fcope", "", "a\x00b", strings.Repeat("n", 65), "act", "azp",
 	} {
 		t.Run(fmt.Sprintf("B21 a hook cannot set %q", name), func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestHostClaims(t *testing.T) {
 		touch = func(g *apikey.Grant) {
 			g.Permissions = scope.MustParse("project.write admin.project.list")
 			g.Expires = g.Expires.Add(time.Hour)
-			g.Key.ID, g.Key.Workspace, g.SecretID, g.Epochs = "other", "team-b", "other", [3]int64{9, 9, 9}
+			g.Key.ID, g.Key.Workspace, g.CredentialID, g.Epochs = "other", "team-b", "other", [3]int64{9, 9, 9}
 		}
 		defer func() { touch = nil }()
 		a := w.post(w.grant())
@@ -163,15 +163,15 @@ func TestSignShowsACopy(t *testing.T) {
 	srv, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: quiet,
 		Claims: func(_ context.Context, g *apikey.Grant) (map[string]any, error) {
-			g.Key.Secrets[0].ID, g.Key.Resources[0] = "other", "other"
+			g.Key.Credentials[0].ID, g.Key.Resources[0] = "other", "other"
 			return nil, nil
 		},
 	})
 	require.NoError(t, err)
-	grant := &apikey.Grant{Key: apikey.Key{Secrets: []apikey.KeySecret{{ID: "own"}}, Resources: []string{"own"}}}
+	grant := &apikey.Grant{Key: apikey.Key{Credentials: []apikey.KeyCredential{{ID: "own"}}, Resources: []string{"own"}}}
 	_, err = srv.Sign(t.Context(), grant)
 	require.NoError(t, err)
-	require.Equal(t, "own", grant.Key.Secrets[0].ID)
+	require.Equal(t, "own", grant.Key.Credentials[0].ID)
 	require.Equal(t, "own", grant.Key.Resources[0])
 }
 
@@ -220,7 +220,7 @@ func TestPolicyNarrows(t *testing.T) {
 			r.Key.ID, r.Key.Workspace = "other", "team-b"
 			r.Key.Epoch, r.Instance.Epoch, r.Workspace.Epoch = 9, 9, 9
 			r.Key.NotAfter = time.Time{}
-			r.Secret.ID = "other"
+			r.Credential.ID = "other"
 			r.Now = r.Now.Add(time.Hour)
 		}
 		unchanged(t, w, w.post(w.grant()))

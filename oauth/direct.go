@@ -35,7 +35,7 @@ func (s *Server) checkSecret(ctx context.Context, keyID string, secret bearer.Se
 		return nil, s.refusedSecret(ctx, err)
 	}
 	p := &made.Principal
-	p.KeyID, p.Workspace, p.SecretID, p.Permissions, p.Expires = use.KeyID, use.Workspace, use.SecretID, use.Permissions, use.Expires
+	p.KeyID, p.Workspace, p.CredentialID, p.Permissions, p.Expires = use.KeyID, use.Workspace, use.SecretID, use.Permissions, use.Expires
 	return p, nil
 }
 

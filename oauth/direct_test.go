@@ -371,7 +371,7 @@ func TestDirectAuthorize(t *testing.T) {
 	p, err := v.Authorize(t.Context(), secret, guard, "team-a")
 	require.NoError(t, err)
 	require.Equal(t, bearer.Principal{
-		KeyID: key.ID, Workspace: "team-a", SecretID: key.Secrets[0].ID, Direct: true,
+		KeyID: key.ID, Workspace: "team-a", CredentialID: key.Credentials[0].ID, Direct: true,
 		Audience: []string{w.base}, Permissions: scope.MustParse("project.list"),
 	}, *p)
 	require.ErrorIs(t, p.Claim("anything", new(string)), bearer.ErrNoClaim)

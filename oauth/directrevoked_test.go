@@ -53,7 +53,7 @@ func TestDirectEnds(t *testing.T) {
 			if _, _, err := w.APIKeys().Rotate(t.Context(), admin, k.ID, apikey.Rotation{Grace: time.Hour}); err != nil {
 				return err
 			}
-			_, err := w.APIKeys().RetireSecret(t.Context(), admin, k.ID, k.Secrets[0].ID, 0)
+			_, err := w.APIKeys().Retire(t.Context(), admin, k.ID, k.Credentials[0].ID, 0)
 			return err
 		}, 401},
 		{"B32 rotate", func(t *testing.T, w *world, k *apikey.Key) error {

@@ -68,7 +68,7 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.call(fresh))
 		}, 401, nil},
 		{"retire a secret", func(t *testing.T, w *world) {
-			_, err := w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID, 0)
+			_, err := w.APIKeys().Retire(t.Context(), admin, w.key.ID, w.key.Credentials[0].ID, 0)
 			require.NoError(t, err)
 		}, 401, nil},
 		{"revoke a secret by its holder", func(t *testing.T, w *world) {

@@ -26,7 +26,7 @@ func (e *epochs) Revoked(ctx context.Context, t bearer.Token) (bool, error) {
 	timed := request.WithTimeout(ctx, e.timeout)
 	defer timed.Stop()
 	state, err := e.store.Read(timed, store.TokenRef{
-		Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID, Epochs: t.Epochs,
+		Workspace: t.Workspace, Key: t.KeyID, Credential: t.CredentialID, TokenID: t.TokenID, Epochs: t.Epochs,
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -37,6 +37,6 @@ func (e *epochs) Revoked(ctx context.Context, t bearer.Token) (bool, error) {
 	// The epochs must be equal. A token with a higher one was issued before an older
 	// backup of the store was restored.
 	return e.keysOff && state.InstanceVersion == 0 || state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
-		!state.SecretKnown ||
-		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil
+		!state.CredentialKnown ||
+		!state.CredentialNotAfter.IsZero() && !e.now().Before(state.CredentialNotAfter), nil
 }

@@ -252,7 +252,7 @@ func ExampleServer_SelfRevocation() {
 	srv.Routes()["/api/revoke-secret"].ServeHTTP(answer, request)
 	fmt.Println(answer.Code)
 	key, err = srv.APIKeys().Get(context.Background(), apikey.OrganizationAdmin("you"), key.ID)
-	fmt.Println(len(key.Secrets), err)
+	fmt.Println(len(key.Credentials), err)
 	// Output:
 	// 200
 	// 0 <nil>

@@ -195,7 +195,7 @@ func TestLeakReports(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, l.call(token))
 		require.Equal(t, []apikey.Leak{{
 			Scanner: "127.0.0.1", URL: somewhere, Source: "commit", Key: l.key.ID, Workspace: "team-a",
-			SecretID: l.key.Secrets[0].ID, Hint: l.key.Secrets[0].Hint,
+			SecretID: l.key.Credentials[0].ID, Hint: l.key.Credentials[0].Hint,
 		}}, l.hooked)
 		require.Len(t, l.events(), 1)
 		require.Equal(t, somewhere+" commit", l.events()[0].Note)

@@ -100,7 +100,7 @@ func TestLeakReportsEachAlone(t *testing.T) {
 		bad, badSecret := l.newKey("team-b", "project.list")
 		found, err := st.Keys.Lookup(t.Context(), bad.ID)
 		require.NoError(t, err)
-		damaged := found.Key.Secrets[0]
+		damaged := found.Key.Credentials[0]
 		require.NoError(t, st.Upkeep.Rehash(t.Context(), bad.ID, damaged.ID, damaged.Digest, "hmac-sha256$9$damaged"))
 		for range 3 {
 			l.refused(l.report(reportOf(badSecret, l.secret)), http.StatusServiceUnavailable, "temporarily_unavailable")

@@ -42,7 +42,7 @@ func operated(ctx context.Context) (srv *oauth.Server, leaked apikey.Key, secret
 	all := srv.APIKeys().Catalog().All()
 	leaked, secret, err = srv.APIKeys().Create(ctx, apikey.Owner("olga", "team-a"), apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: all})
 	must(err)
-	made, _, err = srv.APIKeys().Create(ctx, apikey.ByKey(leaked.ID, all, leaked.Secrets[0].ID), apikey.Spec{
+	made, _, err = srv.APIKeys().Create(ctx, apikey.ByKey(leaked.ID, all, leaked.Credentials[0].ID), apikey.Spec{
 		Workspace: "team-a", Name: "made by ci", Permissions: scope.MustParse("project.list"),
 	})
 	must(err)

@@ -75,8 +75,8 @@ func TestLoginWhileRotating(t *testing.T) {
 			if errors.As(err, &full) { // it holds as many as it can: all but the last two go
 				key, err := w.APIKeys().Get(t.Context(), admin, w.key.ID)
 				require.NoError(t, err)
-				for _, s := range key.Secrets[:len(key.Secrets)-2] {
-					_, err = w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, s.ID, 0)
+				for _, s := range key.Credentials[:len(key.Credentials)-2] {
+					_, err = w.APIKeys().Retire(t.Context(), admin, w.key.ID, s.ID, 0)
 					require.NoError(t, err)
 				}
 				continue

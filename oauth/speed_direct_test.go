@@ -52,7 +52,7 @@ func directPair(t testing.TB) (srv *oauth.Server, ours, floor http.Handler, secr
 	least := &leastDirect{keys: make(map[secretID]*leastKey), next: projects}
 	newMAC := func() hash.Hash { return hmac.New(sha256.New, harness.Pepper().Key) }
 	least.works.New = func() any { return &leastWork{mac: newMAC(), message: make([]byte, 0, 256)} }
-	k := &leastKey{id: key.ID, workspace: "team-a", secretID: key.Secrets[0].ID, permissions: []string{"project.list", "project.read"}, expires: time.Now().Add(24 * time.Hour)}
+	k := &leastKey{id: key.ID, workspace: "team-a", secretID: key.Credentials[0].ID, permissions: []string{"project.list", "project.read"}, expires: time.Now().Add(24 * time.Hour)}
 	k.digest = least.sum(k, secret)
 	sum := sha256.Sum256([]byte(secret))
 	least.keys[secretID(sum[:9])] = k

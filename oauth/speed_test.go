@@ -71,12 +71,12 @@ func newPair(t testing.TB, alg string) *pair {
 	require.NoError(t, c.to(srv.Token()))
 	claims := harness.Claims(t, answer{Body: string(c.reply)}.Token())
 	sub, _ := claims["sub"].(string)
-	secretID, _ := claims["secret_id"].(string)
+	secretID, _ := claims["credential_id"].(string)
 	epochs, _ := claims["epochs"].([]any)
 	floorWith := func(random io.Reader) *floor {
 		return newFloor(alg, signing.ID, p.key, random, pepper,
 			`{"iss":"`+pairIssuer+`","sub":"`+sub+`","aud":"`+pairIssuer+`","client_id":"`+sub+`","scope":"project.list project.read",`,
-			`","workspace":"team-a","secret_id":"`+secretID+`","epochs":[`+fmt.Sprintf("%.0f,%.0f,%.0f", epochs...)+`]}`,
+			`","workspace":"team-a","credential_id":"`+secretID+`","epochs":[`+fmt.Sprintf("%.0f,%.0f,%.0f", epochs...)+`]}`,
 			"project.list project.read", key.ID, secret.Reveal())
 	}
 	p.floor, p.alike = floorWith(rand.Reader), floorWith(nil)

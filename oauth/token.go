@@ -157,10 +157,10 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 		ClientID: g.Key.ID,
 		Scope:    g.Permissions.String(),
 
-		AdminScope: g.Permissions.Intersect(s.cfg.Permissions.Admin()).String(),
-		Workspace:  g.Key.Workspace,
-		SecretID:   g.SecretID,
-		Epochs:     g.Epochs,
+		AdminScope:   g.Permissions.Intersect(s.cfg.Permissions.Admin()).String(),
+		Workspace:    g.Key.Workspace,
+		CredentialID: g.CredentialID,
+		Epochs:       g.Epochs,
 	}
 	// A verifier's leeway must not outlast the key. If the key ends later than any leeway
 	// reaches, the claim is left out.
@@ -188,7 +188,7 @@ func (s *Server) audience(resource string) []string {
 // extraClaims calls the host's hook with a copy of the grant.
 func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
 	shown := *g
-	shown.Key.Resources, shown.Key.Secrets = slices.Clone(g.Key.Resources), slices.Clone(g.Key.Secrets)
+	shown.Key.Resources, shown.Key.Credentials = slices.Clone(g.Key.Resources), slices.Clone(g.Key.Credentials)
 	extra, err := s.cfg.Claims(ctx, &shown)
 	// Only the text of err is kept: an error that it wraps could be taken for a
 	// decision about the client.

@@ -23,7 +23,7 @@ func aged(age time.Duration, notAfter time.Time) store.Key {
 	return store.Key{
 		ID: "key-1", Workspace: "team-a", Name: "ci",
 		Permissions: scope.MustParse("project.list project.read"),
-		Secrets:     []store.Secret{{ID: "s1", Created: created}},
+		Credentials: []store.Credential{{ID: "s1", Created: created}},
 		NotAfter:    notAfter,
 		Created:     created,
 	}
@@ -32,7 +32,7 @@ func aged(age time.Duration, notAfter time.Time) store.Key {
 // rotated returns k with another secret, created now.
 func rotated(k store.Key) store.Key {
 	k = k.Clone()
-	k.Secrets = append(k.Secrets, store.Secret{ID: "s2", Created: now})
+	k.Credentials = append(k.Credentials, store.Credential{ID: "s2", Created: now})
 	return k
 }
 
@@ -103,7 +103,7 @@ func login(k store.Key) policy.TokenRequest {
 	return policy.TokenRequest{
 		Now: now, Address: netip.MustParseAddr("192.0.2.7"),
 		Workspace: store.Workspace{ID: k.Workspace},
-		Key:       &k, Secret: k.Secrets[len(k.Secrets)-1],
+		Key:       &k, Credential: k.Credentials[len(k.Credentials)-1],
 	}
 }
 

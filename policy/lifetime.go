@@ -34,7 +34,7 @@ func MaxLifetime(d time.Duration) Policy {
 		if !r.ExtendsLife() {
 			return nil
 		}
-		start := NewestSecret(r.After)
+		start := NewestCredential(r.After)
 		if start.After(r.Now) {
 			// An imported key may have a creation date in the future. That must not
 			// allow a longer life.

@@ -231,7 +231,7 @@ func TestTokenFuncSees(t *testing.T) {
 	p := policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
 		called = true
 		if ctx.Value(ticket{}) != "T-1" || r.Now != now || r.Address != facts.Address ||
-			r.Workspace != facts.Workspace || r.Instance != facts.Instance || r.Key.ID != k.ID || r.Secret.ID != "s1" ||
+			r.Workspace != facts.Workspace || r.Instance != facts.Instance || r.Key.ID != k.ID || r.Credential.ID != "s1" ||
 			!r.Requested.Equal(facts.Requested) || !r.Granted().Equal(k.Permissions) || !r.NotAfter().Equal(now.Add(time.Hour)) {
 			t.Errorf("sees %+v", r)
 		}

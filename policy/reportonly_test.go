@@ -93,7 +93,7 @@ func TestReportOnlyTokens(t *testing.T) {
 	k := aged(0, never)
 	dropping := policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
 		r.Drop(scope.MustParse("project.read"))
-		r.Key.Workspace, r.Key.Secrets[0].ID = "team-b", "other"
+		r.Key.Workspace, r.Key.Credentials[0].ID = "team-b", "other"
 		return nil
 	})
 	for _, c := range []struct {
@@ -121,7 +121,7 @@ func TestReportOnlyTokens(t *testing.T) {
 			require.Equal(t, now.Add(time.Hour), r.NotAfter())
 			require.True(t, r.Granted().Equal(k.Permissions))
 			require.Equal(t, "team-a", r.Key.Workspace)
-			require.Equal(t, "s1", r.Key.Secrets[0].ID)
+			require.Equal(t, "s1", r.Key.Credentials[0].ID)
 			if c.quiet {
 				require.Empty(t, reported.got)
 				return

@@ -114,11 +114,11 @@ func (r *KeyRequest) ExtendsLife() bool {
 	return earlier(r.Before.NotAfter, r.After.NotAfter)
 }
 
-// NewestSecret returns when the newest secret of k was created. If k has no
+// NewestCredential returns when the newest secret of k was created. If k has no
 // secrets, it returns when k was created.
-func NewestSecret(k *store.Key) time.Time {
+func NewestCredential(k *store.Key) time.Time {
 	newest := k.Created
-	for i, s := range k.Secrets {
+	for i, s := range k.Credentials {
 		if i == 0 || s.Created.After(newest) {
 			newest = s.Created
 		}
@@ -160,8 +160,8 @@ type TokenRequest struct {
 	Instance  store.Instance
 	// Key is the key, and Secret is its secret that was presented. The digests
 	// are empty.
-	Key    *store.Key
-	Secret store.Secret
+	Key        *store.Key
+	Credential store.Credential
 	// Requested is the scope the client asked for; empty if it named none.
 	Requested scope.Set
 	// Resource is the resource indicator of the resource server that the token is

@@ -57,7 +57,7 @@ func TestKeyRequestOnlyNarrows(t *testing.T) {
 				r.After.NotAfter, r.After.NotAfterText = anyTime(random), "9999-12-31"
 			case 5:
 				r.After.Workspace, r.After.ID, r.After.Epoch, r.After.Disabled = "team-b", "other", -1, true
-				r.After.Secrets[0].Created = now.Add(99 * day)
+				r.After.Credentials[0].Created = now.Add(99 * day)
 			}
 			after := r.Result()
 			if !asked.Permissions.ContainsAll(after.Permissions) {
@@ -73,7 +73,7 @@ func TestKeyRequestOnlyNarrows(t *testing.T) {
 				t.Fatalf("limit %d became %d", limit, n)
 			}
 			if after.Workspace != before.Workspace || after.ID != before.ID || after.Epoch != before.Epoch ||
-				after.Disabled != before.Disabled || !after.Secrets[0].Created.Equal(before.Secrets[0].Created) {
+				after.Disabled != before.Disabled || !after.Credentials[0].Created.Equal(before.Credentials[0].Created) {
 				t.Fatalf("%+v became %+v", before, after)
 			}
 			limit = r.Limit()
@@ -130,10 +130,10 @@ func TestNewKeyRequestCopies(t *testing.T) {
 	before, after := aged(day, never), aged(day, never)
 	r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.ActionUpdate, Before: &before, After: &after})
 	r.ShortenTo(now)
-	r.Before.Name, r.Before.Secrets[0].ID = "changed", "changed"
-	r.After.Name, r.After.Secrets[0].ID = "changed", "changed"
+	r.Before.Name, r.Before.Credentials[0].ID = "changed", "changed"
+	r.After.Name, r.After.Credentials[0].ID = "changed", "changed"
 	for _, k := range []store.Key{before, after, r.Result()} {
-		if k.Name != "ci" || k.Secrets[0].ID != "s1" {
+		if k.Name != "ci" || k.Credentials[0].ID != "s1" {
 			t.Errorf("a policy changed the caller's record: %+v", k)
 		}
 	}
@@ -190,11 +190,11 @@ func TestExtendsLife(t *testing.T) {
 
 func TestNewestSecret(t *testing.T) {
 	k := rotated(aged(30*day, never))
-	k.Secrets[0], k.Secrets[1] = k.Secrets[1], k.Secrets[0]
-	if got := policy.NewestSecret(&k); !got.Equal(now) {
+	k.Credentials[0], k.Credentials[1] = k.Credentials[1], k.Credentials[0]
+	if got := policy.NewestCredential(&k); !got.Equal(now) {
 		t.Errorf("got %v, want %v whatever the order", got, now)
 	}
-	if got := policy.NewestSecret(&store.Key{Created: now}); !got.Equal(now) {
+	if got := policy.NewestCredential(&store.Key{Created: now}); !got.Equal(now) {
 		t.Errorf("without secrets: got %v, want the key's creation", got)
 	}
 }

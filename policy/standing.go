@@ -85,7 +85,7 @@ func expiryUnder(k *store.Key, rules store.Rules) time.Time {
 	bound := time.Time{}
 	switch {
 	case rules.MaxLifetime != 0:
-		bound = NewestSecret(k).Add(rules.MaxLifetime)
+		bound = NewestCredential(k).Add(rules.MaxLifetime)
 	case rules.RequireExpiry && k.NotAfter.IsZero():
 		bound = rules.EnforcedFrom
 	}

@@ -7,10 +7,10 @@ import (
 
 // TokenRef identifies a token. The fields are taken from the token's claims.
 type TokenRef struct {
-	Workspace string
-	Key       string
-	Secret    string // the id of the secret that was exchanged
-	TokenID   string // the jti
+	Workspace  string
+	Key        string
+	Credential string // the id of the credential that was exchanged
+	TokenID    string // the jti
 	// Epochs are the epochs of the instance, the workspace and the key, in this
 	// order, when the token was issued. Drivers ignore them. A cache compares them:
 	// if one is higher than the cached epoch, it reads the store again.
@@ -26,12 +26,12 @@ type EpochState struct {
 	// InstanceVersion is the version of the instance's settings. 0 means that they
 	// were never saved: the host's defaults apply.
 	InstanceVersion int64
-	// SecretKnown reports whether the key still has the secret. If not, the token
+	// CredentialKnown reports whether the key still has the credential. If not, the token
 	// is revoked.
-	SecretKnown bool
-	// SecretNotAfter is when the secret expires, and the token with it. Zero means
+	CredentialKnown bool
+	// CredentialNotAfter is when the credential expires, and the token with it. Zero means
 	// never.
-	SecretNotAfter time.Time
+	CredentialNotAfter time.Time
 	// Revoked reports whether this token was revoked by Epochs.Revoke.
 	Revoked bool
 }

@@ -29,7 +29,7 @@ func ExampleKeys() {
 	for _, id := range []string{"key-1", "key-2"} {
 		err := keys.Create(ctx, store.Key{
 			ID: id, Workspace: "team-a", Name: "deployment", Created: now, Updated: now,
-			Secrets: []store.Secret{{ID: "s1", Digest: "hmac-sha256$1$...", Created: now}},
+			Credentials: []store.Credential{{ID: "s1", Digest: "hmac-sha256$1$...", Created: now}},
 		}, 1, store.Change{Now: now})
 		switch {
 		case errors.Is(err, store.ErrLimit):

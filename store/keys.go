@@ -25,9 +25,9 @@ type Key struct {
 	// admin permissions. A permission that became an admin permission later is not in
 	// it.
 	AdminPermissions scope.Set `json:"admin,omitzero"`
-	// Secrets are the key's secrets, newest last. A key without secrets cannot log
+	// Credentials are the key's secrets, newest last. A key without secrets cannot log
 	// in.
-	Secrets []Secret `json:"secrets"`
+	Credentials []Credential `json:"secrets"`
 	// NotAfter is the instant from which the key is expired. Zero means never.
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// NotAfterText is the date ("2027-01-31") if the expiry was given as a date. It is
@@ -60,38 +60,81 @@ type Key struct {
 
 // Clone returns a copy of k. Changing the copy does not change k.
 func (k Key) Clone() Key {
-	k.Secrets = slices.Clone(k.Secrets)
+	k.Credentials = slices.Clone(k.Credentials)
+	for i := range k.Credentials {
+		c := &k.Credentials[i]
+		if c.PublicKey != nil {
+			c.PublicKey = new(*c.PublicKey)
+		}
+		if c.Trust != nil {
+			c.Trust = &Trust{c.Trust.Issuer, slices.Clone(c.Trust.Claims)}
+		}
+	}
 	k.Resources = slices.Clone(k.Resources)
 	return k
 }
 
-// Secret is one secret of a key, as a digest.
-type Secret struct {
-	// ID is unique in the store, at most 255 bytes: no two keys have a secret with one
-	// id, and no key has two. A token names the secret it came from.
+// Credential is one thing that a program can log in with as a key: a secret, of which
+// the record has the digest; a private key, of which it has the public half; or the
+// identity that another issuer gave the program, which the key trusts. It is a secret
+// unless PublicKey or Trust is set.
+type Credential struct {
+	// ID is unique in the store, at most 255 bytes: no two keys have a credential with
+	// one id, and no key has two. A token names the credential that it was issued for.
 	ID string `json:"id"`
-	// Hint is the end of the plaintext, by which people recognise it.
+	// Name is what people call a public key or a trust. A secret has none.
+	Name string `json:"name,omitempty"`
+	// Hint is the end of the plaintext of a secret, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
-	// Digest is algorithm$pepper version$digest, or sha256-import$digest or a bcrypt,
-	// argon2id or PBKDF2 string of an imported secret. Outside the store only a backup
-	// holds it.
-	Digest string `json:"digest"`
+	// Digest of a secret is algorithm$pepper version$digest, or sha256-import$digest or
+	// a bcrypt, argon2id or PBKDF2 string of an imported secret. Outside the store only a
+	// backup holds it.
+	Digest string `json:"digest,omitempty"`
 	// Prefix is what the secret begins with, if it has the form of a generated one:
 	// Latchkey generated it, or it was imported with a prefix of the host's list. It is
 	// empty for any other imported secret.
-	Prefix string `json:"prefix,omitempty"`
-	// CreatedBy is the actor that gave the key this secret: it created, imported or
-	// rotated the key.
+	Prefix    string     `json:"prefix,omitempty"`
+	PublicKey *PublicKey `json:"public_key,omitempty"`
+	Trust     *Trust     `json:"trust,omitempty"`
+	// CreatedBy is the actor that gave the key this credential.
 	CreatedBy ActorRef `json:"created_by,omitzero"`
-	// Generated reports whether the secret is random, with at least 128 bits: Latchkey
+	// Generated reports whether a secret is random, with at least 128 bits: Latchkey
 	// generated it, or its importer declared it so.
 	Generated bool      `json:"generated,omitempty"`
 	Created   time.Time `json:"created"`
-	// NotAfter is the instant from which the secret is refused. Zero means that it
+	// NotAfter is the instant from which the credential is refused. Zero means that it
 	// is valid as long as the key. A rotation sets it to the end of the grace
 	// period.
 	NotAfter time.Time `json:"not_after,omitzero"`
 	LastUsed time.Time `json:"last_used,omitzero"`
+}
+
+// IsSecret reports whether the credential is a secret.
+func (c *Credential) IsSecret() bool { return c.PublicKey == nil && c.Trust == nil }
+
+// PublicKey verifies the assertions that a program signs with its private key.
+type PublicKey struct {
+	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid and alg.
+	JWK string `json:"jwk"`
+	// EndpointAudience also accepts the URL of the token endpoint as the audience of an
+	// assertion, which older clients send.
+	EndpointAudience bool `json:"endpoint_audience,omitempty"`
+	// LongAssertions accepts assertions that are valid for up to an hour.
+	LongAssertions bool `json:"long_assertions,omitempty"`
+}
+
+// Trust accepts the identities of another issuer that have certain claims.
+type Trust struct {
+	// Issuer is the name of an entry of the host's list of issuers.
+	Issuer string `json:"issuer"`
+	// Claims are what an identity must have, all of them, by name.
+	Claims []Claim `json:"claims"`
+}
+
+// Claim is a claim of an identity by the name that the entry of the host's list gives it.
+type Claim struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // ActorRef identifies an actor in records and events.
@@ -218,9 +261,10 @@ type Upkeep interface {
 	Clock(ctx context.Context) (time.Time, error)
 }
 
-// Use is one login with one secret of a key, or one request with it in place of a token.
+// Use is one login with one credential of a key, or one request with a secret in place of
+// a token.
 type Use struct {
-	Key    string
-	Secret string
-	At     time.Time
+	Key        string
+	Credential string
+	At         time.Time
 }

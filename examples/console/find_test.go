@@ -71,8 +71,8 @@ func whoseSecret(t *testing.T, script bool) {
 			require.NotContains(t, w.history(), text)
 		}
 	})
-	w.open(h.page("/keys/%s?found=%s", key.ID, key.Secrets[0].ID))
-	w.click(`#found a[href$="/retire/` + key.Secrets[0].ID + `"]`)
+	w.open(h.page("/keys/%s?found=%s", key.ID, key.Credentials[0].ID))
+	w.click(`#found a[href$="/retire/` + key.Credentials[0].ID + `"]`)
 	w.click("main form button")
 	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, text))
 

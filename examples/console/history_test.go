@@ -151,5 +151,5 @@ func TestBackAndForward(t *testing.T) {
 	require.Len(t, page.Keys, 4, "one for each time that the form was sent first")
 	now, err := h.srv.APIKeys().Get(t.Context(), people["olga"].Actor, key.ID)
 	require.NoError(t, err)
-	require.Len(t, now.Secrets, 3)
+	require.Len(t, now.Credentials, 3)
 }

@@ -88,5 +88,5 @@ func TestPressedTwice(t *testing.T) {
 	require.Len(t, page.Keys, 6, "one for each form")
 	now, err := h.srv.APIKeys().Get(t.Context(), people["olga"].Actor, key.ID)
 	require.NoError(t, err)
-	require.Len(t, now.Secrets, 7, "one for each form, and the first one")
+	require.Len(t, now.Credentials, 7, "one for each form, and the first one")
 }

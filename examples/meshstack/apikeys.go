@@ -56,7 +56,7 @@ func host() apikey.Actor { return apikey.OrganizationAdmin("meshstack") }
 // caller is the token's key as an actor, limited to the token's permissions.
 func caller(r *http.Request) apikey.Actor {
 	p, _ := bearer.PrincipalFrom(r.Context()) // the guard has set it
-	return apikey.ByKey(p.KeyID, p.Permissions, p.SecretID)
+	return apikey.ByKey(p.KeyID, p.Permissions, p.CredentialID)
 }
 
 func (a keysAPI) create(r *http.Request) (status int, body any, err error) {

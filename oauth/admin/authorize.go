@@ -39,7 +39,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		var refusal *answer.Refusal
 		switch {
 		case err == nil:
-			return apikey.ByKey(principal.KeyID, principal.Permissions, principal.SecretID), nil
+			return apikey.ByKey(principal.KeyID, principal.Permissions, principal.CredentialID), nil
 		case outcome.IsOutage(err) || !errors.As(err, &refusal):
 			return apikey.Actor{}, err
 		}

@@ -97,7 +97,7 @@ func changeByID(change func(*apikey.Service, context.Context, apikey.Actor, stri
 
 // retireSecret serves DELETE /keys/{key}/secrets/{secret}.
 func (h *Handler) retireSecret(c *call) error {
-	return c.answerKey(h.keys.RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"], c.version))
+	return c.answerKey(h.keys.Retire(c.r.Context(), c.actor, c.key(), c.params["secret"], c.version))
 }
 
 // deleteKey serves DELETE /keys/{key}.
@@ -175,7 +175,7 @@ func showKey(k *apikey.Key) members {
 		"state_text":   unlessZero(k.Standing.Text),
 		"ends_at":      orNull(k.Standing.Expires),
 		"withheld":     k.Withheld,
-		"secrets":      each(k.Secrets, showSecret),
+		"secrets":      each(k.Credentials, showSecret),
 		"created_by":   k.CreatedBy,
 		"created_at":   k.Created,
 		"updated_at":   k.Updated,
@@ -199,7 +199,7 @@ func stateOf(s policy.Standing) (state, reason string) {
 	return string(s.State), string(s.State)
 }
 
-func showSecret(s *apikey.KeySecret) members {
+func showSecret(s *apikey.KeyCredential) members {
 	return members{
 		"id": s.ID, "hint": unlessZero(s.Hint), "created_at": s.Created, "expires_at": orNull(s.NotAfter), "last_used_at": orNull(s.LastUsed),
 	}

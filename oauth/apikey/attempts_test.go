@@ -70,7 +70,7 @@ var operations = []operation{
 		return errOf(r.Disable(context.Background(), a, k.ID, 0))
 	}},
 	{"RetireSecret", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
-		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID, 0))
+		return errOf(r.Retire(context.Background(), a, k.ID, k.Credentials[0].ID, 0))
 	}},
 	{"Delete", false, func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 }
@@ -269,7 +269,7 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 			require.Equal(t, tc.calls, calls)
 			now, err := s.Get(ctx, owner, s.target.ID)
 			require.NoError(t, err)
-			require.Len(t, now.Secrets, 2)
+			require.Len(t, now.Credentials, 2)
 		})
 	}
 }

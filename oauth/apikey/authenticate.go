@@ -42,7 +42,7 @@ type Proof struct {
 	seen     *seenSecret // found by the secret; checkFast sets it to nil unless it proves the secret
 	verified string      // the digest that checkFast verified, for seenSecrets.add; empty if it is outdated
 	// secret is the secret that was verified. Its ID is empty until then.
-	secret   store.Secret
+	secret   store.Credential
 	standing policy.Standing
 }
 
@@ -202,8 +202,8 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: p.secretID, Secret: plain}
 	seen := p.seen
 	p.seen = nil
-	for i := range p.found.Key.Secrets {
-		stored := &p.found.Key.Secrets[i]
+	for i := range p.found.Key.Credentials {
+		stored := &p.found.Key.Credentials[i]
 		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport && p.use != observe.SecretRevocation
 		if stored.ID != b.SecretID || ended || secrets.IsSlow(stored.Digest) {
 			continue
@@ -239,7 +239,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 			s.guesses.fail(ctx, p.address, p.id, p.now)
 		}
 	}()
-	for _, stored := range p.found.Key.Secrets {
+	for _, stored := range p.found.Key.Credentials {
 		if expired(stored.NotAfter, p.now) || stored.ID == p.secretID { // the latter is for checkFast
 			continue
 		}
@@ -265,7 +265,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 }
 
 // binding returns the values that the digest of a secret of the key covers.
-func (p *Proof) binding(stored *store.Secret, plain string) secrets.Binding {
+func (p *Proof) binding(stored *store.Credential, plain string) secrets.Binding {
 	return secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: stored.ID, Secret: plain}
 }
 
@@ -375,8 +375,8 @@ func expired(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.B
 func forPolicies(k store.Key) store.Key {
 	k = k.Clone()
 	k.Epoch = 0
-	for i := range k.Secrets {
-		k.Secrets[i].Digest = ""
+	for i := range k.Credentials {
+		k.Credentials[i].Digest = ""
 	}
 	return k
 }

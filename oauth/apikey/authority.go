@@ -124,7 +124,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if !standing.Live() {
 		return &ForbiddenError{Action: "act", Reason: standing.Text}
 	}
-	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !expired(s.NotAfter, now) }) {
+	if a.secret != "" && !slices.ContainsFunc(found.Key.Credentials, func(s store.Credential) bool { return s.ID == a.secret && !expired(s.NotAfter, now) }) {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has expired or was retired; log in with another one."}
 	}
 	p.key, p.found, p.expires = &found.Key, &found, standing.Expires

@@ -63,7 +63,7 @@ var acts = []act{
 		return err
 	}},
 	{"RetireSecret", func(r *rig, a apikey.Actor, k apikey.Key) error {
-		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID, 0)
+		_, err := r.Retire(context.Background(), a, k.ID, k.Credentials[0].ID, 0)
 		return err
 	}},
 	{"Disable", func(r *rig, a apikey.Actor, k apikey.Key) error {

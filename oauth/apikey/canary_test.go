@@ -82,10 +82,10 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
-		"Page": []any{page, outdated, effects}, "Key": key, "KeySecret": key.Secrets[0],
+		"Page": []any{page, outdated, effects}, "Key": key, "KeySecret": key.Credentials[0],
 		"KeyPreview": apikey.KeyPreview{Key: key},
 		"Actor":      owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
-		"Credentials": credentials, "DirectUse": apikey.DirectUse{SecretID: key.Secrets[0].ID}, "Expiry": apikey.Expiry{At: noon},
+		"Credentials": credentials, "DirectUse": apikey.DirectUse{SecretID: key.Credentials[0].ID}, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, bySHA256, &importing, &bySHA256},
 		"Leak":         apikey.Leak{Key: key.ID},
@@ -118,7 +118,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 			}
 			harness.SearchFor(t, out.String(), plain, "canary in bcrypt", byDigest.Digest[10:], bySHA256.SHA256)
 			if name != "Config" {
-				require.NotContains(t, out.String(), found.Key.Secrets[0].Digest, "a digest")
+				require.NotContains(t, out.String(), found.Key.Credentials[0].Digest, "a digest")
 			}
 		})
 	}
@@ -149,7 +149,7 @@ func TestErrorsRepeatNoSecret(t *testing.T) {
 			require.Error(t, err)
 			_, err = r.Get(t.Context(), admin, presented)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound)
-			_, err = r.RetireSecret(t.Context(), admin, key.ID, presented, 0)
+			_, err = r.Retire(t.Context(), admin, key.ID, presented, 0)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound)
 		}
 	}

@@ -89,8 +89,8 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 					return err
 				}
 			}
-			kept := k.Secrets[:0]
-			for _, old := range k.Secrets {
+			kept := k.Credentials[:0]
+			for _, old := range k.Credentials {
 				if r.Replaces == "" {
 					old.NotAfter = earlier(now.Add(r.Grace), old.NotAfter)
 				}
@@ -105,8 +105,8 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			if len(kept) >= maxSecrets {
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
-			k.Secrets = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
-			return s.record(ctx, entriesOf(k.Secrets[len(kept)])...)
+			k.Credentials = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
+			return s.record(ctx, entriesOf(k.Credentials[len(kept)])...)
 		},
 	})
 	if err != nil {
@@ -248,10 +248,10 @@ func widens(before, after *store.Key) bool {
 // tokens are revoked without that. If all are removed or have ended, the epoch is raised
 // too, for a verifier that checks only epochs.
 func revokesTokens(before, after *store.Key) bool {
-	stays := func(secret store.Secret) bool {
-		return !expired(secret.NotAfter, after.Updated) && slices.ContainsFunc(before.Secrets, func(old store.Secret) bool { return old.ID == secret.ID })
+	stays := func(secret store.Credential) bool {
+		return !expired(secret.NotAfter, after.Updated) && slices.ContainsFunc(before.Credentials, func(old store.Credential) bool { return old.ID == secret.ID })
 	}
-	return after.Disabled && !before.Disabled || len(before.Secrets) > 0 && !slices.ContainsFunc(after.Secrets, stays) ||
+	return after.Disabled && !before.Disabled || len(before.Credentials) > 0 && !slices.ContainsFunc(after.Credentials, stays) ||
 		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||
 		lacks(after.Resources, before.Resources)
 }

@@ -49,7 +49,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			return err
 		}},
 		{audit.Retire, byOwner, key.ID, []string{"secrets"}, func() error {
-			_, err := r.RetireSecret(ctx, owner, key.ID, key.Secrets[0].ID, 0)
+			_, err := r.Retire(ctx, owner, key.ID, key.Credentials[0].ID, 0)
 			return err
 		}},
 		{audit.Revoke, store.ActorRef{Kind: "holder", ID: key.ID}, key.ID, []string{"secrets"}, func() error {
@@ -172,11 +172,11 @@ func TestRotate(t *testing.T) {
 	token := r.mustLogin(key.ID, first)
 
 	rotated, second := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
-	require.Len(t, rotated.Secrets, 2)
-	require.Equal(t, noon.Add(time.Hour), rotated.Secrets[0].NotAfter)
-	require.Zero(t, rotated.Secrets[1].NotAfter)
+	require.Len(t, rotated.Credentials, 2)
+	require.Equal(t, noon.Add(time.Hour), rotated.Credentials[0].NotAfter)
+	require.Zero(t, rotated.Credentials[1].NotAfter)
 	require.False(t, r.revoked(token), "its tokens are valid during the grace")
-	require.Equal(t, rotated.Secrets[1].ID, r.mustLogin(key.ID, second).SecretID)
+	require.Equal(t, rotated.Credentials[1].ID, r.mustLogin(key.ID, second).CredentialID)
 
 	r.clock.Advance(time.Hour)
 	require.True(t, r.revoked(token), "they are revoked at the end of the grace")
@@ -185,7 +185,7 @@ func TestRotate(t *testing.T) {
 
 	token = r.mustLogin(key.ID, second)
 	rotated, third := r.rotate(owner, key.ID, apikey.Rotation{})
-	require.Len(t, rotated.Secrets, 1)
+	require.Len(t, rotated.Credentials, 1)
 	require.True(t, r.revoked(token), "without grace at once")
 	before := token.Epochs[2]
 	token = r.mustLogin(key.ID, third)
@@ -194,13 +194,13 @@ func TestRotate(t *testing.T) {
 
 	_, fourth := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	fresh := r.mustLogin(key.ID, fourth)
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
+	_, err = r.Retire(t.Context(), owner, key.ID, token.CredentialID, 0)
 	require.NoError(t, err)
 	require.True(t, r.revoked(token), "retiring a secret revokes its tokens")
 	require.False(t, r.revoked(fresh), "and no other's")
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
+	_, err = r.Retire(t.Context(), owner, key.ID, token.CredentialID, 0)
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, fresh.SecretID, 0)
+	_, err = r.Retire(t.Context(), owner, key.ID, fresh.CredentialID, 0)
 	require.NoError(t, err)
 	_, err = r.login(key.ID, fourth.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "a key without secrets")
@@ -224,7 +224,7 @@ func TestRotateBounds(t *testing.T) {
 	require.Empty(t, secret.Reveal())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
-	require.Len(t, rotated.Secrets, 2, "expired secrets do not count")
+	require.Len(t, rotated.Credentials, 2, "expired secrets do not count")
 }
 
 // TestRevokeSecret tests that the holder of a leaked secret can revoke it, whatever
@@ -259,7 +259,7 @@ func TestRevokeSecret(t *testing.T) {
 			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 			shown, err := r.Get(ctx, owner, key.ID)
 			require.NoError(t, err)
-			require.Len(t, shown.Secrets, 1)
+			require.Len(t, shown.Credentials, 1)
 			if name == "live" {
 				r.mustLogin(key.ID, other)
 			}
@@ -274,7 +274,7 @@ func TestRevokeSecret(t *testing.T) {
 			return err
 		}, 0},
 		"B22 while the secret is retired": {func(r *rig, k apikey.Key) error {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
+			_, err := r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0)
 			return err
 		}, 0},
 		"B22 while the key is deleted": {func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, 0) }, -1},
@@ -300,7 +300,7 @@ func TestRevokeSecret(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Len(t, shown.Secrets, tc.left)
+			require.Len(t, shown.Credentials, tc.left)
 		})
 	}
 	t.Run("B02 a wrong secret and an unknown id look alike", func(t *testing.T) {

@@ -76,7 +76,9 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secr
 	}
 	key, err := s.add(ctx, actor, &creation{
 		spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id, plaintext: secret,
-		secret: func(k *store.Key) (store.Secret, error) { return s.secretRecord(k, secret, actor.ref, k.Created), nil },
+		secret: func(k *store.Key) (store.Credential, error) {
+			return s.secretRecord(k, secret, actor.ref, k.Created), nil
+		},
 	})
 	if err != nil {
 		return Key{}, Secret{}, err
@@ -92,11 +94,11 @@ type creation struct {
 	id        string
 	plaintext Secret // passed to Spec.BeforeStore
 	// secret makes the record of the key's secret, which may take long.
-	secret func(*store.Key) (store.Secret, error)
+	secret func(*store.Key) (store.Credential, error)
 
 	now    time.Time
-	made   []store.Secret // the result of secret, once it was called
-	before *store.Key     // the key that Spec.BeforeStore was last called with
+	made   []store.Credential // the result of secret, once it was called
+	before *store.Key         // the key that Spec.BeforeStore was last called with
 }
 
 // add is the common part of Create and Import. It reads the actor's powers,
@@ -135,9 +137,9 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		if err != nil {
 			return Key{}, err
 		}
-		c.made = []store.Secret{secret}
+		c.made = []store.Credential{secret}
 	}
-	key.Secrets = c.made
+	key.Credentials = c.made
 	limit, err := s.askKeyPolicy(ctx, policy.KeyRequest{
 		Action: c.policy, Now: c.now, Actor: actor.ref, Address: actor.address,
 		Workspace: workspace, Instance: instance,
@@ -166,7 +168,7 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 		return err
 	}
 	change.Once, change.Preconditions = onceOf(once, f.Key.ID), p.policyPreconditions(f.Workspace, f.Instance)
-	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
+	if err := s.record(ctx, entriesOf(f.Key.Credentials...)...); err != nil {
 		return err
 	}
 	err = s.store.Keys.Create(ctx, f.Key, limit, change)
@@ -252,10 +254,10 @@ func (s *Service) askKeyPolicy(ctx context.Context, facts policy.KeyRequest, bef
 }
 
 // secretRecord makes the record of a generated secret.
-func (s *Service) secretRecord(k *store.Key, secret Secret, creator store.ActorRef, now time.Time) store.Secret {
+func (s *Service) secretRecord(k *store.Key, secret Secret, creator store.ActorRef, now time.Time) store.Credential {
 	plain := secret.Reveal()
 	id := secrets.ID(plain)
-	return store.Secret{
+	return store.Credential{
 		ID:        id,
 		Hint:      secret.Hint(),
 		Digest:    s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: id, Secret: plain}),

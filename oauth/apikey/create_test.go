@@ -22,12 +22,12 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, apikey.Key{
 		ID: key.ID, Workspace: "team-a", Name: "Übersetzer 🔑",
 		Permissions: perms("project.delete project.list project.save"), RequestedPermissions: perms("project.*"),
-		Secrets: []apikey.KeySecret{{
-			ID: key.Secrets[0].ID, Hint: secret.Hint(), Prefix: "lk_", CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
+		Credentials: []apikey.KeyCredential{{
+			ID: key.Credentials[0].ID, Hint: secret.Hint(), Prefix: "lk_", CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
 			Generated: true, Created: noon,
 		}},
 		CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
-		Created:   noon, Updated: noon, SecretCreated: noon, Version: 1, Standing: policy.Standing{State: policy.StateActive},
+		Created:   noon, Updated: noon, NewestCredential: noon, Version: 1, Standing: policy.Standing{State: policy.StateActive},
 	}, key)
 	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, key.ID, "B03")
 	stored, err := r.Get(t.Context(), owner, key.ID)
@@ -38,12 +38,12 @@ func TestCreate(t *testing.T) {
 		Action: audit.Create, Workspace: "team-a", Key: key.ID, KeyName: "Übersetzer 🔑",
 		Changes: []store.FieldChange{
 			{Field: "name", New: "Übersetzer 🔑"}, {Field: "permissions", New: "project.delete project.list project.save (requested: project.*)"},
-			{Field: "secrets", New: key.Secrets[0].ID + " …" + secret.Hint()},
+			{Field: "secrets", New: key.Credentials[0].ID + " …" + secret.Hint()},
 		},
 	}}, r.events(store.EventQuery{}))
 	grant := r.mustLogin(key.ID, secret)
 	require.Equal(t, key.Permissions.String(), grant.Permissions.String())
-	require.Equal(t, key.Secrets[0].ID, grant.SecretID)
+	require.Equal(t, key.Credentials[0].ID, grant.CredentialID)
 	require.Zero(t, grant.Epochs[0]+grant.Epochs[1])
 	require.Positive(t, grant.Epochs[2])
 }
@@ -233,8 +233,8 @@ func (greedy) CheckKey(_ context.Context, r *policy.KeyRequest) error {
 	r.After.Permissions = r.After.Permissions.Union(catalog.All())
 	r.After.NotAfter = time.Time{}
 	r.After.ID, r.After.Workspace, r.After.Epoch, r.After.CreatedBy.ID = "stolen", "team-b", 99, "nobody"
-	if len(r.After.Secrets) > 0 {
-		r.After.Secrets[0].Digest = "forged"
+	if len(r.After.Credentials) > 0 {
+		r.After.Credentials[0].Digest = "forged"
 	}
 	return nil
 }
@@ -242,8 +242,8 @@ func (greedy) CheckKey(_ context.Context, r *policy.KeyRequest) error {
 func (greedy) CheckToken(_ context.Context, r *policy.TokenRequest) error {
 	r.Key.ID, r.Key.Workspace, r.Key.Epoch = "stolen", "team-b", 99
 	r.Key.Permissions = catalog.All()
-	r.Key.Secrets[0].ID = "forged"
-	r.Secret.ID = "forged"
+	r.Key.Credentials[0].ID = "forged"
+	r.Credential.ID = "forged"
 	r.Requested = catalog.All()
 	r.Workspace.Epoch, r.Instance.Epoch = 99, 99
 	return nil
@@ -270,7 +270,7 @@ func TestPolicyCannotWiden(t *testing.T) {
 	grant := r.mustLogin(key.ID, secret)
 	check(grant.Key)
 	require.Equal(t, "project.list", grant.Permissions.String(), "B21")
-	require.Equal(t, key.Secrets[0].ID, grant.SecretID, "B21")
+	require.Equal(t, key.Credentials[0].ID, grant.CredentialID, "B21")
 	require.Zero(t, grant.Epochs[0]+grant.Epochs[1])
 	require.Positive(t, grant.Epochs[2])
 }
@@ -279,7 +279,7 @@ func TestPolicyNarrows(t *testing.T) {
 	end := noon.Add(time.Hour)
 	r := newRig(t, func(c *apikey.Config) {
 		c.Policy = policy.KeyFunc(func(_ context.Context, r *policy.KeyRequest) error {
-			for _, s := range append(r.After.Secrets, store.Secret{}) {
+			for _, s := range append(r.After.Credentials, store.Credential{}) {
 				if s.Digest != "" {
 					return errors.New("a policy sees a digest")
 				}

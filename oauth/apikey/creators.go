@@ -202,22 +202,22 @@ func (w *walk) disable(ctx context.Context, id string) {
 // the source could act as k. For any other source, and if it gave k no secret, retire
 // returns zero.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
-	given := func(secret store.Secret) bool {
+	given := func(secret store.Credential) bool {
 		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)
 	}
-	if !slices.ContainsFunc(k.Secrets, given) {
+	if !slices.ContainsFunc(k.Credentials, given) {
 		return first
 	}
-	for _, secret := range k.Secrets {
+	for _, secret := range k.Credentials {
 		if given(secret) && secret.CreatedBy.Kind == kindKey && secret.CreatedBy.ID != k.ID {
 			first = secret.Created
 			break // they are in order
 		}
 	}
 	w.alter(ctx, k.ID, audit.Retire, func(k *store.Key) int {
-		before := len(k.Secrets)
-		k.Secrets = slices.DeleteFunc(k.Secrets, given)
-		return before - len(k.Secrets)
+		before := len(k.Credentials)
+		k.Credentials = slices.DeleteFunc(k.Credentials, given)
+		return before - len(k.Credentials)
 	})
 	return first
 }

@@ -267,7 +267,7 @@ func TestDepth(t *testing.T) {
 		shown, err := r.Get(t.Context(), owner, key.ID)
 		require.NoError(t, err)
 		require.Equal(t, most, shown.Depth)
-		require.Equal(t, asKey(key).Ref(), shown.Secrets[0].CreatedBy)
-		require.Equal(t, "lk_", shown.Secrets[0].Prefix)
+		require.Equal(t, asKey(key).Ref(), shown.Credentials[0].CreatedBy)
+		require.Equal(t, "lk_", shown.Credentials[0].Prefix)
 	}
 }

@@ -145,7 +145,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 func TestByKeyWithASecret(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(r *rig, k apikey.Key) error{
-		"B27 retired": func(r *rig, k apikey.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID, 0)) },
+		"B27 retired": func(r *rig, k apikey.Key) error { return errOf(r.Retire(ctx, admin, k.ID, k.Credentials[0].ID, 0)) },
 		"B27 rotated": func(r *rig, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{})
 			return err
@@ -160,7 +160,7 @@ func TestByKeyWithASecret(t *testing.T) {
 			st := memstore.New()
 			at := rigOn(t, st)
 			key, _ := at.create(owner, "team-a", "keys.save")
-			actor := apikey.ByKey(key.ID, catalog.All(), key.Secrets[0].ID)
+			actor := apikey.ByKey(key.ID, catalog.All(), key.Credentials[0].ID)
 			at.create(actor.Granting(perms("keys.save")), "team-a", "")
 			require.NoError(t, end(at, key))
 			_, _, err := at.tryCreate(actor, "team-a", "")
@@ -173,13 +173,13 @@ func TestByKeyWithASecret(t *testing.T) {
 		at := rigOn(t, st)
 		key, _ := at.create(owner, "team-a", "keys.save")
 		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
-			_, err := at.RetireSecret(ctx, admin, key.ID, key.Secrets[0].ID, 0)
+			_, err := at.Retire(ctx, admin, key.ID, key.Credentials[0].ID, 0)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 			return nil
 		}, "Keys.Create"))
-		_, _, err := r.tryCreate(apikey.ByKey(key.ID, catalog.All(), key.Secrets[0].ID), "team-a", "")
+		_, _, err := r.tryCreate(apikey.ByKey(key.ID, catalog.All(), key.Credentials[0].ID), "team-a", "")
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }

@@ -116,7 +116,7 @@ func (s *seenSecrets) add(p *Proof, plain string) {
 // proves reports whether the digest of the secret was verified for this entry. It covers
 // what Binding covers: the same key and workspace, the same secret, whose SHA-256 found
 // the entry, and its id.
-func (e *seenSecret) proves(stored *store.Secret, k *store.Key) bool {
+func (e *seenSecret) proves(stored *store.Credential, k *store.Key) bool {
 	return e != nil && e.digest == stored.Digest && e.key == k.ID && e.workspace == k.Workspace
 }
 
@@ -139,7 +139,7 @@ func (s *seenSecrets) flush(u *unwritten) {
 		e, _ := v.(*seenSecret)
 		if n := e.uses.Swap(0); n > 0 {
 			at := time.UnixMicro(e.last.Load()).UTC()
-			u.use(store.Use{Key: e.key, Secret: e.secret, At: at})
+			u.use(store.Use{Key: e.key, Credential: e.secret, At: at})
 			u.count(store.Count{Workspace: e.workspace, Key: e.key, Day: at, Logins: n})
 		} else if e.uses.CompareAndSwap(0, math.MinInt64) && s.bySum.CompareAndDelete(sum, v) {
 			s.size.Add(-1)

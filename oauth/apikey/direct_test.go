@@ -46,7 +46,7 @@ func TestDirect(t *testing.T) {
 	use, err := r.direct(secret.Reveal())
 	require.NoError(t, err)
 	require.Equal(t, apikey.DirectUse{
-		KeyID: key.ID, Workspace: "team-a", SecretID: key.Secrets[0].ID, Permissions: perms("project.list project.save"),
+		KeyID: key.ID, Workspace: "team-a", SecretID: key.Credentials[0].ID, Permissions: perms("project.list project.save"),
 	}, use)
 	_, err = r.Authenticate(t.Context(), apikey.Credentials{Secret: secret.Reveal()})
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B32 a login needs the id")
@@ -79,8 +79,8 @@ func TestDirectPolicies(t *testing.T) {
 	require.Equal(t, policy.UseDirect, asked.Use)
 	require.Equal(t, addrA, asked.Address)
 	require.Equal(t, key.ID, asked.Key.ID)
-	require.Equal(t, key.Secrets[0].ID, asked.Secret.ID)
-	require.Empty(t, asked.Secret.Digest)
+	require.Equal(t, key.Credentials[0].ID, asked.Credential.ID)
+	require.Empty(t, asked.Credential.Digest)
 	_, err := r.login(key.ID, secret.Reveal())
 	require.NoError(t, err, "B32 nor do they count direct uses")
 }
@@ -125,7 +125,7 @@ func TestDirectIsCounted(t *testing.T) {
 		k, err := r.Get(t.Context(), admin, id)
 		require.NoError(t, err)
 		require.Equal(t, last, k.LastUsed)
-		require.Equal(t, last, k.Secrets[0].LastUsed)
+		require.Equal(t, last, k.Credentials[0].LastUsed)
 	}
 	require.Zero(t, apikey.SeenSecrets(r.Service), "what was not used since a Flush is forgotten")
 }
@@ -176,7 +176,7 @@ func TestDirectUseWaits(t *testing.T) {
 				require.NoError(t, r.Flush(t.Context()))
 			}
 		}
-		_, _, err := r.Rotate(t.Context(), admin, key.ID, apikey.Rotation{Replaces: key.Secrets[0].ID})
+		_, _, err := r.Rotate(t.Context(), admin, key.ID, apikey.Rotation{Replaces: key.Credentials[0].ID})
 		var invalid *apikey.InvalidError
 		require.ErrorAs(t, err, &invalid)
 	}
@@ -224,12 +224,12 @@ func TestDirectDigestChanges(t *testing.T) {
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 	require.NoError(t, err)
-	right := found.Key.Secrets[0].Digest
+	right := found.Key.Credentials[0].Digest
 	other := right[:len(right)-5] + "AAAAA"
-	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, right, other))
+	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Credentials[0].ID, right, other))
 	_, err = r.direct(secret.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B32")
-	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, other, right))
+	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Credentials[0].ID, other, right))
 	_, err = r.direct(secret.Reveal())
 	require.NoError(t, err)
 }
@@ -254,7 +254,7 @@ func TestKeyGivesDirectUse(t *testing.T) {
 	r := newRig(t)
 	parent, _ := r.create(admin, "team-a", "project.list keys.save")
 	other, _ := r.create(admin, "team-a", "project.list")
-	actor := apikey.ByKey(parent.ID, perms("project.list keys.save"), parent.Secrets[0].ID)
+	actor := apikey.ByKey(parent.ID, perms("project.list keys.save"), parent.Credentials[0].ID)
 	var forbidden *apikey.ForbiddenError
 	_, _, err := r.tryCreate(actor, "team-a", "project.list", direct)
 	t.Run("B21 create", func(t *testing.T) { require.ErrorAs(t, err, &forbidden) })

@@ -25,7 +25,7 @@ func TestAFailedChangeRevokesNothing(t *testing.T) {
 	for name, do := range map[string]func(*rig, apikey.Key) error{
 		"Disable": func(r *rig, k apikey.Key) error { return errOf(r.Disable(ctx, owner, k.ID, 0)) },
 		"RetireSecret": func(r *rig, k apikey.Key) error {
-			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
+			return errOf(r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0))
 		},
 		"Delete":          func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, 0) },
 		"Suspend":         func(r *rig, _ apikey.Key) error { return r.SetSuspended(ctx, admin, "team-a", true) },
@@ -59,7 +59,7 @@ func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(*rig, apikey.Key, apikey.Secret) error{
 		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
-			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
+			return errOf(r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0))
 		},
 		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})

@@ -146,7 +146,7 @@ func TestEscalation(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, target.Permissions.String(), after.Permissions.String())
 				require.Equal(t, target.NotAfter, after.NotAfter)
-				require.Equal(t, target.Secrets[0].ID, after.Secrets[0].ID)
+				require.Equal(t, target.Credentials[0].ID, after.Credentials[0].ID)
 			}
 		})
 	}

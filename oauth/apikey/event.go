@@ -87,7 +87,7 @@ func keyTexts(k, other *store.Key) []string {
 		permissions += " (granted by an administrator: " + k.AdminPermissions.String() + ")"
 	}
 	var secrets []string
-	for _, secret := range k.Secrets {
+	for _, secret := range k.Credentials {
 		text := secret.ID + " …" + secret.Hint
 		if !secret.NotAfter.IsZero() {
 			text += " until " + instantText(secret.NotAfter)

@@ -31,7 +31,7 @@ func TestEventsTellNamesAndValues(t *testing.T) {
 	olga := owner.WithName("Olga O'Neil").WithAddress(netip.MustParseAddr("::ffff:192.0.2.7"))
 	ada := admin.WithName("Ada").WithAddress(netip.MustParseAddr("fe80::1%<b>"))
 	key, secret := r.create(olga, "team-a", "project.list", func(s *apikey.Spec) { s.Name = "nightly build" })
-	one := key.Secrets[0].ID + " …" + secret.Hint()
+	one := key.Credentials[0].ID + " …" + secret.Hint()
 	ends := noon.Add(30 * 24 * time.Hour)
 	var two string
 	for _, tc := range []struct {
@@ -51,7 +51,7 @@ func TestEventsTellNamesAndValues(t *testing.T) {
 		{audit.Rotate, "Olga O'Neil", "192.0.2.7", "weekly build", nil, func() error {
 			rotated, s, err := r.Rotate(ctx, olga, key.ID, apikey.Rotation{Grace: time.Hour})
 			r.keep(s.Reveal())
-			two = rotated.Secrets[1].ID + " …" + s.Hint()
+			two = rotated.Credentials[1].ID + " …" + s.Hint()
 			return err
 		}},
 		{audit.Disable, "Ada", "fe80::1", "weekly build", []store.FieldChange{{Field: "disabled", Old: "false", New: "true"}}, func() error {
@@ -110,7 +110,7 @@ func TestEventsOfActingKeys(t *testing.T) {
 	r := newRig(t)
 	creator, secret := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Name = "terraform" })
 	grant := r.mustLogin(creator.ID, secret)
-	acting := apikey.ByKey(creator.ID, grant.Permissions, grant.SecretID).WithName("somebody else").WithAddress(addrA)
+	acting := apikey.ByKey(creator.ID, grant.Permissions, grant.CredentialID).WithName("somebody else").WithAddress(addrA)
 	made, _ := r.create(acting, "team-a", "project.list")
 	events := r.events(store.EventQuery{Key: made.ID})
 	require.Equal(t, []string{"terraform", addrA.String()}, []string{events[0].ActorName, events[0].Address})

@@ -78,7 +78,7 @@ func ExampleService_Rotate() {
 		_, err := keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		fmt.Println(err)
 	}
-	fmt.Println(key.Secrets[0].NotAfter.Format(time.TimeOnly))
+	fmt.Println(key.Credentials[0].NotAfter.Format(time.TimeOnly))
 	// Output:
 	// <nil>
 	// <nil>
@@ -123,7 +123,7 @@ func ExampleService_FindSecret() {
 	// Somebody finds it in a public repository.
 	leaked := secret.Reveal() + "\n"
 	key, of, err := keys.FindSecret(ctx, apikey.OrganizationAdmin("ada"), leaked)
-	fmt.Println(key.Workspace, key.Name, key.Standing.State, of.ID == key.Secrets[0].ID, err)
+	fmt.Println(key.Workspace, key.Name, key.Standing.State, of.ID == key.Credentials[0].ID, err)
 	_, _, err = keys.FindSecret(ctx, apikey.Owner("bert", "team-b"), leaked)
 	fmt.Println(err)
 	// Output:

@@ -75,7 +75,7 @@ func TestFindSecret(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tc.key, found.ID)
 			require.Equal(t, secrets.ID(strings.TrimSpace(tc.text)), of.ID)
-			require.Contains(t, found.Secrets, of)
+			require.Contains(t, found.Credentials, of)
 			shown, err := r.Get(t.Context(), admin, tc.key)
 			require.NoError(t, err)
 			require.Equal(t, shown, found)
@@ -161,9 +161,9 @@ func TestFindSecretRefuses(t *testing.T) {
 	t.Run("B01 a digest of another secret under the id", func(t *testing.T) {
 		found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 		require.NoError(t, err)
-		digest := found.Key.Secrets[0].Digest
+		digest := found.Key.Credentials[0].Digest
 		for name, put := range map[string]string{"another": digest[:len(digest)-43] + strings.Repeat("A", 43), "a slow one": bcryptOf(t, plain)} {
-			require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, digest, put))
+			require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Credentials[0].ID, digest, put))
 			_, _, err = r.FindSecret(t.Context(), owner, plain)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound, name)
 			digest = put

@@ -91,7 +91,7 @@ func (s *Service) Flush(ctx context.Context) error {
 func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.use(store.Use{Key: k.ID, Secret: secret, At: at})
+	u.use(store.Use{Key: k.ID, Credential: secret, At: at})
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
 }
 
@@ -140,7 +140,7 @@ func (u *unwritten) written() {
 
 // use records a use. The caller holds the lock, as for count.
 func (u *unwritten) use(use store.Use) {
-	id := usedSecret{use.Key, use.Secret}
+	id := usedSecret{use.Key, use.Credential}
 	old, known := u.uses[id]
 	if use.At.After(old) && (known || len(u.uses) < maxUnwritten) {
 		u.uses[id] = use.At
@@ -168,7 +168,7 @@ func (u *unwritten) take() batch {
 	u.seen.flush(u)
 	b := batch{events: u.events}
 	for id, at := range u.uses {
-		b.uses = append(b.uses, store.Use{Key: id.key, Secret: id.secret, At: at})
+		b.uses = append(b.uses, store.Use{Key: id.key, Credential: id.secret, At: at})
 	}
 	for _, c := range u.counts {
 		b.counts = append(b.counts, c)

@@ -173,10 +173,10 @@ func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 
 // revoked reports whether a verifier would refuse the grant's token now.
 func (r *rig) revoked(g *apikey.Grant) bool {
-	state, err := r.store.Epochs.Read(context.Background(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Secret: g.SecretID})
-	return err != nil || !state.SecretKnown ||
+	state, err := r.store.Epochs.Read(context.Background(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Credential: g.CredentialID})
+	return err != nil || !state.CredentialKnown ||
 		g.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
-		!state.SecretNotAfter.IsZero() && !r.clock.Now().Before(state.SecretNotAfter)
+		!state.CredentialNotAfter.IsZero() && !r.clock.Now().Before(state.CredentialNotAfter)
 }
 
 // events returns all events that match, oldest first.

@@ -51,7 +51,7 @@ func (u *inUse) outdated(e store.ListEntry) bool { return !slices.Contains(u.fir
 // entriesOf returns the entries that stored secrets name. A slow digest and one of
 // ImportSpec.SHA256 name no pepper, and an imported secret names a prefix only if it
 // has the form of a generated one.
-func entriesOf(stored ...store.Secret) []store.ListEntry {
+func entriesOf(stored ...store.Credential) []store.ListEntry {
 	var all []store.ListEntry
 	for _, secret := range stored {
 		if version, ok := secrets.PepperOf(secret.Digest); ok {

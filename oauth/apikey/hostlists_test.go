@@ -294,7 +294,7 @@ func TestReplicasOfBothOrders(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 	found, err := st.Keys.Lookup(t.Context(), key.ID)
 	require.NoError(t, err)
-	text, err := json.Marshal(found.Key.Secrets)
+	text, err := json.Marshal(found.Key.Credentials)
 	require.NoError(t, err)
 	require.Contains(t, string(text), "hmac-sha256$3$", "B31")
 	tap.Take()

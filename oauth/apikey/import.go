@@ -83,14 +83,14 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key
 	}
 	return s.add(ctx, actor, &creation{
 		spec: spec.Spec, policy: policy.ActionImport, action: audit.Import, id: spec.ID,
-		secret: func(k *store.Key) (store.Secret, error) { return s.importedSecret(ctx, k, spec) },
+		secret: func(k *store.Key) (store.Credential, error) { return s.importedSecret(ctx, k, spec) },
 	})
 }
 
 // importedSecret makes the record of an imported secret.
-func (s *Service) importedSecret(ctx context.Context, k *store.Key, spec ImportSpec) (store.Secret, error) {
+func (s *Service) importedSecret(ctx context.Context, k *store.Key, spec ImportSpec) (store.Credential, error) {
 	prefix, own := secrets.PrefixOf(spec.Secret, s.cfg.SecretPrefixes)
-	secret := store.Secret{
+	secret := store.Credential{
 		Hint: secrets.Of("", spec.Secret).Hint(), Digest: spec.Digest, Prefix: prefix, Generated: own || spec.Generated, Created: k.Created, CreatedBy: k.CreatedBy,
 	}
 	var err error

@@ -64,16 +64,16 @@ func TestImport(t *testing.T) {
 			digest := func() string {
 				found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 				require.NoError(t, err)
-				return found.Key.Secrets[0].Digest
+				return found.Key.Credentials[0].Digest
 			}
 			require.True(t, strings.HasPrefix(digest(), tc.digest), digest())
-			require.True(t, strings.HasSuffix(key.Secrets[0].Hint, tc.hint))
-			require.Equal(t, tc.wontShow, key.Secrets[0].Hint == "", "a hint of a short secret would be a good part of it")
+			require.True(t, strings.HasSuffix(key.Credentials[0].Hint, tc.hint))
+			require.Equal(t, tc.wontShow, key.Credentials[0].Hint == "", "a hint of a short secret would be a good part of it")
 			for range 2 {
 				grant, err := r.login(key.ID, tc.secret)
 				require.NoError(t, err)
 				require.False(t, r.revoked(grant))
-				require.Equal(t, key.Secrets[0].ID, grant.SecretID)
+				require.Equal(t, key.Credentials[0].ID, grant.CredentialID)
 				require.True(t, strings.HasPrefix(digest(), tc.after), digest())
 			}
 			_, err = r.login(key.ID, tc.secret+"x")
@@ -212,7 +212,7 @@ func TestPBKDF2Login(t *testing.T) {
 				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 				found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 				require.NoError(t, err)
-				require.Equal(t, tc.fast, found.Key.Secrets[0].Digest != tc.digest)
+				require.Equal(t, tc.fast, found.Key.Credentials[0].Digest != tc.digest)
 			}
 		})
 	}
@@ -263,11 +263,11 @@ func TestDigestOfAnotherKind(t *testing.T) {
 		digest := func(id string) string {
 			found, err := r.store.Keys.Lookup(t.Context(), id)
 			require.NoError(t, err)
-			return found.Key.Secrets[0].Digest
+			return found.Key.Credentials[0].Digest
 		}
 		for kind, put := range map[string]string{"a slow one of the secret": bcryptOf(t, secret.Reveal()), "another key's": digest(other.ID)} {
 			t.Run("B01 "+kind+", "+name, func(t *testing.T) {
-				require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, digest(key.ID), put))
+				require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Credentials[0].ID, digest(key.ID), put))
 				before := apikey.Hashes(r.Service)
 				_, err := r.login(key.ID, secret.Reveal())
 				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)

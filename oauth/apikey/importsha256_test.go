@@ -34,7 +34,7 @@ func (r *rig) digest(id string) string {
 	r.t.Helper()
 	found, err := r.store.Keys.Lookup(r.t.Context(), id)
 	require.NoError(r.t, err)
-	return found.Key.Secrets[0].Digest
+	return found.Key.Credentials[0].Digest
 }
 
 func TestImportSHA256(t *testing.T) {
@@ -62,9 +62,9 @@ func TestImportSHA256(t *testing.T) {
 			r.keep(tc.secret, spec.SHA256)
 			key, err := r.Import(t.Context(), owner, spec)
 			require.NoError(t, err)
-			require.Equal(t, secrets.ID(tc.secret), key.Secrets[0].ID)
-			require.Empty(t, key.Secrets[0].Hint)
-			require.True(t, key.Secrets[0].Generated)
+			require.Equal(t, secrets.ID(tc.secret), key.Credentials[0].ID)
+			require.Empty(t, key.Credentials[0].Hint)
+			require.True(t, key.Credentials[0].Generated)
 			require.True(t, strings.HasPrefix(r.digest(key.ID), "sha256-import$"))
 			require.Empty(t, used(t, st), "B31 the digest names no pepper")
 			require.Empty(t, key.Outdated)
@@ -80,7 +80,7 @@ func TestImportSHA256(t *testing.T) {
 			for range 2 {
 				grant, err := r.login(key.ID, tc.secret)
 				require.NoError(t, err)
-				require.Equal(t, key.Secrets[0].ID, grant.SecretID)
+				require.Equal(t, key.Credentials[0].ID, grant.CredentialID)
 				require.False(t, r.revoked(grant))
 				require.True(t, strings.HasPrefix(r.digest(key.ID), tc.after), r.digest(key.ID))
 			}
@@ -109,7 +109,7 @@ func TestImportSHA256CostsOneDigest(t *testing.T) {
 	r.keep(own, other)
 	key, err := r.Import(t.Context(), owner, importSpec("home-1", ofSHA256(own)))
 	require.NoError(t, err)
-	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, r.digest(key.ID), secretDigest(t, other)))
+	require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Credentials[0].ID, r.digest(key.ID), secretDigest(t, other)))
 	for name, c := range map[string]apikey.Credentials{
 		"B02 wrong, with the id of the right one": {ID: key.ID, Secret: own},
 		"B02 an unknown key":                      {ID: "nobody", Secret: own},

@@ -27,8 +27,8 @@ type Request struct {
 type Grant struct {
 	// Key is the key that logged in. Its Secrets, DirectOff, RulesBroken and
 	// Outdated are left out.
-	Key      Key
-	SecretID string // id of the secret that the key logged in with
+	Key          Key
+	CredentialID string // id of the secret that the key logged in with
 	// Resource is the token's audience; empty: the server's own.
 	Resource    string
 	Permissions scope.Set
@@ -79,13 +79,13 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		return nil, err
 	}
 	grant := &Grant{
-		Key:         withoutSecrets(key, held, p.standing),
-		SecretID:    p.secret.ID,
-		Resource:    r.Resource,
-		Permissions: granted,
-		IssuedAt:    p.now.Truncate(time.Second),
-		Expires:     end.Truncate(time.Second),
-		Epochs:      [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
+		Key:          withoutSecrets(key, held, p.standing),
+		CredentialID: p.secret.ID,
+		Resource:     r.Resource,
+		Permissions:  granted,
+		IssuedAt:     p.now.Truncate(time.Second),
+		Expires:      end.Truncate(time.Second),
+		Epochs:       [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
 		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key or its secret expires now, or a policy gives its token no time."}
@@ -158,7 +158,7 @@ func (s *Service) askTokenPolicy(
 	}
 	// Policies get a copy, so that what they write into it does not reach the token.
 	shown := forPolicies(p.found.Key)
-	use.Now, use.Address, use.Key, use.Secret = p.now, p.address, &shown, p.secret
+	use.Now, use.Address, use.Key, use.Credential = p.now, p.address, &shown, p.secret
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)
 	err := s.cfg.Policy.CheckToken(ctx, request)
@@ -190,6 +190,6 @@ func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) 
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
 		Permissions: k.Permissions, RequestedPermissions: k.RequestedPermissions, Withheld: k.Permissions.Minus(issuable),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled, Direct: k.Direct,
-		SecretCreated: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+		NewestCredential: policy.NewestCredential(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
 	}
 }

@@ -66,17 +66,17 @@ func TestLoginsShareNothing(t *testing.T) {
 		one, err := r.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 		one.Key.Resources[0] = "changed"
-		login.Key().Secrets[0].ID = "changed"
+		login.Key().Credentials[0].ID = "changed"
 		second, err := r.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 		require.Equal(t, []string{first}, second.Key.Resources)
-		require.Equal(t, key.Secrets[0].ID, login.Key().Secrets[0].ID)
+		require.Equal(t, key.Credentials[0].ID, login.Key().Credentials[0].ID)
 	})
 	t.Run("B21 a policy that keeps its request", func(t *testing.T) {
 		var kept []*policy.TokenRequest
 		r := newRig(t, func(c *apikey.Config) {
 			c.Policy = policy.TokenFunc(func(_ context.Context, request *policy.TokenRequest) error {
-				request.Key.Secrets[0].ID = "changed"
+				request.Key.Credentials[0].ID = "changed"
 				kept = append(kept, request)
 				return nil
 			})
@@ -85,7 +85,7 @@ func TestLoginsShareNothing(t *testing.T) {
 			key, secret := r.create(admin, workspace, "project.list")
 			grant, err := r.logIn(apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
 			require.NoError(t, err)
-			require.Equal(t, key.Secrets[0].ID, grant.SecretID)
+			require.Equal(t, key.Credentials[0].ID, grant.CredentialID)
 			require.Equal(t, key.ID, kept[len(kept)-1].Key.ID)
 		}
 		require.Equal(t, "team-a", kept[0].Key.Workspace)
@@ -95,8 +95,8 @@ func TestLoginsShareNothing(t *testing.T) {
 		r := newRig(t, func(c *apikey.Config) {
 			c.Policy = policy.TokenFunc(func(_ context.Context, request *policy.TokenRequest) error {
 				request.Key.NotAfter = time.Time{}
-				for i := range request.Key.Secrets {
-					request.Key.Secrets[i].NotAfter = time.Time{}
+				for i := range request.Key.Credentials {
+					request.Key.Credentials[i].NotAfter = time.Time{}
 				}
 				return nil
 			})
@@ -145,7 +145,7 @@ func TestLoginsShareNothing(t *testing.T) {
 					switch {
 					case err != nil:
 						refused[i]++
-					case grant.Key.ID == own.key.ID && grant.Key.Workspace == own.key.Workspace && grant.SecretID == own.key.Secrets[0].ID:
+					case grant.Key.ID == own.key.ID && grant.Key.Workspace == own.key.Workspace && grant.CredentialID == own.key.Credentials[0].ID:
 						right[i]++
 					}
 				}

@@ -23,11 +23,11 @@ type Key struct {
 	// such. An organization admin grants the latter again by Update with a set of
 	// permissions that contains them.
 	Withheld scope.Set
-	// Secrets are the key's secrets, newest last.
-	Secrets []KeySecret
-	// SecretCreated is when the newest secret was created, or when the key was created
+	// Credentials are the key's secrets, newest last.
+	Credentials []KeyCredential
+	// NewestCredential is when the newest secret was created, or when the key was created
 	// if it has no secret. The rule MaxLifetime counts from it.
-	SecretCreated time.Time
+	NewestCredential time.Time
 	// NotAfter is the key's own expiry; zero is never. NotAfterText is the date
 	// that it was given as, or empty if it was given as an instant. Rules may end
 	// the key earlier, see Standing.
@@ -62,8 +62,8 @@ type Key struct {
 	Outdated []string
 }
 
-// KeySecret describes a secret of a key, without its plaintext and digest.
-type KeySecret struct {
+// KeyCredential describes a secret of a key, without its plaintext and digest.
+type KeyCredential struct {
 	// ID is unique within the key. A token names the secret that it was issued for.
 	ID string
 	// Hint is the end of the plaintext, so that people can recognise the secret.
@@ -86,9 +86,9 @@ func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
 	shown.DirectOff = instance.DirectOff
 	shown.RulesBroken, shown.Outdated = rulesBroken(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
-	shown.Secrets = make([]KeySecret, len(record.Secrets))
-	for i, secret := range record.Secrets {
-		shown.Secrets[i] = KeySecret{
+	shown.Credentials = make([]KeyCredential, len(record.Credentials))
+	for i, secret := range record.Credentials {
+		shown.Credentials[i] = KeyCredential{
 			ID: secret.ID, Hint: secret.Hint, Prefix: secret.Prefix, CreatedBy: secret.CreatedBy, Generated: secret.Generated,
 			Created: secret.Created, NotAfter: secret.NotAfter, LastUsed: secret.LastUsed,
 		}

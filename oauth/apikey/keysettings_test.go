@@ -58,7 +58,7 @@ func TestKeysOverSettings(t *testing.T) {
 		t.Run("B21 "+call.name, func(t *testing.T) {
 			r := newRig(t)
 			key, _ := r.create(admin, "team-a", call.permission)
-			actor := apikey.ByKey(key.ID, perms(call.permission), key.Secrets[0].ID)
+			actor := apikey.ByKey(key.ID, perms(call.permission), key.Credentials[0].ID)
 			require.NoError(t, r.note(call.do(r, actor)))
 			require.NoError(t, r.note(call.do(r, actor)), "again, and back")
 

@@ -76,7 +76,7 @@ func TestReportLeak(t *testing.T) {
 				l, err := r.ReportLeak(t.Context(), leaked.Reveal(), onGitHub)
 				require.NoError(t, err)
 				want := onGitHub
-				want.Key, want.Workspace, want.SecretID, want.Hint = key.ID, "team-a", key.Secrets[0].ID, leaked.Hint()
+				want.Key, want.Workspace, want.SecretID, want.Hint = key.ID, "team-a", key.Credentials[0].ID, leaked.Hint()
 				require.Equal(t, want, l)
 				require.True(t, r.revoked(token))
 				require.ErrorIs(t, errOf(r.login(key.ID, leaked.Reveal())), apikey.ErrInvalidCredentials)
@@ -140,7 +140,7 @@ func TestReportLeak(t *testing.T) {
 		_, err := r.ReportLeak(t.Context(), leaked.Reveal(), onGitHub)
 		require.NoError(t, err)
 		rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
-		require.Len(t, rotated.Secrets, 1)
+		require.Len(t, rotated.Credentials, 1)
 		_, err = r.ReportLeak(t.Context(), leaked.Reveal(), onGitHub)
 		require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 	})

@@ -86,7 +86,7 @@ func TestRevokeSecretEnded(t *testing.T) {
 			require.NoError(t, r.RevokeSecret(t.Context(), apikey.Credentials{Secret: leaked.Reveal(), Address: addrA}))
 			shown, err := r.Get(t.Context(), owner, key.ID)
 			require.NoError(t, err)
-			require.Empty(t, shown.Secrets)
+			require.Empty(t, shown.Credentials)
 		}
 		_, live := r.create(owner, "team-a", "project.list")
 		require.NoError(t, r.RevokeSecret(t.Context(), apikey.Credentials{Secret: live.Reveal(), Address: addrA}))

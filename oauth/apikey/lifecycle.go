@@ -11,10 +11,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// RetireSecret removes one secret of a key and revokes every token issued for it.
+// Retire removes one secret of a key and revokes every token issued for it.
 // If the key has no secret left, it cannot log in until it is rotated. If version
 // is not 0 and the key has another version, the error is store.ErrConflict.
-func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string, version int64) (Key, error) {
+func (s *Service) Retire(ctx context.Context, actor Actor, id, secret string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Retire, version: version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return removeSecret(k, secret) },
@@ -24,18 +24,18 @@ func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret stri
 // removeSecret removes one secret, which revokes its tokens: a token is refused if its
 // key no longer has the secret that it names.
 func removeSecret(k *store.Key, id string) error {
-	i := slices.IndexFunc(k.Secrets, func(secret store.Secret) bool { return secret.ID == id })
+	i := slices.IndexFunc(k.Credentials, func(secret store.Credential) bool { return secret.ID == id })
 	if i < 0 {
 		return fmt.Errorf("apikey: the key has no secret with this id: %w", store.ErrNotFound)
 	}
-	k.Secrets = slices.Delete(slices.Clone(k.Secrets), i, i+1)
+	k.Credentials = slices.Delete(slices.Clone(k.Credentials), i, i+1)
 	return nil
 }
 
 // removeUnused is removeSecret for a secret that no program has logged in with.
 func (s *Service) removeUnused(k *store.Key, id string) error {
-	for i := range k.Secrets {
-		if k.Secrets[i].ID == id && k.Secrets[i].LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
+	for i := range k.Credentials {
+		if k.Credentials[i].ID == id && k.Credentials[i].LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
 			return removeSecret(k, id)
 		}
 	}

@@ -111,7 +111,7 @@ func TestLifecycle(t *testing.T) {
 		}, ""},
 		{"deleted", nil, func(r *rig, k apikey.Key) { must(r.t, r.Delete(ctx, owner, k.ID, 0)) }, "unknown"},
 		{"secret retired", nil, func(r *rig, k apikey.Key) {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
+			_, err := r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0)
 			must(r.t, err)
 		}, "unknown"},
 		{"rotated", nil, func(r *rig, k apikey.Key) { r.rotate(owner, k.ID, apikey.Rotation{}) }, "unknown"},
@@ -198,7 +198,7 @@ func TestTokenNeverOutlives(t *testing.T) {
 	require.Equal(t, noon.Add(30*time.Minute), r.mustLogin(key.ID, old).Expires, "its key, cut to the second")
 	login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: old.Reveal()})
 	require.NoError(t, err)
-	login.Key().Secrets[0].ID = "changed in a copy"
+	login.Key().Credentials[0].ID = "changed in a copy"
 	shown, err := r.Get(t.Context(), owner, key.ID)
 	require.NoError(t, err)
 	require.Equal(t, shown, login.Key())
@@ -237,7 +237,7 @@ func TestClockStepsBack(t *testing.T) {
 	require.NoError(t, r.Flush(t.Context()))
 	shown, err := r.Get(t.Context(), owner, key.ID)
 	require.NoError(t, err)
-	require.Equal(t, noon.Add(-time.Hour), shown.Secrets[0].LastUsed, "the new secret's")
+	require.Equal(t, noon.Add(-time.Hour), shown.Credentials[0].LastUsed, "the new secret's")
 	require.Equal(t, noon.Add(time.Hour), shown.LastUsed, "the last use does not go back")
 }
 
@@ -322,7 +322,7 @@ func TestPeppers(t *testing.T) {
 	digest := func(id string) string {
 		found, err := st.Keys.Lookup(t.Context(), id)
 		require.NoError(t, err)
-		return found.Key.Secrets[0].Digest
+		return found.Key.Credentials[0].Digest
 	}
 	key, secret := with().create(admin, "team-a", "")
 	require.Regexp(t, `^sha256\$0\$`, digest(key.ID))
@@ -363,10 +363,10 @@ func TestEditedRows(t *testing.T) {
 	target, err := r.store.Keys.Lookup(t.Context(), victim.ID)
 	require.NoError(t, err)
 	edited := target.Key
-	edited.Secrets = found.Key.Secrets
+	edited.Credentials = found.Key.Credentials
 	require.ErrorIs(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}), store.ErrSecretExists)
 	without := found.Key
-	without.Secrets = nil
+	without.Credentials = nil
 	require.NoError(t, r.store.Keys.Update(t.Context(), without, store.Change{Now: noon}))
 	require.NoError(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}))
 	_, err = r.login(victim.ID, secret.Reveal())

@@ -42,7 +42,7 @@ func (s *Service) outdated(key *store.Key, now time.Time) []string {
 // namedBy returns the entries that a key's secrets name. An expired secret does not
 // count.
 func namedBy(key *store.Key, now time.Time) []store.ListEntry {
-	return entriesOf(slices.DeleteFunc(slices.Clone(key.Secrets), func(s store.Secret) bool { return expired(s.NotAfter, now) })...)
+	return entriesOf(slices.DeleteFunc(slices.Clone(key.Credentials), func(s store.Credential) bool { return expired(s.NotAfter, now) })...)
 }
 
 // countLists counts the secrets that name each entry, if there are entries that are

@@ -193,7 +193,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 			return err
 		},
 		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
+			_, err := r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0)
 			return err
 		},
 		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {

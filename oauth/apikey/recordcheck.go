@@ -31,21 +31,21 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(!key.Permissions.ContainsAll(key.AdminPermissions), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "Each resource must be an absolute URI in printable ASCII, without a user, a fragment, quotes and backslashes.")
-	if len(key.Secrets) > maxSecrets {
+	if len(key.Credentials) > maxSecrets {
 		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
 		return key, &bad
 	}
-	for i := range key.Secrets {
-		s.checkRecordSecret(&bad, &key.Secrets[i], key.Secrets[:i])
+	for i := range key.Credentials {
+		s.checkRecordSecret(&bad, &key.Credentials[i], key.Credentials[:i])
 	}
 	return key, bad.orNil()
 }
 
-func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, others []store.Secret) {
+func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Credential, others []store.Credential) {
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
 	checkActor(bad, "secrets", secret.CreatedBy)
-	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
+	twice := slices.ContainsFunc(others, func(other store.Credential) bool { return other.ID == secret.ID })
 	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", fmt.Sprintf("The prefix %.40q is not in Config.SecretPrefixes; add it.", secret.Prefix))
 	bad.addIf(!validID(secret.ID), "secrets", idForm)
 	bad.addIf(twice, "secrets", "Two secrets have the same id.")
@@ -60,7 +60,7 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 }
 
 // checkDigest refuses a digest that no login with this configuration could match.
-func (s *Service) checkDigest(secret *store.Secret) error {
+func (s *Service) checkDigest(secret *store.Credential) error {
 	slow := secrets.IsSlow(secret.Digest)
 	switch {
 	case !s.cfg.Imported && (!secret.Generated || slow):

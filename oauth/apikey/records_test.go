@@ -47,7 +47,7 @@ func TestRecords(t *testing.T) {
 	all := r.records()
 	require.Len(t, all, 2)
 	require.Equal(t, []string{first.ID, second.ID}, []string{all[0].Key.ID, all[1].Key.ID})
-	require.True(t, strings.HasPrefix(all[0].Key.Secrets[0].Digest, "hmac-sha256$1$"))
+	require.True(t, strings.HasPrefix(all[0].Key.Credentials[0].Digest, "hmac-sha256$1$"))
 	require.Equal(t, r.clock.Now(), all[0].Key.LastUsed)
 	require.Equal(t, []bool{false, true}, []bool{all[0].Workspace.Suspended, all[1].Workspace.Suspended})
 
@@ -109,7 +109,7 @@ func TestRestorer(t *testing.T) {
 	require.NotEqual(t, int64(1), record.Key.Version)
 	// Not in the form that stores keep.
 	record.Key.Created = record.Key.Created.In(time.FixedZone("east", 3600)).Add(time.Nanosecond)
-	record.Key.Secrets[0].Created = record.Key.Created
+	record.Key.Credentials[0].Created = record.Key.Created
 	given := record.Key.Clone()
 
 	r := rigOn(t, memstore.New())
@@ -120,7 +120,7 @@ func TestRestorer(t *testing.T) {
 	require.Equal(t, int64(1), got.Key.Version)
 	require.NotEqual(t, record.Key.Epoch, got.Key.Epoch, "B30")
 	require.Equal(t, noon, got.Key.Created)
-	require.Equal(t, noon, got.Key.Secrets[0].Created)
+	require.Equal(t, noon, got.Key.Credentials[0].Created)
 	r.mustLogin(key.ID, secret)
 }
 

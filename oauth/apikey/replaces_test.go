@@ -17,17 +17,17 @@ func TestReplaces(t *testing.T) {
 	key, first := r.create(owner, "team-a", "project.list")
 	r.mustLogin(key.ID, first)
 	rotated, lost := r.rotate(owner, key.ID, apikey.Rotation{Grace: 24 * time.Hour})
-	ends := rotated.Secrets[0].NotAfter
+	ends := rotated.Credentials[0].NotAfter
 	expiry := apikey.Expiry{At: noon.AddDate(1, 0, 0)}
 	_, err := r.Update(t.Context(), owner, key.ID, apikey.Changes{Expiry: &expiry})
 	require.NoError(t, err)
 
-	now, found := r.rotate(owner, key.ID, apikey.Rotation{Replaces: rotated.Secrets[1].ID, Changes: apikey.Changes{Expiry: &apikey.Expiry{}}})
-	require.Len(t, now.Secrets, 2)
-	require.Equal(t, key.Secrets[0].ID, now.Secrets[0].ID)
-	require.Equal(t, ends, now.Secrets[0].NotAfter, "the other secret ends when it would have")
+	now, found := r.rotate(owner, key.ID, apikey.Rotation{Replaces: rotated.Credentials[1].ID, Changes: apikey.Changes{Expiry: &apikey.Expiry{}}})
+	require.Len(t, now.Credentials, 2)
+	require.Equal(t, key.Credentials[0].ID, now.Credentials[0].ID)
+	require.Equal(t, ends, now.Credentials[0].NotAfter, "the other secret ends when it would have")
 	require.True(t, now.NotAfter.IsZero())
-	require.True(t, now.Secrets[1].NotAfter.IsZero())
+	require.True(t, now.Credentials[1].NotAfter.IsZero())
 	r.mustLogin(key.ID, first)
 	r.mustLogin(key.ID, found)
 	_, err = r.login(key.ID, lost.Reveal())
@@ -42,12 +42,12 @@ func TestLaterExpiryIsOfTheNewSecret(t *testing.T) {
 	key, _ := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = soon })
 	for _, rotation := range []apikey.Rotation{{Grace: 24 * time.Hour}, {Replaces: "the last one"}} {
 		if rotation.Replaces != "" {
-			rotation.Replaces = key.Secrets[1].ID
+			rotation.Replaces = key.Credentials[1].ID
 		}
 		rotation.Changes.Expiry = &later
 		key, _ = r.rotate(owner, key.ID, rotation)
-		require.Len(t, key.Secrets, 2)
-		require.Equal(t, soon.At, key.Secrets[0].NotAfter)
+		require.Len(t, key.Credentials, 2)
+		require.Equal(t, soon.At, key.Credentials[0].NotAfter)
 		require.Equal(t, later.At, key.NotAfter)
 	}
 }
@@ -57,22 +57,22 @@ func TestReplacesOnlyUnused(t *testing.T) {
 	for name, use := range map[string]func(*rig, apikey.Key, apikey.Secret) string{
 		"B37 used, and not yet written": func(r *rig, key apikey.Key, secret apikey.Secret) string {
 			r.mustLogin(key.ID, secret)
-			return key.Secrets[0].ID
+			return key.Credentials[0].ID
 		},
 		"B37 used": func(r *rig, key apikey.Key, secret apikey.Secret) string {
 			r.mustLogin(key.ID, secret)
 			require.NoError(r.t, r.Flush(r.t.Context()))
-			return key.Secrets[0].ID
+			return key.Credentials[0].ID
 		},
 		"B37 used through another replica": func(r *rig, key apikey.Key, secret apikey.Secret) string {
 			other := rigOn(r.t, r.store)
 			other.mustLogin(key.ID, secret)
 			require.NoError(r.t, other.Flush(r.t.Context()))
-			return key.Secrets[0].ID
+			return key.Credentials[0].ID
 		},
 		"of another key": func(r *rig, _ apikey.Key, _ apikey.Secret) string {
 			other, _ := r.create(owner, "team-a", "project.list")
-			return other.Secrets[0].ID
+			return other.Credentials[0].ID
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestReplacesRace(t *testing.T) {
 	gave := make(chan apikey.Secret, calls)
 	for range calls {
 		go func() {
-			_, secret, err := r.Rotate(context.Background(), owner, key.ID, apikey.Rotation{Replaces: key.Secrets[0].ID})
+			_, secret, err := r.Rotate(context.Background(), owner, key.ID, apikey.Rotation{Replaces: key.Credentials[0].ID})
 			if err != nil {
 				gave <- apikey.Secret{}
 				return
@@ -117,7 +117,7 @@ func TestReplacesRace(t *testing.T) {
 	require.Equal(t, 1, made)
 	now, err := r.Get(t.Context(), owner, key.ID)
 	require.NoError(t, err)
-	require.Len(t, now.Secrets, 1)
+	require.Len(t, now.Credentials, 1)
 }
 
 // TestWorkspaceStandingAsksTheHost: a workspace that the host has suspended is shown so.

@@ -18,7 +18,7 @@ import (
 func TestChangesOfAVersion(t *testing.T) {
 	for name, change := range map[string]func(r *rig, version int64, k apikey.Key) error{
 		"retire": func(r *rig, version int64, k apikey.Key) error {
-			_, err := r.RetireSecret(r.t.Context(), owner, k.ID, k.Secrets[0].ID, version)
+			_, err := r.Retire(r.t.Context(), owner, k.ID, k.Credentials[0].ID, version)
 			return err
 		},
 		"disable": func(r *rig, version int64, k apikey.Key) error {

@@ -115,11 +115,11 @@ func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, 
 		Note: printable(strings.TrimSpace(l.URL + " " + l.Source)),
 	}
 	return l, s.endProved(ctx, p, event, func(k *store.Key, id string) error {
-		for i := range k.Secrets {
-			if k.Secrets[i].ID == id && l.Action == RetireLeaked {
+		for i := range k.Credentials {
+			if k.Credentials[i].ID == id && l.Action == RetireLeaked {
 				// The end is a time that has passed by every process's clock, although that
 				// of the process that created the secret may have been ahead.
-				k.Secrets[i].NotAfter = k.Secrets[i].Created.Add(-maxSkew)
+				k.Credentials[i].NotAfter = k.Credentials[i].Created.Add(-maxSkew)
 			}
 		}
 		return nil

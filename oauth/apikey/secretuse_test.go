@@ -30,7 +30,7 @@ func TestReplacesDuringFlush(t *testing.T) {
 	tapped.Before(func(_ context.Context, call string) error {
 		if call == "Upkeep.RecordUses" {
 			tapped.Before(nil)
-			_, _, rotated = r.Rotate(context.Background(), admin, key.ID, apikey.Rotation{Replaces: key.Secrets[0].ID})
+			_, _, rotated = r.Rotate(context.Background(), admin, key.ID, apikey.Rotation{Replaces: key.Credentials[0].ID})
 		}
 		return nil
 	})
@@ -132,16 +132,16 @@ func TestRestoredSHA256(t *testing.T) {
 	_, err := r.Import(t.Context(), admin, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: perms("project.list")}, ID: "one", SHA256: hex.EncodeToString(sum[:]), Generated: true})
 	require.NoError(t, err)
 	record := r.records()[0]
-	for name, change := range map[string]func(*store.Secret){
-		"not generated": func(s *store.Secret) { s.Generated = false },
-		"another id":    func(s *store.Secret) { s.ID = "AAAAAAAAAAAA" },
+	for name, change := range map[string]func(*store.Credential){
+		"not generated": func(s *store.Credential) { s.Generated = false },
+		"another id":    func(s *store.Credential) { s.ID = "AAAAAAAAAAAA" },
 	} {
 		other := newRig(t, imports)
 		add, err := other.Restorer(t.Context(), admin)
 		require.NoError(t, err)
 		changed := record
 		changed.Key = changed.Key.Clone()
-		change(&changed.Key.Secrets[0])
+		change(&changed.Key.Credentials[0])
 		if add(changed) == nil {
 			t.Error(name, "is accepted")
 		}

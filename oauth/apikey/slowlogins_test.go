@@ -130,7 +130,7 @@ func TestGuessesAtSlowDigests(t *testing.T) {
 		found, err := r.store.Keys.Lookup(t.Context(), "A")
 		require.NoError(t, err)
 		second := found.Key.Clone()
-		second.Secrets = append(second.Secrets, store.Secret{ID: "second", Digest: bcryptOf(t, "second"), Created: noon})
+		second.Credentials = append(second.Credentials, store.Credential{ID: "second", Digest: bcryptOf(t, "second"), Created: noon})
 		require.NoError(t, r.store.Keys.Update(t.Context(), second, store.Change{Now: noon}))
 		for range 9 {
 			require.NoError(t, errOf(r.login("A", "second")), "a correct secret is no guess")

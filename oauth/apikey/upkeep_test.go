@@ -54,7 +54,7 @@ func TestLastUse(t *testing.T) {
 	require.NoError(t, r.Flush(t.Context()), "what could not be written is kept")
 	require.Equal(t, noon.Add(time.Second), shown().LastUsed)
 	require.Equal(t, noon.Add(time.Second), stored().LastUsed)
-	require.Equal(t, noon.Add(time.Second), stored().Secrets[0].LastUsed)
+	require.Equal(t, noon.Add(time.Second), stored().Credentials[0].LastUsed)
 	require.Equal(t, key.Version, stored().Version, "a use is no change")
 	require.NoError(t, r.Flush(t.Context()), "with nothing to do")
 	require.Len(t, r.seen, 2)
@@ -204,7 +204,7 @@ func TestOutage(t *testing.T) {
 		_, secret, err := newRig(t).tryCreate(admin, "team-a", "")
 		require.NoError(t, err)
 		r.keep(secret.Reveal())
-		target := apikey.Key{ID: "some-key", Workspace: "team-a", Secrets: []apikey.KeySecret{{ID: "s"}}}
+		target := apikey.Key{ID: "some-key", Workspace: "team-a", Credentials: []apikey.KeyCredential{{ID: "s"}}}
 		for _, act := range acts {
 			if act.name == "Events" {
 				continue // events are there

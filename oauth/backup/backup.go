@@ -121,7 +121,7 @@ func (e *exporter) settingsAndKeys() error {
 			return err
 		}
 		key := record.Key
-		key.Secrets = append([]store.Secret{}, key.Secrets...) // [] and not null
+		key.Credentials = append([]store.Credential{}, key.Credentials...) // [] and not null
 		if err := e.write(line{Key: &key, Suspended: record.Workspace.Suspended}); err != nil {
 			return err
 		}

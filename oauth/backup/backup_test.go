@@ -74,7 +74,7 @@ func withAllKinds(t *testing.T, st store.Store) (*rig, []opened) {
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-c", true))
 	add(suspended, secret, "suspended")
 	empty, secret := r.create(owner, "team-a", "project.list")
-	_, err = r.RetireSecret(ctx, owner, empty.ID, empty.Secrets[0].ID, 0)
+	_, err = r.Retire(ctx, owner, empty.ID, empty.Credentials[0].ID, 0)
 	require.NoError(t, err)
 	add(empty, secret, "unknown_or_wrong")
 
@@ -135,8 +135,8 @@ func TestRoundTrip(t *testing.T) {
 		require.NotEqual(t, was.Epoch, is.Epoch)
 		is.Epoch = was.Epoch
 		was.Version, was.LastUsed, is.LastUsed = 1, time.Time{}, time.Time{}
-		for n := range was.Secrets {
-			was.Secrets[n].LastUsed, is.Secrets[n].LastUsed = time.Time{}, time.Time{}
+		for n := range was.Credentials {
+			was.Credentials[n].LastUsed, is.Credentials[n].LastUsed = time.Time{}, time.Time{}
 		}
 		require.Equal(t, fmt.Sprintf("%+v", was), fmt.Sprintf("%+v", is))
 	}

@@ -136,10 +136,10 @@ func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 
 // revoked reports whether a verifier would now refuse the grant's token as revoked.
 func (r *rig) revoked(g *apikey.Grant) bool {
-	state, err := r.store.Epochs.Read(r.t.Context(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Secret: g.SecretID})
-	return err != nil || !state.SecretKnown ||
+	state, err := r.store.Epochs.Read(r.t.Context(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Credential: g.CredentialID})
+	return err != nil || !state.CredentialKnown ||
 		g.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
-		!state.SecretNotAfter.IsZero() && !r.clock.Now().Before(state.SecretNotAfter)
+		!state.CredentialNotAfter.IsZero() && !r.clock.Now().Before(state.CredentialNotAfter)
 }
 
 func (r *rig) events(action string) []store.Event {

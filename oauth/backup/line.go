@@ -36,7 +36,7 @@ func decode(text []byte) (line, error) {
 	switch {
 	case l.Format != format:
 		return line{}, malformed(fmt.Sprintf("Its format is %d, but this version reads %d; restore it with the version that wrote it.", l.Format, format))
-	case l.Key != nil && l.Key.Secrets == nil:
+	case l.Key != nil && l.Key.Credentials == nil:
 		return l, malformed(`Member "secrets" is null; without secrets it is [].`)
 	}
 	switch l {

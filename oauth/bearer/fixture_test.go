@@ -72,7 +72,7 @@ func claims() jose.Claims {
 	return jose.Claims{
 		Issuer: issuer, Subject: "key-1", Audience: []string{audience}, ClientID: "key-1",
 		Scope: "project.list", TokenID: "token-1", IssuedAt: start.Unix(), Expires: start.Unix() + 600,
-		Workspace: "team-a", SecretID: "secret-1", Epochs: [3]int64{1, 2, 3},
+		Workspace: "team-a", CredentialID: "secret-1", Epochs: [3]int64{1, 2, 3},
 	}
 }
 

@@ -17,10 +17,10 @@ import (
 // describe it. All requests with that token share it: it must not be changed. If Direct
 // is true, it is the key whose secret the request carries in place of a token.
 type Principal struct {
-	KeyID     string // the API key, which is the OAuth client_id
-	Workspace string // the key's workspace, never empty
-	SecretID  string // the secret that was exchanged, or that the request carries; may be empty
-	TokenID   string // the jti; empty if Direct
+	KeyID        string // the API key, which is the OAuth client_id
+	Workspace    string // the key's workspace, never empty
+	CredentialID string // the secret that was exchanged, or that the request carries; may be empty
+	TokenID      string // the jti; empty if Direct
 	// Direct means that the request carries the key's secret; see Guard.OrSecret. There
 	// are no claims then.
 	Direct bool
@@ -73,10 +73,10 @@ func PrincipalFrom(ctx context.Context) (*Principal, bool) {
 
 // Token is what Epochs gets about a token, to decide whether it was revoked.
 type Token struct {
-	Workspace string
-	KeyID     string
-	SecretID  string
-	TokenID   string
+	Workspace    string
+	KeyID        string
+	CredentialID string
+	TokenID      string
 	// Epochs are the epochs of the instance, the workspace and the key when the
 	// token was issued.
 	Epochs [3]int64

@@ -22,13 +22,13 @@ func TestPrincipal(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "key-1", p.KeyID)
 	require.Equal(t, "team-a", p.Workspace)
-	require.Equal(t, "secret-1", p.SecretID)
+	require.Equal(t, "secret-1", p.CredentialID)
 	require.Equal(t, "token-1", p.TokenID)
 	require.Equal(t, "project.list", p.Permissions.String())
 	require.Equal(t, start, p.IssuedAt)
 	require.Equal(t, start.Add(10*time.Minute), p.Expires)
 	require.Equal(t, bearer.Token{
-		Workspace: "team-a", KeyID: "key-1", SecretID: "secret-1", TokenID: "token-1", Epochs: [3]int64{1, 2, 3},
+		Workspace: "team-a", KeyID: "key-1", CredentialID: "secret-1", TokenID: "token-1", Epochs: [3]int64{1, 2, 3},
 		Expires: start.Add(10 * time.Minute), Raw: raw,
 	}, w.epochs.seen)
 	var tier string

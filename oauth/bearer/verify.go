@@ -128,14 +128,14 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Principal, error)
 	}
 
 	p := &Principal{
-		KeyID:     claims.ClientID,
-		Workspace: claims.Workspace,
-		SecretID:  claims.SecretID,
-		TokenID:   claims.TokenID,
-		Audience:  claims.Audience,
-		IssuedAt:  time.Unix(claims.IssuedAt, 0).UTC(),
-		Expires:   time.Unix(claims.Expires, 0).UTC(),
-		claims:    &claims,
+		KeyID:        claims.ClientID,
+		Workspace:    claims.Workspace,
+		CredentialID: claims.CredentialID,
+		TokenID:      claims.TokenID,
+		Audience:     claims.Audience,
+		IssuedAt:     time.Unix(claims.IssuedAt, 0).UTC(),
+		Expires:      time.Unix(claims.Expires, 0).UTC(),
+		claims:       &claims,
 	}
 	// "https://a" and "https://a/" are two issuers.
 	if claims.Issuer != v.config.Issuer {
@@ -201,7 +201,7 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 		return nil
 	}
 	revoked, err := v.config.Epochs.Revoked(ctx, Token{
-		Workspace: p.Workspace, KeyID: p.KeyID, SecretID: p.SecretID, TokenID: p.TokenID, Epochs: p.claims.Epochs,
+		Workspace: p.Workspace, KeyID: p.KeyID, CredentialID: p.CredentialID, TokenID: p.TokenID, Epochs: p.claims.Epochs,
 		Expires: p.Expires, Raw: token,
 	})
 	if err != nil {

@@ -179,7 +179,7 @@ func asLeakedKeys(s *raceRound) func(context.Context) error {
 // rotates the victim once more and creates a key.
 func (s *raceRound) actAsVictim(ctx context.Context, victim apikey.Key, enough bool) error {
 	asVictim := func() apikey.Actor {
-		return apikey.ByKey(victim.ID, s.all, victim.Secrets[len(victim.Secrets)-1].ID)
+		return apikey.ByKey(victim.ID, s.all, victim.Credentials[len(victim.Credentials)-1].ID)
 	}
 	victim, _, err := s.replicas[1].Rotate(ctx, asVictim(), victim.ID, apikey.Rotation{})
 	if err == nil && !enough {
@@ -223,7 +223,7 @@ func (s *raceRound) disableAll(ctx context.Context) (func(context.Context) ([]st
 			if k.CreatedBy.Kind == "key" || k.ID == s.leaked.ID {
 				return !k.Disabled
 			}
-			for _, secret := range k.Secrets {
+			for _, secret := range k.Credentials {
 				if secret.CreatedBy.Kind == "key" {
 					return true
 				}

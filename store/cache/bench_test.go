@@ -58,7 +58,7 @@ func BenchmarkEpochsHit(b *testing.B) {
 	onBoth(b, func(b *testing.B, st store.Reads, ids []string) {
 		refs := make([]store.TokenRef, len(ids))
 		for i, id := range ids {
-			refs[i] = store.TokenRef{Workspace: fmt.Sprint("team-", i%10), Key: id, Secret: "s1-" + id, TokenID: "token of " + id}
+			refs[i] = store.TokenRef{Workspace: fmt.Sprint("team-", i%10), Key: id, Credential: "s1-" + id, TokenID: "token of " + id}
 		}
 		for _, ref := range refs {
 			_, err := st.Read(background, ref)

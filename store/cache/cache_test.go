@@ -70,7 +70,7 @@ func TestSecondReadsComeFromMemory(t *testing.T) {
 		require.NoError(t, err)
 		want, err := below.Epochs.Read(background, token("key-1"))
 		require.NoError(t, err)
-		require.True(t, want.SecretKnown)
+		require.True(t, want.CredentialKnown)
 		require.Equal(t, want, state)
 		_, err = st.Reads().Read(background, token("unknown"))
 		require.ErrorIs(t, err, store.ErrNotFound)

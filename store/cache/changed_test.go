@@ -53,7 +53,7 @@ var changes = []struct {
 		require.Equal(t, stored(t, st).Key.Epoch, epochsOf(t, st).Key)
 	}},
 	{"Update, without a secret", 1, func(t *testing.T, st store.Store) {
-		update(t, st, "key-1", func(k *store.Key) { k.Secrets = k.Secrets[1:] })
+		update(t, st, "key-1", func(k *store.Key) { k.Credentials = k.Credentials[1:] })
 	}, func(t *testing.T, st store.Store, _ finder) {
 		_, err := st.Reads().LookupSecret(background, "s1-key-1")
 		require.ErrorIs(t, err, store.ErrNotFound)
@@ -62,16 +62,16 @@ var changes = []struct {
 		require.ErrorIs(t, err, store.ErrNotFound)
 		found, err := st.Reads().LookupSecret(background, "s2-key-1")
 		require.NoError(t, err)
-		require.Len(t, found.Key.Secrets, 1)
+		require.Len(t, found.Key.Credentials, 1)
 	}},
 	{"Update, with another secret", 1, func(t *testing.T, st store.Store) {
 		update(t, st, "key-1", func(k *store.Key) {
-			k.Secrets = append(k.Secrets, store.Secret{ID: "s3-key-1", Digest: "d3", Created: noon})
+			k.Credentials = append(k.Credentials, store.Credential{ID: "s3-key-1", Digest: "d3", Created: noon})
 		})
 	}, func(t *testing.T, st store.Store, _ finder) {
 		found, err := st.Reads().LookupSecret(background, "s3-key-1")
 		require.NoError(t, err)
-		require.Len(t, found.Key.Secrets, 3)
+		require.Len(t, found.Key.Credentials, 3)
 	}},
 	{"Delete", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, atNoon))
@@ -87,14 +87,14 @@ var changes = []struct {
 	{"Rehash", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Upkeep.Rehash(background, "key-1", "s1-key-1", "d1", "better"))
 	}, func(t *testing.T, st store.Store, by finder) {
-		require.Equal(t, "better", lookUp(t, st, by).Key.Secrets[0].Digest)
+		require.Equal(t, "better", lookUp(t, st, by).Key.Credentials[0].Digest)
 	}},
 	{"RecordUses", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: noon}}))
+		require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s2-key-1", At: noon}}))
 	}, func(t *testing.T, st store.Store, by finder) {
 		require.Equal(t, noon, lookUp(t, st, by).Key.LastUsed)
-		require.Equal(t, noon, lookUp(t, st, by).Key.Secrets[1].LastUsed)
-		require.Zero(t, lookUp(t, st, by).Key.Secrets[0].LastUsed)
+		require.Equal(t, noon, lookUp(t, st, by).Key.Credentials[1].LastUsed)
+		require.Zero(t, lookUp(t, st, by).Key.Credentials[0].LastUsed)
 	}},
 	{"SetInstance", 1, func(t *testing.T, st store.Store) {
 		setInstance(t, st, keysOff)

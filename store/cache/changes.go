@@ -102,8 +102,8 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		updated := &entry[store.Found]{stamp: old.stamp, read: old.read, value: old.value}
 		k := &updated.value.Key
 		*k = k.Clone()
-		for i := range k.Secrets {
-			if s := &k.Secrets[i]; s.ID == use.Secret {
+		for i := range k.Credentials {
+			if s := &k.Credentials[i]; s.ID == use.Credential {
 				at := use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
 				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
 			}

@@ -165,7 +165,7 @@ func TestAnotherKeyThanAskedForIsNotCachedUnderItsID(t *testing.T) {
 	_, err := st.Reads().Lookup(background, "KEY-1")
 	require.NoError(t, err)
 	require.NoError(t, rehash("key-1"))
-	require.Equal(t, "d2", lookUp(t, st, finders[0]).Key.Secrets[0].Digest)
+	require.Equal(t, "d2", lookUp(t, st, finders[0]).Key.Credentials[0].Digest)
 }
 
 // The same holds for the ids of secrets.

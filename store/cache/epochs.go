@@ -19,7 +19,7 @@ type state struct {
 type token struct{ workspace, key, secret, id string }
 
 func (t *token) ref() store.TokenRef {
-	return store.TokenRef{Workspace: t.workspace, Key: t.key, Secret: t.secret, TokenID: t.id}
+	return store.TokenRef{Workspace: t.workspace, Key: t.key, Credential: t.secret, TokenID: t.id}
 }
 
 // Read implements store.Reads. The first read of each token goes to the store, since the
@@ -34,7 +34,7 @@ func (c *Cache) Read(ctx context.Context, ref store.TokenRef) (store.EpochState,
 		c.warnUnfollowed(ctx, now)
 		return c.inner.Epochs.Read(ctx, ref)
 	}
-	t := token{ref.Workspace, ref.Key, ref.Secret, ref.TokenID}
+	t := token{ref.Workspace, ref.Key, ref.Credential, ref.TokenID}
 	at := c.stateStamp(generation, &t)
 	cached := c.states.find(t)
 	switch {

@@ -33,9 +33,9 @@ const patience = time.Minute
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "name of " + id, Permissions: scope.MustParse("project.list"),
-		Secrets:   []store.Secret{{ID: "s1-" + id, Digest: "d1", Created: noon}, {ID: "s2-" + id, Digest: "d2", Created: noon}},
-		Resources: []string{"https://one.example.com"},
-		Created:   noon, Updated: noon,
+		Credentials: []store.Credential{{ID: "s1-" + id, Digest: "d1", Created: noon}, {ID: "s2-" + id, Digest: "d2", Created: noon}},
+		Resources:   []string{"https://one.example.com"},
+		Created:     noon, Updated: noon,
 	}
 }
 
@@ -78,7 +78,7 @@ func suspend(w *store.Workspace) { w.Suspended = true }
 func keysOff(in *store.InstanceSettings) { in.KeysOff = true }
 
 func token(id string) store.TokenRef {
-	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1-" + id, TokenID: "token of " + id}
+	return store.TokenRef{Workspace: "team-a", Key: id, Credential: "s1-" + id, TokenID: "token of " + id}
 }
 
 // finder is a way to a cached key. call is its call of the store.

@@ -80,13 +80,13 @@ func TestHammerSecrets(t *testing.T) {
 	}
 	const readers = 64
 	below := memstore.New()
-	moving := store.Secret{ID: "moving", Digest: "d", Created: noon}
+	moving := store.Credential{ID: "moving", Digest: "d", Created: noon}
 	keys := []store.Key{newKey("team-a", "key-0"), newKey("team-b", "key-1")}
 	create(t, below, keys...)
 	st, other := cached(t, below, patient), cached(t, below, patient)
 	notifications := listen(t, other)
-	with := func(k *store.Key) { k.Secrets = append(k.Secrets, moving) }
-	without := func(k *store.Key) { k.Secrets = k.Secrets[:2] }
+	with := func(k *store.Key) { k.Credentials = append(k.Credentials, moving) }
+	without := func(k *store.Key) { k.Credentials = k.Credentials[:2] }
 	// round counts how often the secret was added: in round n it is added to key n%2.
 	var round atomic.Int64
 	add := func() {
@@ -117,7 +117,7 @@ func TestHammerSecrets(t *testing.T) {
 				switch {
 				case errors.Is(err, store.ErrNotFound):
 					misses.Add(1)
-				case err != nil || len(k.Secrets) != 3 || k.Secrets[2].ID != moving.ID || k.Version < last[k.ID]:
+				case err != nil || len(k.Credentials) != 3 || k.Credentials[2].ID != moving.ID || k.Version < last[k.ID]:
 					t.Errorf("after version %d: %+v: %v", last[k.ID], found, err)
 					return
 				default:

@@ -116,5 +116,5 @@ func (c *Cache) loadOnce(ctx context.Context, q query, expected place, at stamp,
 }
 
 func hasSecret(k *store.Key, id string) bool {
-	return slices.ContainsFunc(k.Secrets, func(s store.Secret) bool { return s.ID == id })
+	return slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return s.ID == id })
 }

@@ -15,7 +15,7 @@ import (
 
 func recordUse(t testing.TB, st store.Store, at time.Time) {
 	t.Helper()
-	require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: at}}))
+	require.NoError(t, st.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s2-key-1", At: at}}))
 }
 
 // A use only raises the times of a cached record, and does not make it valid for longer.
@@ -36,8 +36,8 @@ func testUses(t *testing.T, by finder) {
 	held := lookUp(t, st, by)
 	require.Empty(t, tap.Take())
 	require.Equal(t, noon.Add(time.Hour), held.Key.LastUsed)
-	require.Equal(t, noon.Add(time.Hour), held.Key.Secrets[1].LastUsed)
-	require.Zero(t, held.Key.Secrets[0].LastUsed)
+	require.Equal(t, noon.Add(time.Hour), held.Key.Credentials[1].LastUsed)
+	require.Zero(t, held.Key.Credentials[0].LastUsed)
 	require.Equal(t, stored(t, below), held)
 	pass(40 * time.Second)
 	recordUse(t, st, noon.Add(2*time.Hour))

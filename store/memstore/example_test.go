@@ -16,7 +16,7 @@ func Example() {
 	err := s.Keys.Create(ctx, store.Key{
 		ID: "key-1", Workspace: "team-a", Name: "deployment", Created: now, Updated: now,
 		Permissions: scope.MustParse("project.list"),
-		Secrets:     []store.Secret{{ID: "s1", Hint: "aB3x", Digest: "hmac-sha256$1$...", Created: now}},
+		Credentials: []store.Credential{{ID: "s1", Hint: "aB3x", Digest: "hmac-sha256$1$...", Created: now}},
 	}, store.NoLimit, store.Change{Now: now})
 	if err != nil {
 		fmt.Println(err)

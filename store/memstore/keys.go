@@ -85,8 +85,8 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		if c.RevokeTokens {
 			k.Epoch = db.nextEpoch(old.Epoch)
 		}
-		for i := range k.Secrets {
-			s := &k.Secrets[i]
+		for i := range k.Credentials {
+			s := &k.Credentials[i]
 			if was := secretOf(old, s.ID); was != nil {
 				s.Created, s.CreatedBy, s.LastUsed, s.Prefix, s.Digest = was.Created, was.CreatedBy, was.LastUsed, was.Prefix, was.Digest
 			}
@@ -137,7 +137,7 @@ func (db *database) remove(k *store.Key, at time.Time) {
 
 // secretsTaken reports whether a key other than old has one of the secrets of k.
 func (db *database) secretsTaken(k, old *store.Key) bool {
-	return slices.ContainsFunc(k.Secrets, func(s store.Secret) bool {
+	return slices.ContainsFunc(k.Credentials, func(s store.Credential) bool {
 		owner := db.secrets[s.ID]
 		return owner != nil && owner != old
 	})
@@ -149,8 +149,8 @@ func copyKey(k store.Key) store.Key {
 	k = k.Clone()
 	k.NotAfter, k.Created, k.Updated, k.LastUsed = toMicro(k.NotAfter), toMicro(k.Created), toMicro(k.Updated), toMicro(k.LastUsed)
 	texts := []*string{&k.ID, &k.Name, &k.NotAfterText, &k.CreatedBy.Kind, &k.CreatedBy.ID}
-	for i := range k.Secrets {
-		s := &k.Secrets[i]
+	for i := range k.Credentials {
+		s := &k.Credentials[i]
 		s.Created, s.NotAfter, s.LastUsed = toMicro(s.Created), toMicro(s.NotAfter), toMicro(s.LastUsed)
 		texts = append(texts, &s.ID, &s.Hint, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID)
 	}
@@ -161,10 +161,10 @@ func copyKey(k store.Key) store.Key {
 }
 
 // secretOf returns the secret with the given id, or nil.
-func secretOf(k *store.Key, id string) *store.Secret {
-	for i := range k.Secrets {
-		if k.Secrets[i].ID == id {
-			return &k.Secrets[i]
+func secretOf(k *store.Key, id string) *store.Credential {
+	for i := range k.Credentials {
+		if k.Credentials[i].ID == id {
+			return &k.Credentials[i]
 		}
 	}
 	return nil

@@ -35,8 +35,8 @@ func expiryOf(k *store.Key) int64 {
 
 // list adds a key to the indexes of its workspace and of all keys, and its secrets to theirs.
 func (db *database) list(k *store.Key) {
-	for i := range k.Secrets {
-		db.secrets[k.Secrets[i].ID] = k
+	for i := range k.Credentials {
+		db.secrets[k.Credentials[i].ID] = k
 	}
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.ReplaceOrInsert(k)
@@ -46,8 +46,8 @@ func (db *database) list(k *store.Key) {
 }
 
 func (db *database) unlist(k *store.Key) {
-	for i := range k.Secrets {
-		delete(db.secrets, k.Secrets[i].ID)
+	for i := range k.Credentials {
+		delete(db.secrets, k.Credentials[i].ID)
 	}
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.Delete(k)

@@ -30,7 +30,7 @@ func realisticKey(n int) store.Key {
 		Workspace:   fmt.Sprintf("workspace-%d", n%1000),
 		Name:        fmt.Sprintf("deployment-%09d", n),
 		Permissions: perms, RequestedPermissions: perms,
-		Secrets: []store.Secret{{
+		Credentials: []store.Credential{{
 			ID: fmt.Sprintf("%x", sum[16:24]), Hint: "aB3x",
 			Digest:    "hmac-sha256$1$" + base64.RawURLEncoding.EncodeToString(sum[:]),
 			Generated: true, Created: start,
@@ -83,8 +83,8 @@ func TestAllocations(t *testing.T) {
 	s, _ := filled(t, 1000)
 	k, ctx := realisticKey(500), context.Background()
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = s.Keys.Lookup(ctx, k.ID) }), 1.0)
-	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = s.Secrets.LookupSecret(ctx, k.Secrets[0].ID) }), 1.0)
-	ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: k.Secrets[0].ID, TokenID: "t"}
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = s.Secrets.LookupSecret(ctx, k.Credentials[0].ID) }), 1.0)
+	ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Credential: k.Credentials[0].ID, TokenID: "t"}
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = s.Epochs.Read(ctx, ref) }))
 	limiter := memstore.NewLimiter(1000)
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _, _ = limiter.Advance(ctx, k.ID, start, 1, 1000) }))
@@ -113,7 +113,7 @@ func BenchmarkLookup(b *testing.B) {
 func BenchmarkEpochsRead(b *testing.B) {
 	s, _ := filled(b, 1000)
 	k := realisticKey(500)
-	ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: k.Secrets[0].ID, TokenID: "t"}
+	ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Credential: k.Credentials[0].ID, TokenID: "t"}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.Epochs.Read(context.Background(), ref); err != nil {

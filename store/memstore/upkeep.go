@@ -18,7 +18,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 			if k == nil {
 				continue
 			}
-			if s := secretOf(k, use.Secret); s != nil {
+			if s := secretOf(k, use.Credential); s != nil {
 				at := toMicro(use.At)
 				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
 			}

@@ -30,9 +30,9 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 		Instance: found.Instance.Epoch, Workspace: found.Workspace.Epoch, Key: found.Key.Epoch, Revoked: revoked,
 		InstanceVersion: found.Instance.Version,
 	}
-	for i := range found.Key.Secrets {
-		if s := &found.Key.Secrets[i]; s.ID == ref.Secret {
-			state.SecretKnown, state.SecretNotAfter = true, s.NotAfter
+	for i := range found.Key.Credentials {
+		if s := &found.Key.Credentials[i]; s.ID == ref.Credential {
+			state.CredentialKnown, state.CredentialNotAfter = true, s.NotAfter
 		}
 	}
 	if r, known := e.db.revocations.find(ref.TokenID); known && !revoked {

@@ -39,7 +39,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
 	found, _, err := t.db.lookup(ctx, "", secretID, "")
 	// The key's record decides, not the entry that led to it.
-	if err == nil && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == secretID }) {
+	if err == nil && !slices.ContainsFunc(found.Key.Credentials, func(s store.Credential) bool { return s.ID == secretID }) {
 		found, err = store.Found{}, store.ErrNotFound
 	}
 	return found, fail("look up secret", err)

@@ -29,7 +29,7 @@ func bodyFields(k *store.Key) []any {
 }
 
 // secretFields returns the id and the fields that an update keeps, and then the others.
-func secretFields(s *store.Secret) []any {
+func secretFields(s *store.Credential) []any {
 	return []any{
 		&s.ID, &s.Created, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID, &s.LastUsed,
 		&s.Hint, &s.Generated, &s.NotAfter,
@@ -40,8 +40,8 @@ func secretFields(s *store.Secret) []any {
 // other lines.
 func encodeKey(k *store.Key) (head, rest string) {
 	rest = encode(bodyFields(k)...)
-	for i := range k.Secrets {
-		rest += "\n" + encode(secretFields(&k.Secrets[i])...)
+	for i := range k.Credentials {
+		rest += "\n" + encode(secretFields(&k.Credentials[i])...)
 	}
 	return encode(headFields(k)[2:]...), rest
 }
@@ -54,8 +54,8 @@ func decodeKey(id, record string) (store.Key, error) {
 	}
 	err := cmp.Or(decode(lines[0], headFields(&k)...), decode(lines[1], bodyFields(&k)...))
 	for i, line := range lines[2:] {
-		k.Secrets = append(k.Secrets, store.Secret{})
-		err = cmp.Or(err, decode(line, secretFields(&k.Secrets[i])...))
+		k.Credentials = append(k.Credentials, store.Credential{})
+		err = cmp.Or(err, decode(line, secretFields(&k.Credentials[i])...))
 	}
 	return k, err
 }

@@ -27,7 +27,7 @@ func FuzzRecord(f *testing.F) {
 			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), RequestedPermissions: scope.MustParse("*"), AdminPermissions: scope.MustParse("b.c"),
 			Resources: []string{name, digest, ""}, CreatedBy: store.ActorRef{Kind: digest, ID: name}, Created: when, Updated: when,
 			NotAfter: when, LastUsed: when, Direct: true,
-			Secrets: []store.Secret{
+			Credentials: []store.Credential{
 				{ID: digest + "1", Hint: name, Digest: digest, Prefix: name, CreatedBy: store.ActorRef{Kind: id, ID: digest}, Created: when, Generated: true, LastUsed: when},
 				{ID: digest + "2", Hint: digest, Digest: name, Prefix: digest, NotAfter: when},
 			},

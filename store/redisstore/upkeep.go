@@ -20,7 +20,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	for some := range slices.Chunk(uses, batch) {
 		args := []any{len(some)}
 		for _, use := range some {
-			args = append(args, use.Key, escape(use.Secret), instant(use.At))
+			args = append(args, use.Key, escape(use.Credential), instant(use.At))
 		}
 		if err := u.db.send(ctx, u.db.call(change{script: u.db.scripts.recordUses, args: args})); err != nil {
 			return fail("record uses", err)

@@ -21,18 +21,18 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	}
 	var state store.EpochState
 	var workspace *string
-	var secrets []store.Secret
+	var secrets []store.Credential
 	err := e.d.findFrequent(ctx, &e.d.epochs, []any{digest(ref.TokenID), ref.Key},
 		&state.InstanceVersion, &state.Instance, orZero[int64]{&state.Workspace}, &workspace, orZero[int64]{&state.Key},
-		fromJSON[store.Secret]{&secrets}, &state.Revoked)
+		fromJSON[store.Credential]{&secrets}, &state.Revoked)
 	if err == nil && (workspace == nil || *workspace != ref.Workspace) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		return store.EpochState{}, fail(ctx, "read epochs", err)
 	}
-	if s := secretOf(secrets, ref.Secret); s != nil {
-		state.SecretKnown, state.SecretNotAfter = true, s.NotAfter
+	if s := secretOf(secrets, ref.Credential); s != nil {
+		state.CredentialKnown, state.CredentialNotAfter = true, s.NotAfter
 	}
 	return state, nil
 }

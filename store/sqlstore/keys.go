@@ -40,8 +40,8 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 				}
 				return nil
 			})
-			b.changeCreators(&k, k.Created, nil, creators(k.CreatedBy.ID, k.Secrets))
-			b.changeSecrets(k.ID, nil, secretIDs(k.Secrets))
+			b.changeCreators(&k, k.Created, nil, creators(k.CreatedBy.ID, k.Credentials))
+			b.changeSecrets(k.ID, nil, secretIDs(k.Credentials))
 			return nil
 		})
 	}
@@ -50,7 +50,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 
 // insertKey adds a key; added becomes 0 if the id is taken.
 func (b *batch) insertKey(k *store.Key, added *int64) error {
-	secrets, err := storedSecrets(k.Secrets)
+	secrets, err := storedSecrets(k.Credentials)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 }
 
 // creators returns the distinct ids of the creators of a key and of its secrets.
-func creators(creator string, secrets []store.Secret) []string {
+func creators(creator string, secrets []store.Credential) []string {
 	ids := []string{creator}
 	for _, s := range secrets {
 		ids = append(ids, s.CreatedBy.ID)
@@ -146,7 +146,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 }
 
 func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error {
-	after := slices.Clone(k.Secrets)
+	after := slices.Clone(k.Credentials)
 	for i := range after {
 		s := &after[i]
 		if was := secretOf(old.secrets, s.ID); was != nil {
@@ -168,7 +168,7 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 
 // secretIDs returns the distinct ids of secrets. They are sorted, so that concurrent
 // changes lock them in one order.
-func secretIDs(secrets []store.Secret) (ids []string) {
+func secretIDs(secrets []store.Credential) (ids []string) {
 	for _, s := range secrets {
 		ids = append(ids, s.ID)
 	}

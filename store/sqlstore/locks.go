@@ -43,7 +43,7 @@ type lockedWorkspace struct {
 type lockedKey struct {
 	version   int64 // 0: there is no such key
 	workspace string
-	secrets   []store.Secret
+	secrets   []store.Credential
 	creator   string
 	created   time.Time
 }
@@ -184,7 +184,7 @@ func (b *batch) lockKey(id string) *lockedKey {
 		args:    []any{id},
 		columns: []string{"version", "workspace", "secrets", "creator_id", "created"},
 		to: []any{
-			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Secret]{&k.secrets}, orZero[string]{&k.creator}, at{&k.created},
+			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Credential]{&k.secrets}, orZero[string]{&k.creator}, at{&k.created},
 		},
 	})
 	return k

@@ -79,8 +79,8 @@ func withTimes[T any](list []T) (string, error) {
 }
 
 // storedSecrets returns the stored form of secrets.
-func storedSecrets(secrets []store.Secret) (string, error) {
-	kept := make([]store.Secret, len(secrets))
+func storedSecrets(secrets []store.Credential) (string, error) {
+	kept := make([]store.Credential, len(secrets))
 	for i, s := range secrets {
 		s.Created, s.NotAfter, s.LastUsed = s.Created.UTC(), s.NotAfter.UTC(), s.LastUsed.UTC()
 		kept[i] = s
@@ -89,7 +89,7 @@ func storedSecrets(secrets []store.Secret) (string, error) {
 }
 
 // secretOf returns the secret with the given id, or nil.
-func secretOf(secrets []store.Secret, id string) *store.Secret {
+func secretOf(secrets []store.Credential, id string) *store.Credential {
 	for i := range secrets {
 		if secrets[i].ID == id {
 			return &secrets[i]
@@ -105,7 +105,7 @@ const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.requested, k.adm
 func keyRow(k *store.Key) []any {
 	return []any{
 		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, permissions{&k.Permissions}, permissions{&k.RequestedPermissions}, permissions{&k.AdminPermissions},
-		fromJSON[store.Secret]{&k.Secrets}, fromJSON[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
+		fromJSON[store.Credential]{&k.Credentials}, fromJSON[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
 		orZero[bool]{&k.Disabled}, orZero[bool]{&k.Direct}, orZero[string]{&k.CreatedBy.Kind}, orZero[string]{&k.CreatedBy.ID}, orZero[int]{&k.Depth},
 		at{&k.Created}, at{&k.Updated}, at{&k.LastUsed}, orZero[int64]{&k.Version}, orZero[int64]{&k.Epoch},
 	}
@@ -267,7 +267,7 @@ func checkKey(k *store.Key) error {
 	err := errors.Join(
 		checkText("a key's id", k.ID, maxID), checkText("a key's name", k.Name, maxName), checkWorkspace(k.Workspace),
 		checkText("a key's expiry as text", k.NotAfterText, maxID), checkCreator(k.CreatedBy))
-	for _, s := range k.Secrets {
+	for _, s := range k.Credentials {
 		err = errors.Join(err, checkText("a secret's id", s.ID, maxID), checkText("a secret's hint", s.Hint, maxText),
 			checkText("a secret's digest", s.Digest, maxText), checkText("a secret's prefix", s.Prefix, maxText), checkCreator(s.CreatedBy))
 	}

@@ -51,7 +51,7 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 	}
 	changed := false
 	for _, use := range uses {
-		s := secretOf(k.Secrets, use.Secret)
+		s := secretOf(k.Credentials, use.Credential)
 		if s == nil || !use.At.After(k.LastUsed) && !use.At.After(s.LastUsed) {
 			continue
 		}
@@ -66,7 +66,7 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 	if !changed {
 		return nil
 	}
-	secrets, err := storedSecrets(k.Secrets)
+	secrets, err := storedSecrets(k.Credentials)
 	if err == nil {
 		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, secrets = ? WHERE id = ?`, k.LastUsed, secrets, id)
 	}
@@ -80,7 +80,7 @@ func (r *runner) lockSecrets(ctx context.Context, id string) (store.Key, error) 
 	}
 	var k store.Key
 	err := r.row(ctx, `SELECT workspace, last_used, secrets FROM {p}keys WHERE id = ?{lock}`, id).
-		Scan(orZero[string]{&k.Workspace}, at{&k.LastUsed}, fromJSON[store.Secret]{&k.Secrets})
+		Scan(orZero[string]{&k.Workspace}, at{&k.LastUsed}, fromJSON[store.Credential]{&k.Credentials})
 	return k, orNotFound(err)
 }
 
@@ -91,7 +91,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		if err != nil {
 			return err
 		}
-		s := secretOf(k.Secrets, secretID)
+		s := secretOf(k.Credentials, secretID)
 		if s == nil {
 			return store.ErrNotFound
 		}
@@ -99,7 +99,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 			return store.ErrConflict
 		}
 		s.Digest = to
-		secrets, err := storedSecrets(k.Secrets)
+		secrets, err := storedSecrets(k.Credentials)
 		if err != nil {
 			return err
 		}

@@ -245,9 +245,9 @@ func keyBreakages() []breakage {
 		{"restores an old digest", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				err := s.Keys.Update(ctx, k, c)
-				for i, held := range current(ctx, s, k.ID).Secrets {
-					if err == nil && i < len(k.Secrets) {
-						_ = s.Upkeep.Rehash(ctx, k.ID, held.ID, held.Digest, k.Secrets[i].Digest)
+				for i, held := range current(ctx, s, k.ID).Credentials {
+					if err == nil && i < len(k.Credentials) {
+						_ = s.Upkeep.Rehash(ctx, k.ID, held.ID, held.Digest, k.Credentials[i].Digest)
 					}
 				}
 				return err

@@ -186,8 +186,8 @@ func replicaBreakages() []replicaBreakage {
 					found, err := s.Keys.Lookup(ctx, id)
 					mu.Lock()
 					defer mu.Unlock()
-					if half[id] && len(found.Key.Secrets) > 1 {
-						found.Key.Secrets = found.Key.Secrets[:1]
+					if half[id] && len(found.Key.Credentials) > 1 {
+						found.Key.Credentials = found.Key.Credentials[:1]
 						delete(half, id)
 					}
 					return found, err

@@ -117,7 +117,7 @@ func changeBreakages() []breakage {
 		{"rewrites any digest", func(s store.Store) store.Store {
 			next := s.Upkeep
 			s.Upkeep = upkeep{Upkeep: next, rehash: func(ctx context.Context, key, secret, from, to string) error {
-				for _, held := range current(ctx, s, key).Secrets {
+				for _, held := range current(ctx, s, key).Credentials {
 					if held.ID == secret {
 						from = held.Digest
 					}

@@ -84,7 +84,7 @@ func beforeWrite(s store.Store, check func(ctx context.Context, k store.Key) err
 
 // taken returns ErrSecretExists if a key but for own has one of the secrets.
 func taken(ctx context.Context, s store.Store, k store.Key, own string) error {
-	for _, secret := range k.Secrets {
+	for _, secret := range k.Credentials {
 		if found, err := s.Secrets.LookupSecret(ctx, secret.ID); err == nil && found.Key.ID != own {
 			return store.ErrSecretExists
 		}
@@ -94,7 +94,7 @@ func taken(ctx context.Context, s store.Store, k store.Key, own string) error {
 
 // withoutSecrets accepts a change whose secrets are taken, without them.
 func withoutSecrets(k store.Key, _ store.Change, again func(store.Key) error) error {
-	k.Secrets = nil
+	k.Credentials = nil
 	return again(k)
 }
 
@@ -123,15 +123,15 @@ func secretBreakages() []breakage {
 	exists := "Secrets/another key's secret is ErrSecretExists"
 	freed := []string{"Secrets/a removed secret is free", "Secrets/the secrets of a deleted key are free", "Secrets/the secrets of a deleted workspace are free"}
 	return []breakage{
-		{"finds a key by its first secret only", hides(func(id string, k store.Key) bool { return k.Secrets[0].ID != id }), []string{"Secrets/finds a key by each of its secrets"}},
+		{"finds a key by its first secret only", hides(func(id string, k store.Key) bool { return k.Credentials[0].ID != id }), []string{"Secrets/finds a key by each of its secrets"}},
 		{"finds no disabled key by a secret", hides(func(_ string, k store.Key) bool { return k.Disabled }), []string{"Secrets/finds disabled and expired keys and secrets"}},
 		{"finds no expired key by a secret", hides(func(_ string, k store.Key) bool { return isEarly(k.NotAfter) }), []string{"Secrets/finds disabled and expired keys and secrets"}},
 		{"finds no key by an expired secret", hides(func(id string, k store.Key) bool {
-			return slices.ContainsFunc(k.Secrets, func(s store.Secret) bool { return s.ID == id && isEarly(s.NotAfter) })
+			return slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return s.ID == id && isEarly(s.NotAfter) })
 		}), []string{"Secrets/finds disabled and expired keys and secrets"}},
 		{"returns no settings of the instance by a secret", edits(func(f *store.Found) { f.Instance = store.Instance{} }), []string{"Secrets/returns the settings of the key"}},
 		{"returns no settings of the workspace by a secret", edits(func(f *store.Found) { f.Workspace = store.Workspace{} }), []string{"Secrets/finds a key by each of its secrets", "Secrets/returns the settings of the key"}},
-		{"returns the one secret only", edits(func(f *store.Found) { f.Key.Secrets = f.Key.Secrets[:1] }), []string{"Secrets/finds a key by each of its secrets"}},
+		{"returns the one secret only", edits(func(f *store.Found) { f.Key.Credentials = f.Key.Credentials[:1] }), []string{"Secrets/finds a key by each of its secrets"}},
 
 		{"returns a zero record for an unknown secret", func(s store.Store) store.Store {
 			next := s.Secrets
@@ -188,7 +188,7 @@ func secretBreakages() []breakage {
 			look := s.Secrets
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				err := s.Keys.Create(ctx, k, limit, c)
-				for _, secret := range k.Secrets {
+				for _, secret := range k.Credentials {
 					_, _ = look.LookupSecret(ctx, secret.ID)
 				}
 				return err
@@ -198,7 +198,7 @@ func secretBreakages() []breakage {
 		{"keeps the ids of removed secrets taken", func(s store.Store) store.Store {
 			owner := map[string]string{}
 			return beforeWrite(s, func(_ context.Context, k store.Key) error {
-				for _, secret := range k.Secrets {
+				for _, secret := range k.Credentials {
 					if of := owner[secret.ID]; of != "" && of != k.ID {
 						return store.ErrSecretExists
 					}
@@ -211,10 +211,10 @@ func secretBreakages() []breakage {
 		{"does not give a removed secret back to its key", func(s store.Store) store.Store {
 			removed := map[string]bool{}
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
-				for _, secret := range current(ctx, s, k.ID).Secrets {
-					removed[secret.ID] = !slices.ContainsFunc(k.Secrets, func(s store.Secret) bool { return s.ID == secret.ID })
+				for _, secret := range current(ctx, s, k.ID).Credentials {
+					removed[secret.ID] = !slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return s.ID == secret.ID })
 				}
-				if slices.ContainsFunc(k.Secrets, func(s store.Secret) bool { return removed[s.ID] }) {
+				if slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return removed[s.ID] }) {
 					return store.ErrSecretExists
 				}
 				return s.Keys.Update(ctx, k, c)
@@ -248,14 +248,14 @@ func secretBreakages() []breakage {
 
 		{"checks the first secret only", func(s store.Store) store.Store {
 			return onTaken(s, func(k store.Key, _ store.Change, again func(store.Key) error) error {
-				k.Secrets = k.Secrets[:1]
+				k.Credentials = k.Credentials[:1]
 				return again(k)
 			})
 		}, []string{exists}},
 
 		{"checks the secrets of the workspace only", func(s store.Store) store.Store {
 			return onTaken(s, func(k store.Key, c store.Change, again func(store.Key) error) error {
-				for _, secret := range k.Secrets {
+				for _, secret := range k.Credentials {
 					if found, err := s.Secrets.LookupSecret(context.Background(), secret.ID); err == nil && found.Key.ID != k.ID && found.Key.Workspace == k.Workspace {
 						return store.ErrSecretExists
 					}
@@ -279,7 +279,7 @@ func secretBreakages() []breakage {
 		{"takes the other ids of a refused key", func(s store.Store) store.Store {
 			return onTaken(s, func(k store.Key, _ store.Change, _ func(store.Key) error) error {
 				k.Workspace, k.ID = "team-a", "left over"
-				k.Secrets = k.Secrets[:1]
+				k.Credentials = k.Credentials[:1]
 				_ = s.Keys.Create(context.Background(), k, store.NoLimit, store.Change{})
 				return store.ErrSecretExists
 			})
@@ -299,11 +299,11 @@ func secretBreakages() []breakage {
 			var mu sync.Mutex
 			arrived, gates := map[string]int{}, map[string]chan struct{}{}
 			return beforeWrite(onTaken(s, withoutSecrets), func(ctx context.Context, k store.Key) error {
-				if len(k.Secrets) < 2 {
+				if len(k.Credentials) < 2 {
 					return nil
 				}
 				err := taken(ctx, s, k, k.ID)
-				one := k.Secrets[1].ID
+				one := k.Credentials[1].ID
 				mu.Lock()
 				if gates[one] == nil {
 					gates[one] = make(chan struct{})
@@ -353,7 +353,7 @@ func takesFreed(s store.Store, deleted *sync.Map) store.Store {
 		return nil
 	})
 	return withKeys(hiding, keys{remove: func(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-		for _, secret := range current(ctx, s, id).Secrets {
+		for _, secret := range current(ctx, s, id).Credentials {
 			deleted.Store(secret.ID, true)
 		}
 		return s.Keys.Delete(ctx, workspace, id, version, at, c)
@@ -366,7 +366,7 @@ func secretReplicaBreakages() []replicaBreakage {
 		{"checks secrets in its own memory", func(_ int, s store.Store) store.Store {
 			own := memstore.New()
 			return beforeWrite(onTaken(s, withoutSecrets), func(ctx context.Context, k store.Key) error {
-				return own.Keys.Create(ctx, store.Key{ID: k.ID, Workspace: k.Workspace, Secrets: k.Secrets}, store.NoLimit, store.Change{})
+				return own.Keys.Create(ctx, store.Key{ID: k.ID, Workspace: k.Workspace, Credentials: k.Credentials}, store.NoLimit, store.Change{})
 			})
 		}, []string{"one secret, many creates and updates"}},
 

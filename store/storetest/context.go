@@ -44,10 +44,10 @@ var calls = []struct {
 		return err
 	}},
 	{"Upkeep.RecordUses", nil, func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Credential: "s1-key-1", At: noon}})
 	}},
 	{"Upkeep.Rehash", nil, func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Rehash(ctx, "key-1", "s1-key-1", newKey("team-a", "key-1").Secrets[0].Digest, "better")
+		return s.Upkeep.Rehash(ctx, "key-1", "s1-key-1", newKey("team-a", "key-1").Credentials[0].Digest, "better")
 	}},
 	{"Upkeep.Purge", nil, func(ctx context.Context, s store.Store) error {
 		_, err := s.Upkeep.Purge(ctx, farAhead)

@@ -70,7 +70,7 @@ func createRules() []rule {
 			run: func(t tester, s store.Store) {
 				long := strings.Repeat("x", 254)
 				one, two := newKey(long+"1", long+"a"), newKey(long+"2", long+"b")
-				one.Secrets, two.Secrets = one.Secrets[:0], two.Secrets[:0]
+				one.Credentials, two.Credentials = one.Credentials[:0], two.Credentials[:0]
 				create(t, s, one, two)
 				equal(t, "Workspace", lookup(t, s, long+"a").Key.Workspace, long+"1")
 				equal(t, "Workspace", lookup(t, s, long+"b").Key.Workspace, long+"2")
@@ -138,13 +138,13 @@ func createRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				secrets := k.Secrets
-				k.Secrets = nil
+				secrets := k.Credentials
+				k.Credentials = nil
 				must(t, "Update to no secret", s.Keys.Update(background, k, store.Change{}))
-				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Secrets), 0)
-				k.Secrets, k.Version = secrets[1:], 2
+				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Credentials), 0)
+				k.Credentials, k.Version = secrets[1:], 2
 				must(t, "Update to one secret", s.Keys.Update(background, k, store.Change{}))
-				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Secrets), 1)
+				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Credentials), 1)
 			},
 		},
 		{
@@ -154,11 +154,11 @@ func createRules() []rule {
 				k := newKey("team-a", "key-1")
 				want := k.Clone()
 				create(t, s, k)
-				k.Secrets[0].Digest, k.Secrets[1].ID = "changed by the caller", "x"
+				k.Credentials[0].Digest, k.Credentials[1].ID = "changed by the caller", "x"
 				k.Resources[0] = "changed by the caller"
 				got := lookup(t, s, "key-1").Key
 				equalKey(t, "after the caller changed what it passed", got, want)
-				got.Secrets[0].Digest, got.Secrets[1].ID = "changed by the caller", "x"
+				got.Credentials[0].Digest, got.Credentials[1].ID = "changed by the caller", "x"
 				got.Resources[0] = "changed by the caller"
 				equalKey(t, "after the caller changed what it got", lookup(t, s, "key-1").Key, want)
 				page, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a"})
@@ -166,7 +166,7 @@ func createRules() []rule {
 				if len(page.Keys) != 1 {
 					t.Fatalf("List: got %d keys, want 1", len(page.Keys))
 				}
-				page.Keys[0].Secrets[0].Digest = "changed by the caller"
+				page.Keys[0].Credentials[0].Digest = "changed by the caller"
 				equalKey(t, "after the caller changed what it listed", lookup(t, s, "key-1").Key, want)
 			},
 		},
@@ -179,17 +179,17 @@ func keepsInstants(t tester, s store.Store) {
 	k.Created = time.Date(2026, 3, 1, 1, 2, 3, 123456000, zone)
 	k.Updated = time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC)
 	k.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
-	k.Secrets[0].NotAfter = time.Time{}
-	k.Secrets[1].NotAfter = time.Date(2026, 3, 1, 1, 2, 3, 123456789, time.UTC)
+	k.Credentials[0].NotAfter = time.Time{}
+	k.Credentials[1].NotAfter = time.Date(2026, 3, 1, 1, 2, 3, 123456789, time.UTC)
 	create(t, s, k)
 	got := lookup(t, s, "key-1").Key
 	equalTime(t, "a time of another zone", got.Created, k.Created.UTC())
 	equalTime(t, "a time before 1970", got.Updated, k.Updated)
 	equalTime(t, "the year 9999", got.NotAfter, k.NotAfter)
-	equalTime(t, "the zero time", got.Secrets[0].NotAfter, time.Time{})
+	equalTime(t, "the zero time", got.Credentials[0].NotAfter, time.Time{})
 	equalTime(t, "the zero time", got.LastUsed, time.Time{})
-	if off := got.Secrets[1].NotAfter.Sub(k.Secrets[1].NotAfter).Abs(); off > time.Microsecond {
-		t.Errorf("nanoseconds: got %v, want %v to the microsecond", got.Secrets[1].NotAfter, k.Secrets[1].NotAfter)
+	if off := got.Credentials[1].NotAfter.Sub(k.Credentials[1].NotAfter).Abs(); off > time.Microsecond {
+		t.Errorf("nanoseconds: got %v, want %v to the microsecond", got.Credentials[1].NotAfter, k.Credentials[1].NotAfter)
 	}
 }
 

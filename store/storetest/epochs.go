@@ -19,11 +19,11 @@ func epochRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				wantState(t, s, tokenOf(k, 1), store.EpochState{SecretKnown: true, SecretNotAfter: k.Secrets[0].NotAfter})
-				wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
+				wantState(t, s, tokenOf(k, 1), store.EpochState{CredentialKnown: true, CredentialNotAfter: k.Credentials[0].NotAfter})
+				wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true})
 				for _, unknown := range []string{"none", "", "s1", "S1-key-1"} {
 					ref := tokenOf(k, 1)
-					ref.Secret = unknown
+					ref.Credential = unknown
 					wantState(t, s, ref, store.EpochState{})
 				}
 				found := lookup(t, s, "key-1")
@@ -51,7 +51,7 @@ func epochRules() []rule {
 			why:  "A token of an unknown key must be refused, so Read returns an error and never zero epochs.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
-				for _, ref := range []store.TokenRef{{}, {Workspace: "team-a", Key: "none", Secret: "s1-none"}, {Workspace: "team-a", Secret: "s1"}} {
+				for _, ref := range []store.TokenRef{{}, {Workspace: "team-a", Key: "none", Credential: "s1-none"}, {Workspace: "team-a", Credential: "s1"}} {
 					_, err := s.Epochs.Read(background, ref)
 					wantError(t, "Read", err, store.ErrNotFound)
 				}
@@ -78,16 +78,16 @@ func epochRules() []rule {
 				k, other := newKey("team-a", "key-1"), newKey("team-a", "key-2")
 				create(t, s, k, other)
 				first, others := keyEpoch(t, s, "key-1"), keyEpoch(t, s, "key-2")
-				k.Epoch, k.Secrets = first+9, k.Secrets[1:]
-				k.Secrets[0].NotAfter = noon.Add(time.Minute)
+				k.Epoch, k.Credentials = first+9, k.Credentials[1:]
+				k.Credentials[0].NotAfter = noon.Add(time.Minute)
 				update(t, s, k)
 				equal(t, "epoch after a change without RevokeTokens", keyEpoch(t, s, "key-1"), first)
 				wantState(t, s, tokenOf(k, 1), store.EpochState{})
-				wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true, CredentialNotAfter: noon.Add(time.Minute)})
 				k.Epoch, k.Version = 0, 2
 				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, RevokeTokens: true}))
 				wantHigher(t, "the key's epoch", keyEpoch(t, s, "key-1"), first)
-				wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true, CredentialNotAfter: noon.Add(time.Minute)})
 				equal(t, "the epoch of another key", keyEpoch(t, s, "key-2"), others)
 			},
 		},
@@ -127,7 +127,7 @@ func epochRules() []rule {
 					wantHigher(t, "the key's epoch", key, before.Key)
 					wantHigher(t, "the instance's epoch", in, before.Instance)
 					wantHigher(t, "the workspace's epoch", w, before.Workspace)
-					wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
+					wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true})
 				}
 			},
 		},
@@ -161,8 +161,8 @@ func epochRules() []rule {
 						equal(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
 					}
 					equal(t, "the epoch of another workspace", workspace(t, s, "team-b").Epoch, 0)
-					wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
-					wantState(t, s, tokenOf(other, 2), store.EpochState{SecretKnown: true})
+					wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true})
+					wantState(t, s, tokenOf(other, 2), store.EpochState{CredentialKnown: true})
 				}
 			},
 		},
@@ -175,7 +175,7 @@ func epochRules() []rule {
 				deleteWorkspace(t, s, "team-a")
 				_, err := s.Epochs.Read(background, tokenOf(k, 1))
 				wantError(t, "Read", err, store.ErrNotFound)
-				wantState(t, s, tokenOf(other, 2), store.EpochState{SecretKnown: true})
+				wantState(t, s, tokenOf(other, 2), store.EpochState{CredentialKnown: true})
 			},
 		},
 		{
@@ -187,7 +187,7 @@ func epochRules() []rule {
 				for _, epochs := range [][3]int64{{}, {1, 1, 1}, {1 << 60, 1 << 60, 1 << 60}} {
 					ref := tokenOf(k, 2)
 					ref.Epochs = epochs
-					wantState(t, s, ref, store.EpochState{SecretKnown: true})
+					wantState(t, s, ref, store.EpochState{CredentialKnown: true})
 				}
 			},
 		},
@@ -201,11 +201,11 @@ func epochRules() []rule {
 				other.TokenID = "Token-1"
 				for range 2 {
 					must(t, "Revoke", s.Epochs.Revoke(background, ref.TokenID, farAhead, noon))
-					wantState(t, s, ref, store.EpochState{SecretKnown: true, Revoked: true})
-					wantState(t, s, other, store.EpochState{SecretKnown: true})
+					wantState(t, s, ref, store.EpochState{CredentialKnown: true, Revoked: true})
+					wantState(t, s, other, store.EpochState{CredentialKnown: true})
 				}
 				must(t, "Revoke with an earlier end", s.Epochs.Revoke(background, ref.TokenID, noon, noon))
-				wantState(t, s, ref, store.EpochState{SecretKnown: true, Revoked: true})
+				wantState(t, s, ref, store.EpochState{CredentialKnown: true, Revoked: true})
 			},
 		},
 	}
@@ -225,7 +225,7 @@ func wantHigher(t tester, what string, got, before int64) {
 
 // tokenOf returns a token of the first or second secret of newKey.
 func tokenOf(k store.Key, secret int) store.TokenRef {
-	return store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: fmt.Sprintf("s%d-%s", secret, k.ID), TokenID: "token-1"}
+	return store.TokenRef{Workspace: k.Workspace, Key: k.ID, Credential: fmt.Sprintf("s%d-%s", secret, k.ID), TokenID: "token-1"}
 }
 
 // wantState compares the result of Read with want, and its epochs with those of the
@@ -240,12 +240,12 @@ func wantState(t tester, s store.Store, ref store.TokenRef, want store.EpochStat
 	found := lookup(t, s, ref.Key)
 	want.Instance, want.Workspace, want.Key = found.Instance.Epoch, found.Workspace.Epoch, found.Key.Epoch
 	want.InstanceVersion = found.Instance.Version
-	equalTime(t, "SecretNotAfter", got.SecretNotAfter, want.SecretNotAfter)
-	got.SecretNotAfter, want.SecretNotAfter = time.Time{}, time.Time{}
+	equalTime(t, "SecretNotAfter", got.CredentialNotAfter, want.CredentialNotAfter)
+	got.CredentialNotAfter, want.CredentialNotAfter = time.Time{}, time.Time{}
 	equal(t, "state", got, want)
 }
 
 func epochText(e store.EpochState) string {
 	return fmt.Sprintf("Epochs %d %d %d, settings %d, secret %t until %s, revoked %t",
-		e.Instance, e.Workspace, e.Key, e.InstanceVersion, e.SecretKnown, stamp(e.SecretNotAfter), e.Revoked)
+		e.Instance, e.Workspace, e.Key, e.InstanceVersion, e.CredentialKnown, stamp(e.CredentialNotAfter), e.Revoked)
 }

@@ -27,7 +27,7 @@ func newKey(workspace, id string) store.Key {
 		ID: id, Workspace: workspace, Name: "name of " + id,
 		Permissions: scope.MustParse("project.list project.read"), RequestedPermissions: scope.MustParse("project.*"),
 		AdminPermissions: scope.MustParse("project.read"),
-		Secrets: []store.Secret{
+		Credentials: []store.Credential{
 			{
 				ID: "s1-" + id, Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Prefix: "acme_", CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
 				Generated: true, Created: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour),
@@ -50,7 +50,7 @@ func newKey(workspace, id string) store.Key {
 func plainKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: id, Created: noon, Updated: noon, Version: 1,
-		Secrets: []store.Secret{{ID: "s1-" + id, Digest: "d", Created: noon}},
+		Credentials: []store.Credential{{ID: "s1-" + id, Digest: "d", Created: noon}},
 	}
 }
 
@@ -194,7 +194,7 @@ func keyText(k store.Key) []string {
 		"Created " + stamp(k.Created), "Updated " + stamp(k.Updated), "LastUsed " + stamp(k.LastUsed),
 		fmt.Sprint("Version ", k.Version), fmt.Sprint("Depth ", k.Depth), fmt.Sprintf("Resources %q", k.Resources),
 	}
-	for _, s := range k.Secrets {
+	for _, s := range k.Credentials {
 		text = append(text, fmt.Sprintf("Secret %s hint %s digest %s prefix %q by %+v generated %t created %s not after %s last used %s",
 			s.ID, s.Hint, s.Digest, s.Prefix, s.CreatedBy, s.Generated, stamp(s.Created), stamp(s.NotAfter), stamp(s.LastUsed)))
 	}

@@ -25,7 +25,7 @@ func lookupRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				k.Disabled, k.NotAfter = true, noon.AddDate(-20, 0, 0)
-				k.Secrets[0].NotAfter = noon.AddDate(-20, 0, 0)
+				k.Credentials[0].NotAfter = noon.AddDate(-20, 0, 0)
 				create(t, s, k)
 				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
 			},
@@ -76,16 +76,16 @@ func updateRules() []rule {
 				create(t, s, first)
 				k := first.Clone()
 				k.Created, k.CreatedBy, k.Depth = noon.AddDate(1, 0, 0), store.ActorRef{Kind: "admin", ID: "another"}, 7
-				k.Secrets[0].Created = noon.AddDate(1, 0, 0)
-				k.Secrets[0].CreatedBy, k.Secrets[0].Prefix = store.ActorRef{Kind: "admin", ID: "another"}, "other_"
+				k.Credentials[0].Created = noon.AddDate(1, 0, 0)
+				k.Credentials[0].CreatedBy, k.Credentials[0].Prefix = store.ActorRef{Kind: "admin", ID: "another"}, "other_"
 				update(t, s, k)
 				got := lookup(t, s, "key-1").Key
-				equal(t, "the secret's CreatedBy", got.Secrets[0].CreatedBy, first.Secrets[0].CreatedBy)
-				equal(t, "the secret's Prefix", got.Secrets[0].Prefix, first.Secrets[0].Prefix)
+				equal(t, "the secret's CreatedBy", got.Credentials[0].CreatedBy, first.Credentials[0].CreatedBy)
+				equal(t, "the secret's Prefix", got.Credentials[0].Prefix, first.Credentials[0].Prefix)
 				equalTime(t, "Created", got.Created, first.Created)
 				equal(t, "CreatedBy", got.CreatedBy, first.CreatedBy)
 				equal(t, "Depth", got.Depth, first.Depth)
-				equalTime(t, "the secret's Created", got.Secrets[0].Created, first.Secrets[0].Created)
+				equalTime(t, "the secret's Created", got.Credentials[0].Created, first.Credentials[0].Created)
 			},
 		},
 		{
@@ -94,17 +94,17 @@ func updateRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: noon}}))
-				k.Secrets[1].LastUsed, k.LastUsed = noon.AddDate(-1, 0, 0), noon.AddDate(-1, 0, 0)
-				k.Secrets = append(k.Secrets[1:], store.Secret{ID: "s3-key-1", Digest: "d3", Created: noon})
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s2-key-1", At: noon}}))
+				k.Credentials[1].LastUsed, k.LastUsed = noon.AddDate(-1, 0, 0), noon.AddDate(-1, 0, 0)
+				k.Credentials = append(k.Credentials[1:], store.Credential{ID: "s3-key-1", Digest: "d3", Created: noon})
 				update(t, s, k)
 				got := lookup(t, s, "key-1").Key
 				equalTime(t, "LastUsed", got.LastUsed, noon)
-				if len(got.Secrets) != 2 {
-					t.Fatalf("secrets: got %d, want 2", len(got.Secrets))
+				if len(got.Credentials) != 2 {
+					t.Fatalf("secrets: got %d, want 2", len(got.Credentials))
 				}
-				equalTime(t, "LastUsed of the secret that stayed", got.Secrets[0].LastUsed, noon)
-				equalTime(t, "LastUsed of the new secret", got.Secrets[1].LastUsed, time.Time{})
+				equalTime(t, "LastUsed of the secret that stayed", got.Credentials[0].LastUsed, noon)
+				equalTime(t, "LastUsed of the new secret", got.Credentials[1].LastUsed, time.Time{})
 			},
 		},
 		{
@@ -113,16 +113,16 @@ func updateRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2-key-1", k.Secrets[1].Digest, "better$ %20"))
-				k.Secrets = append(k.Secrets, store.Secret{ID: "s3-key-1", Digest: "d3", Created: noon})
-				k.Secrets[0].Hint, k.Secrets[1].NotAfter = "", noon.AddDate(0, 1, 0)
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2-key-1", k.Credentials[1].Digest, "better$ %20"))
+				k.Credentials = append(k.Credentials, store.Credential{ID: "s3-key-1", Digest: "d3", Created: noon})
+				k.Credentials[0].Hint, k.Credentials[1].NotAfter = "", noon.AddDate(0, 1, 0)
 				update(t, s, k)
-				k.Secrets[1].Digest, k.Version = "better$ %20", 2
+				k.Credentials[1].Digest, k.Version = "better$ %20", 2
 				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
-				k.Secrets[0].Digest, k.Secrets[1].Digest, k.Secrets[2].Digest = "forged", "", "d4"
+				k.Credentials[0].Digest, k.Credentials[1].Digest, k.Credentials[2].Digest = "forged", "", "d4"
 				update(t, s, k)
-				for i, want := range []string{newKey("team-a", "key-1").Secrets[0].Digest, "better$ %20", "d3"} {
-					equal(t, "Digest", lookup(t, s, "key-1").Key.Secrets[i].Digest, want)
+				for i, want := range []string{newKey("team-a", "key-1").Credentials[0].Digest, "better$ %20", "d3"} {
+					equal(t, "Digest", lookup(t, s, "key-1").Key.Credentials[i].Digest, want)
 				}
 			},
 		},
@@ -198,10 +198,10 @@ func changedKey() store.Key {
 	k := newKey("team-a", "key-1")
 	k.Name = "renamed"
 	k.Permissions, k.RequestedPermissions = scope.MustParse("member.list"), scope.MustParse("member.*")
-	k.Secrets = []store.Secret{k.Secrets[1], {
+	k.Credentials = []store.Credential{k.Credentials[1], {
 		ID: "s3-key-1", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Prefix: "new_", CreatedBy: store.ActorRef{Kind: "key", ID: "key-9"}, Generated: true, Created: noon,
 	}}
-	k.Secrets[0].NotAfter = noon.Add(time.Minute)
+	k.Credentials[0].NotAfter = noon.Add(time.Minute)
 	k.NotAfter, k.NotAfterText = time.Time{}, ""
 	k.Resources = []string{"https://three.example.com"}
 	k.Disabled, k.Direct = true, false

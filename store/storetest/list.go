@@ -148,9 +148,9 @@ func listRules() []rule {
 				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "creator"}
 				of := func(id string, creator store.ActorRef, secrets ...store.ActorRef) store.Key {
 					k := plainKey("team-a", id)
-					k.CreatedBy, k.Secrets = creator, nil
+					k.CreatedBy, k.Credentials = creator, nil
 					for i, by := range secrets {
-						k.Secrets = append(k.Secrets, store.Secret{ID: fmt.Sprint("s", i, "-", id), Digest: "d", Created: noon, CreatedBy: by})
+						k.Credentials = append(k.Credentials, store.Credential{ID: fmt.Sprint("s", i, "-", id), Digest: "d", Created: noon, CreatedBy: by})
 					}
 					return k
 				}
@@ -164,7 +164,7 @@ func listRules() []rule {
 				equalList(t, "created by the key", by("creator"), []string{"made", "rotated"})
 				equalList(t, "created by an unknown actor", by("crea"), []string{})
 				equalList(t, "created by the key, in another workspace", list(t, s, store.KeyQuery{CreatorID: "creator", Workspace: "team-b"}), []string{})
-				rotated.Secrets = append(rotated.Secrets[:1], store.Secret{ID: "s9-rotated", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
+				rotated.Credentials = append(rotated.Credentials[:1], store.Credential{ID: "s9-rotated", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
 				update(t, s, rotated)
 				equalList(t, "created by the key, after its secret was removed", by("creator"), []string{"made"})
 				equalList(t, "created by the key that rotated", by("later"), []string{"rotated"})
@@ -229,7 +229,7 @@ func createMany(t tester, s store.Store) []store.Key {
 		}
 		if i%4 != 0 {
 			k.LastUsed = noon.Add(time.Duration(i*17%24/6) * time.Minute)
-			uses = append(uses, store.Use{Key: k.ID, Secret: k.Secrets[0].ID, At: k.LastUsed})
+			uses = append(uses, store.Use{Key: k.ID, Credential: k.Credentials[0].ID, At: k.LastUsed})
 		}
 		keys = append(keys, k)
 		fresh := k

@@ -42,8 +42,8 @@ func raceRules() []rule {
 					errs := race(16, func(i int) error {
 						k := newKey("team-a", "key-1")
 						k.Version = version
-						k.Secrets[1] = store.Secret{ID: fmt.Sprintf("s%d-%d", version, i), Digest: "d", Created: noon}
-						c := store.Change{Events: []store.Event{newEvent(k.Secrets[1].ID)}}
+						k.Credentials[1] = store.Credential{ID: fmt.Sprintf("s%d-%d", version, i), Digest: "d", Created: noon}
+						c := store.Change{Events: []store.Event{newEvent(k.Credentials[1].ID)}}
 						return s.Keys.Update(background, k, c)
 					})
 					equal(t, "updates that succeeded", wins(t, "Update", errs, store.ErrConflict), 1)
@@ -51,7 +51,7 @@ func raceRules() []rule {
 					equal(t, "Version", k.Version, version+1)
 					for i, err := range errs {
 						if err == nil {
-							equal(t, "the secret that is stored", k.Secrets[1].ID, fmt.Sprintf("s%d-%d", version, i))
+							equal(t, "the secret that is stored", k.Credentials[1].ID, fmt.Sprintf("s%d-%d", version, i))
 						}
 					}
 				}
@@ -95,7 +95,7 @@ func raceRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
 				errs := race(16, func(i int) error {
-					return s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Secrets[0].Digest, fmt.Sprint("better-", i))
+					return s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Credentials[0].Digest, fmt.Sprint("better-", i))
 				})
 				equal(t, "rewrites that succeeded", wins(t, "Rehash", errs, store.ErrConflict), 1)
 			},
@@ -104,7 +104,7 @@ func raceRules() []rule {
 			name: "B22 changes while a login rewrites a digest",
 			why:  "Update keeps the digest that is stored when it writes, so that no concurrent change brings back a digest that a login has replaced.",
 			run: func(t tester, s store.Store) {
-				first := newKey("team-a", "key-1").Secrets[0].Digest
+				first := newKey("team-a", "key-1").Credentials[0].Digest
 				create(t, s, newKey("team-a", "key-1"))
 				for round := range 8 {
 					next := fmt.Sprint("better-", round)
@@ -120,7 +120,7 @@ func raceRules() []rule {
 					})
 					must(t, "Rehash", errs[3])
 					wins(t, "Update", errs, store.ErrConflict)
-					equal(t, "Digest", lookup(t, s, "key-1").Key.Secrets[0].Digest, next)
+					equal(t, "Digest", lookup(t, s, "key-1").Key.Credentials[0].Digest, next)
 					first = next
 				}
 			},

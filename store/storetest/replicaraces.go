@@ -18,7 +18,7 @@ func raceRotations(t tester, r []store.Store) {
 		rounds = 10_000
 	}
 	k := newKey("team-a", "key-1")
-	k.Secrets[1].ID = "s0-0"
+	k.Credentials[1].ID = "s0-0"
 	create(t, r[0], k)
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
@@ -32,13 +32,13 @@ func raceRotations(t tester, r []store.Store) {
 		equal(t, "Version", current.Version, version)
 		errs := race(12, func(i int) error {
 			next := current.Clone()
-			next.Secrets = append(next.Secrets[1:], store.Secret{ID: fmt.Sprintf("s%d-%d", version, i), Digest: "d", Created: noon})
+			next.Credentials = append(next.Credentials[1:], store.Credential{ID: fmt.Sprintf("s%d-%d", version, i), Digest: "d", Created: noon})
 			return of(r, i).Keys.Update(background, next, store.Change{Now: noon})
 		})
 		equal(t, "rotations that succeeded", wins(t, "Update", errs, store.ErrConflict), 1)
 		for i, err := range errs {
 			if err == nil {
-				secrets := lookup(t, of(r, i+1), "key-1").Key.Secrets
+				secrets := lookup(t, of(r, i+1), "key-1").Key.Credentials
 				equal(t, "the newest secret", secrets[len(secrets)-1].ID, fmt.Sprintf("s%d-%d", version, i))
 			}
 		}
@@ -70,8 +70,8 @@ func lookWhileRotating(t tester, s store.Store, stop <-chan struct{}) {
 		if k.Version == 1 {
 			before = "s1"
 		}
-		if len(k.Secrets) != 2 || !strings.HasPrefix(k.Secrets[0].ID, before) || !strings.HasPrefix(k.Secrets[1].ID, newest) {
-			t.Errorf("version %d was read with secrets %+v", k.Version, k.Secrets)
+		if len(k.Credentials) != 2 || !strings.HasPrefix(k.Credentials[0].ID, before) || !strings.HasPrefix(k.Credentials[1].ID, newest) {
+			t.Errorf("version %d was read with secrets %+v", k.Version, k.Credentials)
 			return
 		}
 	}

@@ -213,7 +213,7 @@ func replicaRaces() []replicaRule {
 					wantHigher(t, "the key's epoch", epoch, last)
 					last = epoch
 					for _, s := range r {
-						wantState(t, s, tokenOf(k, 2), store.EpochState{SecretKnown: true})
+						wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true})
 						equal(t, "the key's epoch", keyEpoch(t, s, "key-1"), last)
 					}
 				}

@@ -120,11 +120,11 @@ func visibleChanges() []visibleChange {
 			name:  "a rewritten digest",
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1-"+id(round), newKey("team-a", id(round)).Secrets[0].Digest, "better"))
+				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1-"+id(round), newKey("team-a", id(round)).Credentials[0].Digest, "better"))
 			},
 			seen: func(s store.Store, round int) error {
 				found, err := s.Keys.Lookup(background, id(round))
-				return checkSeen("the digest", err == nil && found.Key.Secrets[0].Digest == "better", err)
+				return checkSeen("the digest", err == nil && found.Key.Credentials[0].Digest == "better", err)
 			},
 		},
 		{
@@ -189,12 +189,12 @@ func visibleRevocations() []visibleChange {
 			},
 			do: func(t tester, s store.Store, round int) {
 				k := newKey("team-a", fmt.Sprint("key-", round))
-				k.Secrets = k.Secrets[:1]
+				k.Credentials = k.Credentials[:1]
 				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, RevokeTokens: true}))
 			},
 			seen: func(s store.Store, round int) error {
 				state, err := s.Epochs.Read(background, ref(round))
-				return checkSeen("the epoch", state.Key > before.Key && !state.SecretKnown, err)
+				return checkSeen("the epoch", state.Key > before.Key && !state.CredentialKnown, err)
 			},
 		},
 		{

@@ -11,9 +11,9 @@ import (
 // keyWith returns a key whose secrets have the given ids.
 func keyWith(workspace, id string, secrets ...string) store.Key {
 	k := plainKey(workspace, id)
-	k.Secrets = nil
+	k.Credentials = nil
 	for _, secret := range secrets {
-		k.Secrets = append(k.Secrets, store.Secret{ID: secret, Digest: "digest of " + secret, Created: noon})
+		k.Credentials = append(k.Credentials, store.Credential{ID: secret, Digest: "digest of " + secret, Created: noon})
 	}
 	return k
 }
@@ -70,7 +70,7 @@ func secretRules() []rule {
 			run: func(t tester, s store.Store) {
 				disabled, expired, secret := newKey("team-a", "key-1"), newKey("team-a", "key-2"), newKey("team-a", "key-3")
 				disabled.Disabled = true
-				expired.NotAfter, secret.Secrets[0].NotAfter = noon.AddDate(-20, 0, 0), noon.AddDate(-20, 0, 0)
+				expired.NotAfter, secret.Credentials[0].NotAfter = noon.AddDate(-20, 0, 0), noon.AddDate(-20, 0, 0)
 				create(t, s, disabled, expired, secret)
 				wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1")
 				wantOwner(t, s, "key-2", "s1-key-2", "s2-key-2")
@@ -127,7 +127,7 @@ func secretRules() []rule {
 				create(t, s, newKey("team-a", "key-1"))
 				found, err := s.Secrets.LookupSecret(background, "s1-key-1")
 				must(t, "LookupSecret", err)
-				found.Key.Secrets[0].Digest, found.Key.Resources[0] = "changed by the caller", "changed by the caller"
+				found.Key.Credentials[0].Digest, found.Key.Resources[0] = "changed by the caller", "changed by the caller"
 				wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1")
 				found, err = s.Secrets.LookupSecret(background, "s1-key-1")
 				must(t, "LookupSecret", err)
@@ -141,7 +141,7 @@ func secretRules() []rule {
 				k := keyWith("team-a", "key-1", "first", "second")
 				create(t, s, k)
 				set := func(secrets ...string) {
-					k.Secrets = keyWith("", "", secrets...).Secrets
+					k.Credentials = keyWith("", "", secrets...).Credentials
 					update(t, s, k)
 					k.Version++
 				}
@@ -164,8 +164,8 @@ func secretRules() []rule {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "key-2"))
 				for range 3 {
-					k.Secrets[0], k.Secrets[1] = k.Secrets[1], k.Secrets[0]
-					k.Secrets[0].NotAfter, k.Name = noon.Add(time.Hour), k.Name+"."
+					k.Credentials[0], k.Credentials[1] = k.Credentials[1], k.Credentials[0]
+					k.Credentials[0].NotAfter, k.Name = noon.Add(time.Hour), k.Name+"."
 					update(t, s, k)
 					k.Version++
 					wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1")
@@ -178,10 +178,10 @@ func secretRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Secrets[0].Digest, "better"))
-				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}}))
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Credentials[0].Digest, "better"))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s1-key-1", At: noon}}))
 				wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1")
-				k.Secrets[0].Digest, k.Secrets[0].LastUsed, k.LastUsed = "better", noon, noon
+				k.Credentials[0].Digest, k.Credentials[0].LastUsed, k.LastUsed = "better", noon, noon
 				found, err := s.Secrets.LookupSecret(background, "s1-key-1")
 				must(t, "LookupSecret", err)
 				equalKey(t, "key", found.Key, k)

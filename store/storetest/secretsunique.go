@@ -17,7 +17,7 @@ func uniqueRules() []rule {
 				disabled := keyWith("team-a", "disabled", "taken-1")
 				disabled.Disabled = true
 				expired := keyWith("team-b", "expired", "other", "taken-2")
-				expired.NotAfter, expired.Secrets[1].NotAfter = noon.AddDate(-20, 0, 0), noon.AddDate(-20, 0, 0)
+				expired.NotAfter, expired.Credentials[1].NotAfter = noon.AddDate(-20, 0, 0), noon.AddDate(-20, 0, 0)
 				create(t, s, disabled, expired, keyWith("team-a", "own", "own-1", "own-2"))
 				for _, taken := range []string{"taken-1", "taken-2"} {
 					for _, secrets := range [][]string{{taken}, {"new", taken}, {taken, "new"}, {"own-2", "new", taken}} {
@@ -234,7 +234,7 @@ func visibleSecrets() []visibleChange {
 			name: "a rotated secret", needs: hasSecrets, begin: begin,
 			do: func(t tester, s store.Store, round int) {
 				k := newKey("team-a", id(round))
-				k.Secrets = append(k.Secrets[1:], store.Secret{ID: "s3-" + id(round), Digest: "d", Created: noon})
+				k.Credentials = append(k.Credentials[1:], store.Credential{ID: "s3-" + id(round), Digest: "d", Created: noon})
 				update(t, s, k)
 			},
 			seen: func(s store.Store, round int) error {

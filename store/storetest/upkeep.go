@@ -14,8 +14,8 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "key-2"))
-				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s2-key-1", At: noon}}))
-				k.LastUsed, k.Secrets[1].LastUsed = noon, noon
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s2-key-1", At: noon}}))
+				k.LastUsed, k.Credentials[1].LastUsed = noon, noon
 				equalKey(t, "used key", lookup(t, s, "key-1").Key, k)
 				equalKey(t, "other key", lookup(t, s, "key-2").Key, newKey("team-a", "key-2"))
 			},
@@ -26,16 +26,16 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				uses := []store.Use{
-					{Key: "key-1", Secret: "s1-key-1", At: noon.Add(time.Minute)},
-					{Key: "key-1", Secret: "s2-key-1", At: noon.Add(-time.Minute)},
-					{Key: "key-1", Secret: "s1-key-1", At: noon},
+					{Key: "key-1", Credential: "s1-key-1", At: noon.Add(time.Minute)},
+					{Key: "key-1", Credential: "s2-key-1", At: noon.Add(-time.Minute)},
+					{Key: "key-1", Credential: "s1-key-1", At: noon},
 				}
 				must(t, "RecordUses", s.Upkeep.RecordUses(background, uses))
-				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}}))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s1-key-1", At: noon}}))
 				k := lookup(t, s, "key-1").Key
 				equalTime(t, "the key's", k.LastUsed, noon.Add(time.Minute))
-				equalTime(t, "the first secret's", k.Secrets[0].LastUsed, noon.Add(time.Minute))
-				equalTime(t, "the second secret's", k.Secrets[1].LastUsed, noon.Add(-time.Minute))
+				equalTime(t, "the first secret's", k.Credentials[0].LastUsed, noon.Add(time.Minute))
+				equalTime(t, "the second secret's", k.Credentials[1].LastUsed, noon.Add(-time.Minute))
 			},
 		},
 		{
@@ -45,8 +45,8 @@ func upkeepRules() []rule {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
 				remove(t, s, "team-a", "deleted")
 				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{
-					{Key: "none", Secret: "s1-none", At: noon}, {Key: "deleted", Secret: "s1-deleted", At: noon},
-					{Key: "key-1", Secret: "none", At: noon.Add(time.Hour)}, {Key: "key-1", Secret: "s1-key-1", At: noon},
+					{Key: "none", Credential: "s1-none", At: noon}, {Key: "deleted", Credential: "s1-deleted", At: noon},
+					{Key: "key-1", Credential: "none", At: noon.Add(time.Hour)}, {Key: "key-1", Credential: "s1-key-1", At: noon},
 				}))
 				must(t, "RecordUses of nothing", s.Upkeep.RecordUses(background, nil))
 				equalTime(t, "LastUsed", lookup(t, s, "key-1").Key.LastUsed, noon)
@@ -60,8 +60,8 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}}))
-				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Secrets[0].Digest, "better"))
+				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s1-key-1", At: noon}}))
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1-key-1", k.Credentials[0].Digest, "better"))
 				update(t, s, k)
 				equal(t, "events", len(eventIDs(t, s)), 0)
 			},
@@ -72,8 +72,8 @@ func upkeepRules() []rule {
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "key-2"))
-				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2-key-1", k.Secrets[1].Digest, "better"))
-				k.Secrets[1].Digest = "better"
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2-key-1", k.Credentials[1].Digest, "better"))
+				k.Credentials[1].Digest = "better"
 				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
 				equalKey(t, "other key", lookup(t, s, "key-2").Key, newKey("team-a", "key-2"))
 			},
@@ -89,10 +89,10 @@ func upkeepRules() []rule {
 					return s.Upkeep.Rehash(background, key, secret, from, "better")
 				}
 				wantError(t, "another digest", rehash("key-1", "s1-key-1", "other"), store.ErrConflict)
-				wantError(t, "the other secret's digest", rehash("key-1", "s1-key-1", k.Secrets[1].Digest), store.ErrConflict)
-				wantError(t, "missing secret", rehash("key-1", "s9-key-1", k.Secrets[0].Digest), store.ErrNotFound)
-				wantError(t, "missing key", rehash("none", "s1-none", k.Secrets[0].Digest), store.ErrNotFound)
-				wantError(t, "deleted key", rehash("deleted", "s1-deleted", newKey("team-a", "deleted").Secrets[0].Digest), store.ErrNotFound)
+				wantError(t, "the other secret's digest", rehash("key-1", "s1-key-1", k.Credentials[1].Digest), store.ErrConflict)
+				wantError(t, "missing secret", rehash("key-1", "s9-key-1", k.Credentials[0].Digest), store.ErrNotFound)
+				wantError(t, "missing key", rehash("none", "s1-none", k.Credentials[0].Digest), store.ErrNotFound)
+				wantError(t, "deleted key", rehash("deleted", "s1-deleted", newKey("team-a", "deleted").Credentials[0].Digest), store.ErrNotFound)
 				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
 			},
 		},

@@ -24,7 +24,7 @@ func watchRules() []rule {
 				w.expect(t, "Create", store.NotificationKey, "team-a", "key-1")
 				update(t, s, newKey("team-a", "key-1"))
 				w.expect(t, "Update", store.NotificationKey, "team-a", "key-1")
-				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1-key-1", newKey("team-a", "key-1").Secrets[0].Digest, "better"))
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1-key-1", newKey("team-a", "key-1").Credentials[0].Digest, "better"))
 				w.expect(t, "Rehash", store.NotificationKey, "team-a", "key-1")
 				remove(t, s, "team-a", "key-1")
 				w.expect(t, "Delete", store.NotificationKey, "team-a", "key-1")

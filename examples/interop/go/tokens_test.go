@@ -55,17 +55,17 @@ func TestBadTokens(t *testing.T) {
 
 // claimSet holds all claims of a token. decode empties the jti, which always differs.
 type claimSet struct {
-	Issuer    string  `json:"iss"`
-	Subject   string  `json:"sub"`
-	Audience  string  `json:"aud"`
-	ClientID  string  `json:"client_id"`
-	Scope     string  `json:"scope"`
-	Expires   int64   `json:"exp"`
-	IssuedAt  int64   `json:"iat"`
-	TokenID   string  `json:"jti"`
-	Workspace string  `json:"workspace"`
-	SecretID  string  `json:"secret_id"`
-	Epochs    []int64 `json:"epochs"`
+	Issuer       string  `json:"iss"`
+	Subject      string  `json:"sub"`
+	Audience     string  `json:"aud"`
+	ClientID     string  `json:"client_id"`
+	Scope        string  `json:"scope"`
+	Expires      int64   `json:"exp"`
+	IssuedAt     int64   `json:"iat"`
+	TokenID      string  `json:"jti"`
+	Workspace    string  `json:"workspace"`
+	CredentialID string  `json:"credential_id"`
+	Epochs       []int64 `json:"epochs"`
 }
 
 func decode(t *testing.T, token string) (header string, claims claimSet) {

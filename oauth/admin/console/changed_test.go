@@ -39,7 +39,7 @@ func TestChangedMeanwhile(t *testing.T) {
 			key, _ := r.made("team-a", "ci", "project.list")
 			path := "/keys/" + key.ID + "/" + tc.deed
 			if tc.deed == "retire" {
-				path += "/" + key.Secrets[0].ID
+				path += "/" + key.Credentials[0].ID
 			}
 			form := r.form("olga", path)
 			for name, values := range tc.typed {

@@ -13,8 +13,8 @@ import (
 type question struct {
 	Action string // confirmRetire, confirmDisable or confirmDelete
 	Key    apikey.Key
-	Secret *apikey.KeySecret // the secret to retire; otherwise nil
-	Typed  string            // what was typed as the key's name
+	Secret *apikey.KeyCredential // the secret to retire; otherwise nil
+	Typed  string                // what was typed as the key's name
 }
 
 // The actions that need confirmation. Each text is the beginning of the page's title.
@@ -38,11 +38,11 @@ func (s *call) ask(status int, action string, wrong ...problem) error {
 	}
 	q := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}
 	if action == confirmRetire {
-		i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.pathID("secret") })
+		i := slices.IndexFunc(key.Credentials, func(secret apikey.KeyCredential) bool { return secret.ID == s.pathID("secret") })
 		if i < 0 {
 			return store.ErrNotFound
 		}
-		q.Secret = &key.Secrets[i]
+		q.Secret = &key.Credentials[i]
 	}
 	return s.show(status, "ask", frame{Here: "keys", Title: action + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
@@ -55,7 +55,7 @@ func confirmed(action string, carryOut func(*call) error) func(*call) error {
 }
 
 func (s *call) retireSecret() error {
-	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.pathID("secret"), s.version(1))
+	_, err := s.keys().Retire(s.r.Context(), s.actor(), s.key(), s.pathID("secret"), s.version(1))
 	return s.redirectUnless(err, "done=retire", "keys", s.key())
 }
 

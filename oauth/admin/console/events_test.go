@@ -65,7 +65,7 @@ func TestEventsTellNamesValuesAndAddresses(t *testing.T) {
 		"an unknown client from 203.0.113.9 Login refused wrong secret nightly",
 		"Changed the settings limit of keys: none → 7 maximum lifetime: none → 90d day from which the rules apply to all keys: none → 2026-07-01T12:00:00Z keys on or off: true → false times of reminders: none → 2d 1h0m0s Every workspace",
 		"Changed the workspace&#39;s rules limit of keys: none → unlimited The workspace in team-a",
-		"Created the key name: none → ci permissions: none → project.list secrets: none → " + key.Secrets[0].ID,
+		"Created the key name: none → ci permissions: none → project.list secrets: none → " + key.Credentials[0].ID,
 	} {
 		require.Contains(t, log, text)
 	}

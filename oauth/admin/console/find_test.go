@@ -33,7 +33,7 @@ func TestFindSecret(t *testing.T) {
 		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 		return got
 	}
-	at := "/keys/" + key.ID + "?found=" + key.Secrets[0].ID
+	at := "/keys/" + key.ID + "?found=" + key.Credentials[0].ID
 	for _, person := range []string{"olga", "max", "ada"} {
 		require.Equal(t, at, find(person, secret).redirectTarget(), "B20 %s may see the key", person)
 	}
@@ -41,7 +41,7 @@ func TestFindSecret(t *testing.T) {
 	body := r.get("olga", at).Body
 	for _, part := range []string{
 		"<h1><bdi>ci of the shop</bdi></h1>", `on">active`, "the secret that you searched for, which ends in <code>" + secret[len(secret)-4:], "<bdi>team-a</bdi>", "Never", "the key's only secret",
-		`keys/` + key.ID + `/rotate">Rotate the key`, `keys/` + key.ID + `/retire/` + key.Secrets[0].ID + `">retire this secret only`,
+		`keys/` + key.ID + `/rotate">Rotate the key`, `keys/` + key.ID + `/retire/` + key.Credentials[0].ID + `">retire this secret only`,
 	} {
 		require.Contains(t, body, part)
 	}
@@ -77,12 +77,12 @@ func TestFindSecret(t *testing.T) {
 		require.NotContains(t, body, "the key's only secret")
 		r.clock.Advance(time.Minute)
 		require.Equal(t, at, find("olga", secret).redirectTarget())
-		fresh := key.ID + "?found=" + rotated.Secrets[len(rotated.Secrets)-1].ID
+		fresh := key.ID + "?found=" + rotated.Credentials[len(rotated.Credentials)-1].ID
 		require.Contains(t, r.get("olga", "/keys/"+fresh).Body, "the key's only secret", "the other one has ended")
 		body = r.get("olga", at).Body
 		require.Contains(t, body, "It has ended: nobody can log in with it.")
 		require.NotContains(t, body, "retire this secret only")
-		_, err = r.keys.RetireSecret(t.Context(), people["olga"].Actor, key.ID, key.Secrets[0].ID, 0)
+		_, err = r.keys.Retire(t.Context(), people["olga"].Actor, key.ID, key.Credentials[0].ID, 0)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotFound, find("olga", secret).StatusCode)
 		require.NotContains(t, r.get("olga", at).Body, "searched for")

@@ -99,7 +99,7 @@ func TestFormsAreForOneVersion(t *testing.T) {
 			path := page
 			switch deed {
 			case "retire":
-				page += "/" + key.Secrets[0].ID
+				page += "/" + key.Credentials[0].ID
 				path = page
 			case "enable": // its button is on the key's page
 				page = "/keys/" + key.ID

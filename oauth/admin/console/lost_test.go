@@ -76,11 +76,11 @@ func TestLostSecret(t *testing.T) {
 			require.True(t, r.logsIn(before.ID, got.secret()))
 			require.False(t, r.logsIn(before.ID, lost), "the lost one ended")
 			after := r.only()
-			require.Len(t, after.Secrets, len(before.Secrets))
+			require.Len(t, after.Credentials, len(before.Credentials))
 			require.Equal(t, before.NotAfter, after.NotAfter)
-			for i := range after.Secrets[:len(after.Secrets)-1] {
-				require.Equal(t, before.Secrets[i].ID, after.Secrets[i].ID, "the others are as before")
-				require.Equal(t, before.Secrets[i].NotAfter, after.Secrets[i].NotAfter)
+			for i := range after.Credentials[:len(after.Credentials)-1] {
+				require.Equal(t, before.Credentials[i].ID, after.Credentials[i].ID, "the others are as before")
+				require.Equal(t, before.Credentials[i].NotAfter, after.Credentials[i].NotAfter)
 			}
 
 			// That form, too, gives one secret, and its second submit offers another one.
@@ -138,7 +138,7 @@ func TestUsedSecretIsNotReplaced(t *testing.T) {
 				require.Contains(t, []int{http.StatusUnprocessableEntity, http.StatusConflict, http.StatusForbidden}, got.StatusCode)
 				require.Empty(t, got.secret())
 				now := r.only()
-				require.Equal(t, before.Secrets[len(before.Secrets)-1].ID, now.Secrets[len(now.Secrets)-1].ID)
+				require.Equal(t, before.Credentials[len(before.Credentials)-1].ID, now.Credentials[len(now.Credentials)-1].ID)
 				require.Equal(t, before.Version, now.Version)
 				if strings.HasPrefix(name, "a login") {
 					require.True(t, r.logsIn(before.ID, secret))

@@ -96,7 +96,7 @@ func TestRotate(t *testing.T) {
 		require.NotContains(t, again.Body, fresh)
 		now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
 		require.NoError(t, err)
-		require.Len(t, now.Secrets, 2)
+		require.Len(t, now.Credentials, 2)
 	})
 	r.clock.Advance(time.Hour)
 	require.False(t, r.logsIn(key.ID, old))
@@ -124,7 +124,7 @@ func TestEnding(t *testing.T) {
 	require.Equal(t, at+"?done=enable", r.post("olga", at+"/enable", r.form("olga", at)).redirectTarget())
 	require.True(t, r.logsIn(key.ID, secret))
 
-	retire := at + "/retire/" + key.Secrets[0].ID
+	retire := at + "/retire/" + key.Credentials[0].ID
 	require.Contains(t, r.get("olga", retire).Body, "only secret")
 	require.Equal(t, at+"?done=retire", r.post("olga", retire, r.form("olga", retire)).redirectTarget())
 	require.False(t, r.logsIn(key.ID, secret))

@@ -23,8 +23,8 @@ func (r *rig) storeKeys(n int) {
 	for i := range n {
 		require.NoError(r.t, r.store.Keys.Create(r.t.Context(), store.Key{
 			ID: fmt.Sprintf("key-%06d", i), Workspace: "team-a", Name: "key", Permissions: scope.MustParse("project.list"),
-			Created: noon.Add(time.Duration(i-n) * time.Second),
-			Secrets: []store.Secret{{ID: fmt.Sprint("s-", i), Digest: "d", Created: noon.Add(time.Duration(i-n) * time.Second)}},
+			Created:     noon.Add(time.Duration(i-n) * time.Second),
+			Credentials: []store.Credential{{ID: fmt.Sprint("s-", i), Digest: "d", Created: noon.Add(time.Duration(i-n) * time.Second)}},
 		}, store.NoLimit, store.Change{}))
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // places returns the paths of all pages, for one workspace and key.
 func places(key apikey.Key) (get, post []string) {
-	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Secrets[0].ID, "{$}", "")
+	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Credentials[0].ID, "{$}", "")
 	for _, pattern := range console.Patterns() {
 		method, path, _ := strings.Cut(pattern, " ")
 		if method == http.MethodPost {
@@ -192,7 +192,7 @@ func TestNamesAreText(t *testing.T) {
 				in := "/workspaces/" + url.PathEscape(workspace)
 				for _, path := range []string{
 					in + "/keys", in + "/keys?text=" + url.QueryEscape(name) + "&permission=" + url.QueryEscape(name), "/keys/" + key.ID, "/keys/" + key.ID + "/change",
-					"/keys/" + key.ID + "/delete", "/keys/" + key.ID + "/disable", "/keys/" + key.ID + "/retire/" + key.Secrets[0].ID,
+					"/keys/" + key.ID + "/delete", "/keys/" + key.ID + "/disable", "/keys/" + key.ID + "/retire/" + key.Credentials[0].ID,
 					in + "/events?key=" + url.QueryEscape(name) + "&actor=" + url.QueryEscape(name) + "&from=" + url.QueryEscape(name),
 					"/settings/keys", "/settings/events", "/settings/violations", "/settings/workspaces/" + url.PathEscape(workspace),
 				} {

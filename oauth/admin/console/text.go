@@ -54,8 +54,8 @@ func (f frame) When(t time.Time, ifZero string) moment {
 func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
 
 // Only reports whether a secret works, and no other of its key's secrets.
-func (f frame) Only(secrets []apikey.KeySecret, id string) bool {
-	return !slices.ContainsFunc(secrets, func(s apikey.KeySecret) bool { return (s.ID == id) == f.Past(s.NotAfter) })
+func (f frame) Only(secrets []apikey.KeyCredential, id string) bool {
+	return !slices.ContainsFunc(secrets, func(s apikey.KeyCredential) bool { return (s.ID == id) == f.Past(s.NotAfter) })
 }
 
 // distance returns a text such as "in 3 days" or "2 hours ago".

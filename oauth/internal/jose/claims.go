@@ -34,8 +34,8 @@ type Claims struct {
 	// NotBefore is 0 if there is no such claim.
 	NotBefore int64
 
-	Workspace string
-	SecretID  string // the secret that was exchanged for the token
+	Workspace    string
+	CredentialID string // the secret that was exchanged for the token
 	// KeyExpires is the expiry of the key that the token was issued to. Verifiers apply
 	// no leeway to it. It is 0 if there is no such claim.
 	KeyExpires int64
@@ -49,7 +49,7 @@ type Claims struct {
 
 // claimNames are the claims that Latchkey writes.
 var claimNames = []string{
-	"iss", "sub", "aud", "client_id", "scope", "admin_scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "key_exp", "epochs", "cnf",
+	"iss", "sub", "aud", "client_id", "scope", "admin_scope", "exp", "iat", "nbf", "jti", "workspace", "credential_id", "key_exp", "epochs", "cnf",
 }
 
 // reservedNames are the names that a host's hook must not set: Latchkey's claims, and
@@ -126,7 +126,7 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 	}
 	dst = appendText(dst, `"jti":`, c.TokenID)
 	dst = appendText(dst, `"workspace":`, c.Workspace)
-	dst = appendText(dst, `"secret_id":`, c.SecretID)
+	dst = appendText(dst, `"credential_id":`, c.CredentialID)
 	if c.KeyExpires != 0 {
 		dst = strconv.AppendInt(append(dst, `"key_exp":`...), c.KeyExpires, 10)
 		dst = append(dst, ',')
@@ -181,8 +181,8 @@ func ParseClaims(data []byte) (Claims, error) {
 			c.TokenID, err = strictjson.String(m.Value)
 		case "workspace":
 			c.Workspace, err = strictjson.String(m.Value)
-		case "secret_id":
-			c.SecretID, err = strictjson.String(m.Value)
+		case "credential_id":
+			c.CredentialID, err = strictjson.String(m.Value)
 		case "key_exp":
 			c.KeyExpires, err = parseDate(m.Value, math.Floor)
 		case "epochs":

@@ -19,7 +19,7 @@ func fullClaims() jose.Claims {
 	return jose.Claims{
 		Issuer: "https://api.example.com", Subject: "key-1", Audience: []string{"a", "b"}, ClientID: "key-1",
 		Scope: "project.list", AdminScope: "project.list", TokenID: "t", Expires: 1772366400, IssuedAt: 1772365800, NotBefore: 1772365799,
-		Workspace: "team \"a\"\\\n\u2028é\U0001F600", SecretID: "s", Epochs: [3]int64{1, 0, math.MaxInt64},
+		Workspace: "team \"a\"\\\n\u2028é\U0001F600", CredentialID: "s", Epochs: [3]int64{1, 0, math.MaxInt64},
 		Extra: []strictjson.Member{{Name: "tier", Value: json.RawMessage(`"gold"`)}},
 	}
 }
@@ -28,7 +28,7 @@ func TestClaimsAreWritten(t *testing.T) {
 	c := fullClaims()
 	c.Workspace = "team-a"
 	require.Equal(t, `prefix{"iss":"https://api.example.com","sub":"key-1","aud":["a","b"],"client_id":"key-1","scope":"project.list","admin_scope":"project.list",`+
-		`"exp":1772366400,"iat":1772365800,"nbf":1772365799,"jti":"t","workspace":"team-a","secret_id":"s","epochs":[1,0,9223372036854775807],"tier":"gold"}`,
+		`"exp":1772366400,"iat":1772365800,"nbf":1772365799,"jti":"t","workspace":"team-a","credential_id":"s","epochs":[1,0,9223372036854775807],"tier":"gold"}`,
 		string(jose.AppendClaims([]byte("prefix"), &c)))
 	c.Audience = c.Audience[:1]
 	require.Contains(t, string(jose.AppendClaims(nil, &c)), `"aud":"a",`)
@@ -100,7 +100,7 @@ func TestEncodeExtra(t *testing.T) {
 	require.Nil(t, none)
 
 	refused := []string{
-		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "workspace", "secret_id", "epochs", "cnf", "act",
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "workspace", "credential_id", "epochs", "cnf", "act",
 		"ISS", "Exp", "ſub", "Client_ID", "", "a\x00", "\xff", strings.Repeat("a", 65),
 	}
 	for _, name := range refused {
@@ -130,7 +130,7 @@ func FuzzClaims(f *testing.F) {
 	f.Fuzz(func(t *testing.T, issuer, subject, a1, a2, client, scope, id, workspace, secret string, exp, iat, nbf, epoch int64, name, value string) {
 		c := jose.Claims{
 			Issuer: issuer, Subject: subject, ClientID: client, Scope: scope, TokenID: id,
-			Expires: exp, IssuedAt: iat, NotBefore: nbf, Workspace: workspace, SecretID: secret, Epochs: [3]int64{epoch, 0, epoch},
+			Expires: exp, IssuedAt: iat, NotBefore: nbf, Workspace: workspace, CredentialID: secret, Epochs: [3]int64{epoch, 0, epoch},
 		}
 		if a1 != "" {
 			c.Audience = append(c.Audience, a1)

@@ -154,7 +154,7 @@ func (f *fleet) login(srv *replica) (token, kid string) {
 	now := srv.now()
 	token, err := srv.Signer(f.t.Context()).Sign(jose.AppendClaims(nil, &jose.Claims{
 		Issuer: issuer, Subject: "key-1", ClientID: "key-1", Audience: []string{issuer}, Scope: "project.list", TokenID: rand.Text(),
-		IssuedAt: now.Unix(), Expires: now.Add(f.lifetime).Unix(), Workspace: "team-a", SecretID: "s",
+		IssuedAt: now.Unix(), Expires: now.Add(f.lifetime).Unix(), Workspace: "team-a", CredentialID: "s",
 	}))
 	require.NoError(f.t, err)
 	return token, harness.Head(f.t, token)["kid"].(string)

@@ -254,7 +254,7 @@ func TestThawedNode(t *testing.T) {
 		ctx := within(t, 2*patience)
 		k := key("team-a", fmt.Sprint("key-", round))
 		require.NoError(t, stores[0].Keys.Create(ctx, k, store.NoLimit, event("create-"+k.ID)))
-		ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: k.Secrets[0].ID}
+		ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID, Credential: k.Credentials[0].ID}
 		old, err := stores[thawed].Epochs.Read(ctx, ref)
 		require.NoError(t, err)
 
@@ -276,7 +276,7 @@ func TestThawedNode(t *testing.T) {
 				return stale(err, !found.Key.Disabled)
 			},
 			"look-up of a secret": func() error {
-				found, err := s.Secrets.LookupSecret(ctx, k.Secrets[0].ID)
+				found, err := s.Secrets.LookupSecret(ctx, k.Credentials[0].ID)
 				return stale(err, !found.Key.Disabled)
 			},
 			"epochs": func() error {

@@ -25,7 +25,7 @@ func TestOneKeyForASecret(t *testing.T) {
 			if i%2 == 0 {
 				require.NoError(t, stores[0].Keys.Create(ctx, keys[i], store.NoLimit, store.Change{Now: noon}))
 			}
-			keys[i].Secrets[0].ID = shared
+			keys[i].Credentials[0].ID = shared
 		}
 		var all sync.WaitGroup
 		for i, k := range keys {

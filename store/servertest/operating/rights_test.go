@@ -211,7 +211,7 @@ func useAll(s store.Store) error {
 	key := func(id string) store.Key {
 		return store.Key{
 			ID: id, Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
-			Secrets: []store.Secret{{ID: "s1-" + id, Digest: "old", Created: noon}}, Created: noon, Updated: noon, Version: 1,
+			Credentials: []store.Credential{{ID: "s1-" + id, Digest: "old", Created: noon}}, Created: noon, Updated: noon, Version: 1,
 		}
 	}
 	later, count := noon.Add(24*time.Hour), store.Count{Workspace: "team-a", Key: "one", Day: noon, Logins: 1}
@@ -227,7 +227,7 @@ func useAll(s store.Store) error {
 		only(s.Keys.Lookup(ctx, "one")),
 		only(s.Secrets.LookupSecret(ctx, "s1-one")),
 		only(s.Keys.List(ctx, store.KeyQuery{})),
-		s.Upkeep.RecordUses(ctx, []store.Use{{Key: "one", Secret: "s1-one", At: noon}}),
+		s.Upkeep.RecordUses(ctx, []store.Use{{Key: "one", Credential: "s1-one", At: noon}}),
 		s.Upkeep.Rehash(ctx, "one", "s1-one", "old", "new"),
 		only(s.Upkeep.Clock(ctx)),
 		s.Keys.Update(ctx, renamed, store.Change{Now: noon}),
@@ -241,7 +241,7 @@ func useAll(s store.Store) error {
 		s.Events.Append(ctx, store.Event{ID: "other", Time: noon, Action: "made", Workspace: "team-a"}),
 		only(s.Events.List(ctx, store.EventQuery{})),
 		only(s.Events.Prune(ctx, later)),
-		only(s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "one", Secret: "s1-one"})),
+		only(s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "one", Credential: "s1-one"})),
 		s.Epochs.Revoke(ctx, "token", later, noon),
 		s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "2", Expires: later}, noon),
 		only(s.OnceIDs.Find(ctx, "test", "2", noon)),

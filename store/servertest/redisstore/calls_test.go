@@ -52,7 +52,7 @@ func some(n int, err error) error {
 }
 
 func tokenWith(key, id string) store.TokenRef {
-	return store.TokenRef{Workspace: "team-a", Key: key, Secret: "s1-" + key, TokenID: id}
+	return store.TokenRef{Workspace: "team-a", Key: key, Credential: "s1-" + key, TokenID: id}
 }
 
 func listing(q store.KeyQuery, want int) func(context.Context, store.Store) error {
@@ -160,10 +160,10 @@ var changeCalls = []oneCall{
 		return s.Keys.Delete(ctx, "team-a", "deleted", 1, noon, store.Change{Now: noon})
 	}},
 	{name: "record uses", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "used", Secret: "s1-used", At: noon}, {Key: "key-1", Secret: "s1-key-1", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "used", Credential: "s1-used", At: noon}, {Key: "key-1", Credential: "s1-key-1", At: noon}})
 	}},
 	{name: "replace a digest", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.Rehash(ctx, "hashed", "s1-hashed", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
+		return s.Upkeep.Rehash(ctx, "hashed", "s1-hashed", newKey("", "hashed").Credentials[0].Digest, "hmac-sha256$2$other")
 	}},
 	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, RevokeTokens: true})
@@ -264,6 +264,6 @@ var refusedCalls = []oneCall{
 	}},
 	// Calls that write nothing.
 	{name: "record a use of a missing key", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "unknown", Secret: "s1-unknown", At: noon}})
+		return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "unknown", Credential: "s1-unknown", At: noon}})
 	}},
 }

@@ -152,7 +152,7 @@ func (c *crowd) change(s store.Store, name string) {
 		w.Suspended = !w.Suspended
 		a.err = s.Settings.SetWorkspace(ctx, w, change)
 	case n < 18:
-		_ = s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Secret: "s1-" + id, At: noon.Add(time.Duration(rand.IntN(1000)) * time.Second)}})
+		_ = s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Credential: "s1-" + id, At: noon.Add(time.Duration(rand.IntN(1000)) * time.Second)}})
 		return
 	case n < 19:
 		_, _ = s.Upkeep.Purge(ctx, noon.Add(time.Second))

@@ -110,7 +110,7 @@ func refusingMaster(t *testing.T, client *redis.ClusterClient) {
 		"look up": func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
 		"list":    func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err },
 		"epochs": func() error {
-			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1-key-1", TokenID: "t"})
+			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Credential: "s1-key-1", TokenID: "t"})
 			return err
 		},
 		"settings":  func() error { _, err := s.Settings.Instance(ctx); return err },

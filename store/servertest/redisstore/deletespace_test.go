@@ -203,16 +203,16 @@ func (b big) hidden() {
 		_, err := b.s.Keys.Lookup(ctx, id)
 		require.ErrorIs(b, err, store.ErrNotFound, "look up %s", id)
 		require.Empty(b, owner(b.T, b.s, "s1-"+id))
-		_, err = b.s.Epochs.Read(ctx, store.TokenRef{Workspace: doomed, Key: id, Secret: "s1-" + id})
+		_, err = b.s.Epochs.Read(ctx, store.TokenRef{Workspace: doomed, Key: id, Credential: "s1-" + id})
 		require.ErrorIs(b, err, store.ErrNotFound, "read the epochs of %s", id)
 		k := newKey(doomed, id)
 		k.Version = 1
 		require.ErrorIs(b, b.s.Keys.Update(ctx, k, store.Change{}), store.ErrNotFound, "update %s", id)
 		require.ErrorIs(b, b.s.Keys.Delete(ctx, doomed, id, 0, noon, store.Change{}), store.ErrNotFound, "delete %s", id)
-		require.ErrorIs(b, b.s.Upkeep.Rehash(ctx, id, "s1-"+id, k.Secrets[0].Digest, "better"), store.ErrNotFound, "rehash %s", id)
+		require.ErrorIs(b, b.s.Upkeep.Rehash(ctx, id, "s1-"+id, k.Credentials[0].Digest, "better"), store.ErrNotFound, "rehash %s", id)
 		withPrecondition := store.Change{Preconditions: []store.Precondition{{Key: id, Version: 1}}}
 		require.ErrorIs(b, b.s.Keys.Create(ctx, newKey("team-a", "other"), store.NoLimit, withPrecondition), store.ErrConflict, "a precondition on %s", id)
-		require.NoError(b, b.s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Secret: "s1-" + id, At: noon}}))
+		require.NoError(b, b.s.Upkeep.RecordUses(ctx, []store.Use{{Key: id, Credential: "s1-" + id, At: noon}}))
 		require.ErrorIs(b, b.s.Keys.Create(ctx, newKey("team-a", id), store.NoLimit, store.Change{}), store.ErrExists, "%s stays taken", id)
 	}
 	require.Equal(b, keys, (inspector{b.T, b.client, b.prefix}).hash("keys"), "nothing was written")

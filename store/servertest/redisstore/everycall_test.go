@@ -40,7 +40,7 @@ func (c *stock) key(n int) store.Key {
 		Permissions: scope.MustParse("project.create project.delete project.list project.read project.update"),
 		Created:     noon.Add(time.Duration(n) * time.Second), Updated: noon, Version: 1,
 		CreatedBy: store.ActorRef{Kind: "owner", ID: fmt.Sprintf("person-%029d", n/100)},
-		Secrets: []store.Secret{{
+		Credentials: []store.Credential{{
 			ID: fmt.Sprintf("%016x", n), Hint: "Ab1x", Generated: true, Created: noon,
 			Digest: fmt.Sprintf("hmac-sha256$1$%043d", n),
 		}},
@@ -107,15 +107,15 @@ var everyCall = []chore{
 			k := c.key(n)
 			_, err := c.s.Keys.Lookup(ctx, k.ID)
 			_, other := c.s.Epochs.Read(ctx, store.TokenRef{Workspace: k.Workspace, Key: k.ID, TokenID: "token"})
-			_, third := c.s.Secrets.LookupSecret(ctx, k.Secrets[0].ID)
+			_, third := c.s.Secrets.LookupSecret(ctx, k.Credentials[0].ID)
 			return errors.Join(err, other, third)
 		})
 	}},
 	{"update and rename", func(ctx context.Context, _ *testing.T, c *stock) error {
 		return c.each(ctx, 1, 0, c.few, func(n int) error {
 			k := c.key(n)
-			k.Name, k.Secrets = "renamed-"+k.Name, append(k.Secrets, store.Secret{ID: "second-" + k.ID, Created: noon, Digest: "d"})
-			err := c.s.Upkeep.Rehash(ctx, k.ID, k.Secrets[0].ID, k.Secrets[0].Digest, "hmac-sha256$2$"+k.ID)
+			k.Name, k.Credentials = "renamed-"+k.Name, append(k.Credentials, store.Credential{ID: "second-" + k.ID, Created: noon, Digest: "d"})
+			err := c.s.Upkeep.Rehash(ctx, k.ID, k.Credentials[0].ID, k.Credentials[0].Digest, "hmac-sha256$2$"+k.ID)
 			return errors.Join(err, c.s.Keys.Update(ctx, k, store.Change{Now: noon, RevokeTokens: true}))
 		})
 	}},
@@ -143,7 +143,7 @@ var everyCall = []chore{
 		uses := make([]store.Use, c.inOne)
 		for n := range uses {
 			k := c.key(n)
-			uses[n] = store.Use{Key: k.ID, Secret: k.Secrets[0].ID, At: noon}
+			uses[n] = store.Use{Key: k.ID, Credential: k.Credentials[0].ID, At: noon}
 		}
 		return c.s.Upkeep.RecordUses(ctx, uses)
 	}},

@@ -134,6 +134,6 @@ func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "deployment", Permissions: scope.MustParse("project.list"), Created: noon, Updated: noon,
-		Secrets: []store.Secret{{ID: "s1-" + id, Hint: "aB3x", Digest: "hmac-sha256$1$digest-of-" + id, Created: noon}},
+		Credentials: []store.Credential{{ID: "s1-" + id, Hint: "aB3x", Digest: "hmac-sha256$1$digest-of-" + id, Created: noon}},
 	}
 }

@@ -33,7 +33,7 @@ func TestIDReusedByAnotherWorkspace(t *testing.T) {
 	found, err := one.Keys.Lookup(ctx, "key-2")
 	require.NoError(t, err)
 	require.Equal(t, "team-b", found.Key.Workspace)
-	require.NoError(t, one.Upkeep.Rehash(ctx, "key-2", "s1-key-2", found.Key.Secrets[0].Digest, "better"))
+	require.NoError(t, one.Upkeep.Rehash(ctx, "key-2", "s1-key-2", found.Key.Credentials[0].Digest, "better"))
 	require.ErrorIs(t, one.Keys.Delete(ctx, "team-a", "key-2", 0, noon, store.Change{Now: noon}), store.ErrNotFound)
 	left := (inspector{t, client, prefix}).hash("keys")
 	require.Len(t, left, 1, "a purge leaves nothing of a key")

@@ -33,7 +33,7 @@ func BenchmarkEpochs(b *testing.B) {
 	s := benchmarked(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		ref := store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1-key-1", TokenID: "token-1"}
+		ref := store.TokenRef{Workspace: "team-a", Key: "key-1", Credential: "s1-key-1", TokenID: "token-1"}
 		if _, err := s.Epochs.Read(b.Context(), ref); err != nil {
 			b.Fatal(err)
 		}

@@ -68,9 +68,9 @@ var lostChanges = []lostChange{
 	}},
 	{"rehash", true, false, func(t *testing.T, through, direct store.Store, id string, _ store.Change) (func() error, func() int) {
 		create(t, direct, id, id)
-		digest := keyOf(t, direct, id).Secrets[0].Digest
+		digest := keyOf(t, direct, id).Credentials[0].Digest
 		return func() error { return through.Upkeep.Rehash(t.Context(), id, "s1-"+id, digest, "better") },
-			func() int { return count(keyOf(t, direct, id).Secrets[0].Digest == "better") }
+			func() int { return count(keyOf(t, direct, id).Credentials[0].Digest == "better") }
 	}},
 	{"revoke", true, false, func(t *testing.T, through, direct store.Store, id string, _ store.Change) (func() error, func() int) {
 		create(t, direct, id, id)

@@ -98,7 +98,7 @@ func TestOutages(t *testing.T) {
 					return err
 				}),
 				"epochs": within(func(ctx context.Context) error {
-					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1-key-1"})
+					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Credential: "s1-key-1"})
 					return err
 				}),
 			}

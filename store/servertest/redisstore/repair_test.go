@@ -13,7 +13,7 @@ import (
 )
 
 func tokenOf(i int) store.TokenRef {
-	return store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1-key-1", TokenID: fmt.Sprint("token-", i)}
+	return store.TokenRef{Workspace: "team-a", Key: "key-1", Credential: "s1-key-1", TokenID: fmt.Sprint("token-", i)}
 }
 
 // Revocations of tokens that a failover lost are written again.

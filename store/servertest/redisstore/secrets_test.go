@@ -31,7 +31,7 @@ func owner(t *testing.T, s store.Store, secret string) string {
 // withSecret returns a key that has the given secret beside its own.
 func withSecret(workspace, id, secret string) store.Key {
 	k := newKey(workspace, id)
-	k.Secrets = append(k.Secrets, store.Secret{ID: secret, Digest: "d", Created: noon})
+	k.Credentials = append(k.Credentials, store.Credential{ID: secret, Digest: "d", Created: noon})
 	return k
 }
 
@@ -109,7 +109,7 @@ func TestSecretEntriesFollowTheirKeys(t *testing.T) {
 	require.Empty(t, written(before, contents(t, client, prefix)), "a refused change writes nothing")
 
 	k = newKey("team-a", "key-1")
-	k.Version, k.Secrets[0].ID = 1, "second"
+	k.Version, k.Credentials[0].ID = 1, "second"
 	require.NoError(t, s.Keys.Update(ctx, k, store.Change{Now: noon}))
 	require.Empty(t, owner(t, s, "s1-key-1"))
 	halfDeleted(t, prefix, doomed)
@@ -144,7 +144,7 @@ func TestSecretsAreTakenDuringASweep(t *testing.T) {
 			for n := range many {
 				i := (n + caller*many/callers) % many
 				k := newKey("team-a", fmt.Sprint("heir-", caller, "-", i))
-				k.Secrets[0].ID = "s1-" + bigKey(i)
+				k.Credentials[0].ID = "s1-" + bigKey(i)
 				err := s.Keys.Create(context.Background(), k, store.NoLimit, store.Change{Now: noon})
 				switch {
 				case err == nil:
@@ -200,7 +200,7 @@ func TestASecretThatMoves(t *testing.T) {
 						return
 					}
 					version++
-					if len(k.Secrets) == 1 {
+					if len(k.Credentials) == 1 {
 						continue
 					}
 					moved.Add(1)
@@ -226,7 +226,7 @@ func TestASweepOfManySecrets(t *testing.T) {
 	for i := range 51 {
 		k := newKey(doomed, bigKey(i))
 		for n := range 200 {
-			k.Secrets = append(k.Secrets, store.Secret{ID: fmt.Sprint(k.ID, "-", n), Digest: "d", Created: noon})
+			k.Credentials = append(k.Credentials, store.Credential{ID: fmt.Sprint(k.ID, "-", n), Digest: "d", Created: noon})
 		}
 		require.NoError(t, s.Keys.Create(t.Context(), k, store.NoLimit, store.Change{Now: noon}))
 	}

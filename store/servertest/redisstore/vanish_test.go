@@ -196,7 +196,7 @@ func (v vanished) othersProceed(n string, change store.Change, unmade bool) {
 	}{
 		{"look up", func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }},
 		{"read epochs", func() error {
-			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1-key-1"})
+			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Credential: "s1-key-1"})
 			return err
 		}},
 		{"list", func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err }},

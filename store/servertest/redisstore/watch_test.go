@@ -225,7 +225,7 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 			return s.Keys.Delete(ctx, "team-a", "key-1", 1, noon, store.Change{Now: noon})
 		}, store.Notification{Kind: store.NotificationKey, Workspace: "team-a", Key: "key-1"}},
 		{"replace a digest", func(ctx context.Context, s store.Store) error {
-			return s.Upkeep.Rehash(ctx, "key-1", "s1-key-1", newKey("", "key-1").Secrets[0].Digest, "hmac-sha256$2$other")
+			return s.Upkeep.Rehash(ctx, "key-1", "s1-key-1", newKey("", "key-1").Credentials[0].Digest, "hmac-sha256$2$other")
 		}, store.Notification{Kind: store.NotificationKey, Workspace: "team-a", Key: "key-1"}},
 		{"settings of the instance", func(ctx context.Context, s store.Store) error {
 			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon})

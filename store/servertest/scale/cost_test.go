@@ -40,7 +40,7 @@ func bare(t *testing.T, name string, s *site) func(n int) error {
 	if s.redis != nil {
 		// The answer of the script, as fields of two hashes.
 		k := keyOf(0)
-		record := k.Name + permissions.String() + permissions.String() + k.Secrets[0].Digest + k.Secrets[0].ID + strings.Repeat("x", 150)
+		record := k.Name + permissions.String() + permissions.String() + k.Credentials[0].Digest + k.Credentials[0].ID + strings.Repeat("x", 150)
 		require.NoError(t, s.redis.HSet(ctx, "bare", "record", record, "held", "100").Err())
 		id := strings.Repeat("x", 150) // as long as the script's hash and the names of its keys
 		return func(int) error {

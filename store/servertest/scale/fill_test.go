@@ -39,7 +39,7 @@ func keyOf(number int) store.Key {
 	return store.Key{
 		ID: idOf(number), Workspace: workspaceOf(number), Name: fmt.Sprintf("deployment-%09d", number),
 		Permissions: permissions, RequestedPermissions: permissions,
-		Secrets: []store.Secret{{
+		Credentials: []store.Credential{{
 			ID: hex.EncodeToString(sum[16:24]), Hint: "Ab1x", Generated: true, Created: created,
 			Digest: "hmac-sha256$1$" + base64.RawURLEncoding.EncodeToString(sum[:]),
 		}},

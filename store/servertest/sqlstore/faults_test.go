@@ -257,7 +257,7 @@ func TestTextsThatDoNotFit(t *testing.T) {
 		db := e.connect(t)
 		s := e.tables(t, db, sqlstore.Config{}).Store()
 		widest := key(long[1:], long[:255])
-		widest.Name, widest.CreatedBy.ID, widest.Secrets[0].ID = long[1:], long[1:], long[:255]
+		widest.Name, widest.CreatedBy.ID, widest.Credentials[0].ID = long[1:], long[1:], long[:255]
 		require.NoError(t, s.Keys.Create(ctx, widest, store.NoLimit, store.Change{}))
 		found, err := s.Keys.Lookup(ctx, widest.ID)
 		require.NoError(t, err)
@@ -267,7 +267,7 @@ func TestTextsThatDoNotFit(t *testing.T) {
 			"id":        func(k *store.Key) { k.ID = long[:256] },
 			"workspace": func(k *store.Key) { k.Workspace = long },
 			"name":      func(k *store.Key) { k.Name = long },
-			"secret":    func(k *store.Key) { k.Secrets[0].ID = long[:256] },
+			"secret":    func(k *store.Key) { k.Credentials[0].ID = long[:256] },
 			"expiry":    func(k *store.Key) { k.NotAfterText = long },
 			"creator":   func(k *store.Key) { k.CreatedBy.ID = long },
 		} {

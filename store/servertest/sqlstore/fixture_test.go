@@ -19,9 +19,9 @@ func key(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "deployment of " + id,
 		Permissions: scope.MustParse("project.list project.read"), RequestedPermissions: scope.MustParse("project.*"),
-		Secrets:   []store.Secret{{ID: "s1-" + id, Hint: "Ab1x", Digest: "hmac-sha256$1$c2VjcmV0", Generated: true, Created: noon}},
-		NotAfter:  noon.AddDate(0, 3, 0),
-		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}, Created: noon, Updated: noon, Version: 1,
+		Credentials: []store.Credential{{ID: "s1-" + id, Hint: "Ab1x", Digest: "hmac-sha256$1$c2VjcmV0", Generated: true, Created: noon}},
+		NotAfter:    noon.AddDate(0, 3, 0),
+		CreatedBy:   store.ActorRef{Kind: "owner", ID: "person-1"}, Created: noon, Updated: noon, Version: 1,
 	}
 }
 

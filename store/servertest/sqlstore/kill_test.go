@@ -68,7 +68,7 @@ func beKilled(file string) error {
 				if k.Version == 0 {
 					err = s.Keys.Create(ctx, k, store.NoLimit, event(name))
 				} else {
-					k.Secrets[0].ID = fmt.Sprintf("s%d-%s", k.Version+1, k.ID)
+					k.Credentials[0].ID = fmt.Sprintf("s%d-%s", k.Version+1, k.ID)
 					err = s.Keys.Update(ctx, k, event(name))
 				}
 				if err != nil {

@@ -34,7 +34,7 @@ func TestOddWorkspaces(t *testing.T) {
 			require.ErrorIs(t, s.Keys.Create(ctx, key("team-a", "k"), 1, store.Change{Preconditions: []store.Precondition{{Key: workspace, Version: 0}}}), store.ErrConflict)
 			_, err = s.Keys.Lookup(ctx, workspace)
 			require.ErrorIs(t, err, store.ErrNotFound)
-			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: workspace, Key: "k", TokenID: workspace, Secret: workspace})
+			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: workspace, Key: "k", TokenID: workspace, Credential: workspace})
 			require.ErrorIs(t, err, store.ErrNotFound)
 			_, err = s.OnceIDs.Find(ctx, workspace, workspace, noon)
 			require.ErrorIs(t, err, store.ErrNotFound)

@@ -85,7 +85,7 @@ func TestTextsAreExact(t *testing.T) {
 		texts := []string{"a", "a ", "A", "á", "a\u0301", " a", "a\t", "ａ"}
 		for _, text := range texts {
 			k := key("team-"+text, text)
-			k.Name, k.CreatedBy.ID, k.Secrets[0].ID = text, text, text
+			k.Name, k.CreatedBy.ID, k.Credentials[0].ID = text, text, text
 			require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 			require.NoError(t, s.HostLists.Record(ctx, store.ListEntry{List: store.SecretPrefixes, Name: text, Fingerprint: text}))
 		}
@@ -127,7 +127,7 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			k.Name = bad
 			refused(s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 			k = key("team-a", "key-1")
-			k.Secrets[0].Hint = bad
+			k.Credentials[0].Hint = bad
 			refused(s.Keys.Update(ctx, k, store.Change{}))
 			refused(s.Settings.SetWorkspace(ctx, store.Workspace{ID: bad}, store.Change{}))
 			refused(s.Settings.DeleteWorkspace(ctx, bad, noon, store.Change{}))
@@ -148,7 +148,7 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", bad, 0, noon, store.Change{}), store.ErrNotFound)
 			require.ErrorIs(t, s.HostLists.Forget(ctx, store.Peppers, bad), store.ErrNotFound)
 			require.ErrorIs(t, s.Upkeep.Rehash(ctx, bad, "s1-"+bad, "a", "b"), store.ErrNotFound)
-			require.NoError(t, s.Upkeep.RecordUses(ctx, []store.Use{{Key: bad, Secret: "s1-" + bad, At: noon}}))
+			require.NoError(t, s.Upkeep.RecordUses(ctx, []store.Use{{Key: bad, Credential: "s1-" + bad, At: noon}}))
 			w, err := s.Settings.Workspace(ctx, bad)
 			require.NoError(t, err)
 			require.Equal(t, store.Workspace{ID: bad}, w)

@@ -103,7 +103,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			require.Equal(t, keyID, found.Key.ID)
 		}},
 		{name: "epochs", wants: `FROM latchkey_revoked`, do: func(t *testing.T) {
-			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1-" + keyID, TokenID: "token"})
+			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Credential: "s1-" + keyID, TokenID: "token"})
 			ends(err)(t)
 		}},
 		{name: "settings", wants: `LEFT JOIN latchkey_workspaces w ON`, do: func(t *testing.T) {
@@ -125,10 +125,10 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			c.Once = &store.OnceID{Space: "space", ID: "changed", Expires: noon.Add(time.Hour)}
 			c.Preconditions = []store.Precondition{{}, {Workspace: "team-1"}, {Key: keyID, Version: 1}}
 			changed := made
-			changed.Version, changed.Secrets = 2, slices.Clone(made.Secrets)
-			changed.Secrets[0].ID, changed.Secrets[0].CreatedBy = "s2-"+made.ID, store.ActorRef{Kind: "owner", ID: "person-2"}
+			changed.Version, changed.Credentials = 2, slices.Clone(made.Credentials)
+			changed.Credentials[0].ID, changed.Credentials[0].CreatedBy = "s2-"+made.ID, store.ActorRef{Kind: "owner", ID: "person-2"}
 			ends(st.Keys.Update(ctx, changed, c))(t)
-			changed.Version, changed.Secrets[0].ID, changed.Secrets[0].CreatedBy.ID = 3, "s3-"+made.ID, "person-3"
+			changed.Version, changed.Credentials[0].ID, changed.Credentials[0].CreatedBy.ID = 3, "s3-"+made.ID, "person-3"
 			ends(st.Keys.Update(ctx, changed, event("changed to another creator")))(t)
 		}},
 		{name: "deletion", wants: `DELETE FROM latchkey_keys WHERE id`, do: func(t *testing.T) {

@@ -116,15 +116,15 @@ func raceRotations(t *testing.T, stores []store.Store) {
 	for version := int64(1); version <= 3; version++ {
 		errs := race(64, func(i int) error {
 			k := key("team-a", "key-1")
-			k.Version, k.Secrets[0].ID = version, fmt.Sprintf("s%d-%d", version, i)
-			return stores[i%3].Keys.Update(ctx, k, event(k.Secrets[0].ID))
+			k.Version, k.Credentials[0].ID = version, fmt.Sprintf("s%d-%d", version, i)
+			return stores[i%3].Keys.Update(ctx, k, event(k.Credentials[0].ID))
 		})
 		won := outcomes(t, errs, store.ErrConflict)
 		require.Len(t, won, 1)
 		found, err := stores[1].Keys.Lookup(ctx, "key-1")
 		require.NoError(t, err)
 		require.Equal(t, version+1, found.Key.Version)
-		require.Equal(t, fmt.Sprintf("s%d-%d", version, won[0]), found.Key.Secrets[0].ID)
+		require.Equal(t, fmt.Sprintf("s%d-%d", version, won[0]), found.Key.Credentials[0].ID)
 		require.Len(t, events(t, stores[0]), int(version))
 	}
 }
@@ -148,8 +148,8 @@ func raceLogins(t *testing.T, stores []store.Store) {
 				}
 				found, err := stores[i%2].Keys.Lookup(ctx, "key-1")
 				k := found.Key
-				if err != nil || k.Version < last || len(k.Secrets) != 1 || k.Secrets[0].ID != fmt.Sprintf("s%d-key-1", k.Version) || (k.Version > last) != (k.Epoch > epoch) {
-					t.Errorf("after version %d: %v, %d secrets of version %d: %v", last, k.Version, len(k.Secrets), k.Epoch, err)
+				if err != nil || k.Version < last || len(k.Credentials) != 1 || k.Credentials[0].ID != fmt.Sprintf("s%d-key-1", k.Version) || (k.Version > last) != (k.Epoch > epoch) {
+					t.Errorf("after version %d: %v, %d secrets of version %d: %v", last, k.Version, len(k.Credentials), k.Epoch, err)
 					return
 				}
 				last, epoch = k.Version, k.Epoch
@@ -158,7 +158,7 @@ func raceLogins(t *testing.T, stores []store.Store) {
 	}
 	for version := range int64(rotations) {
 		k := key("team-a", "key-1")
-		k.Version, k.Secrets[0].ID = version+1, fmt.Sprintf("s%d-key-1", version+2)
+		k.Version, k.Credentials[0].ID = version+1, fmt.Sprintf("s%d-key-1", version+2)
 		require.NoError(t, stores[2].Keys.Update(ctx, k, store.Change{RevokeTokens: true}))
 	}
 	close(rotated)

@@ -27,7 +27,7 @@ func TestOneKeyForASecret(t *testing.T) {
 		}
 		for round := range rounds {
 			wipe(t, db)
-			both := []store.Secret{{ID: "shared-1", Digest: "d", Created: noon}, {ID: "shared-2", Digest: "d", Created: noon}}
+			both := []store.Credential{{ID: "shared-1", Digest: "d", Created: noon}, {ID: "shared-2", Digest: "d", Created: noon}}
 			var keys []store.Key
 			for i := range writers {
 				k := key(fmt.Sprint("team-", i%5), fmt.Sprintf("key-%d-%d", round, i))
@@ -35,7 +35,7 @@ func TestOneKeyForASecret(t *testing.T) {
 					require.NoError(t, stores[0].Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 				}
 				slices.Reverse(both)
-				k.Secrets = slices.Clone(both)
+				k.Credentials = slices.Clone(both)
 				keys = append(keys, k)
 			}
 			errs := race(writers, func(i int) error {
@@ -72,7 +72,7 @@ func TestSwappedSecrets(t *testing.T) {
 		for _, k := range keys {
 			require.NoError(t, stores[0].Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 		}
-		keys[0].Secrets, keys[1].Secrets = keys[1].Secrets, keys[0].Secrets
+		keys[0].Credentials, keys[1].Credentials = keys[1].Credentials, keys[0].Credentials
 		for range 3 {
 			for _, err := range race(2, func(i int) error { return stores[i].Keys.Update(ctx, keys[i], store.Change{}) }) {
 				require.ErrorIs(t, err, store.ErrSecretExists)
@@ -89,7 +89,7 @@ func TestSecretsAreWrittenInOrder(t *testing.T) {
 	db, p := tapped(t, driver, source)
 	s := e.tables(t, db, sqlstore.Config{}).Store()
 	k := key("team-a", "key-1")
-	k.Secrets = []store.Secret{{ID: "s3"}, {ID: "s1"}, {ID: "s2"}, {ID: "s1"}}
+	k.Credentials = []store.Credential{{ID: "s3"}, {ID: "s1"}, {ID: "s2"}, {ID: "s1"}}
 	written := func(pattern string) (ids []any) {
 		s, found := find(p.recorded(), regexp.MustCompile(pattern).MatchString)
 		require.True(t, found, pattern)
@@ -102,7 +102,7 @@ func TestSecretsAreWrittenInOrder(t *testing.T) {
 	}
 	require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 	require.Equal(t, []any{"s1", "s2", "s3"}, written("INTO latchkey_secrets"))
-	k.Secrets = []store.Secret{{ID: "s4"}}
+	k.Credentials = []store.Credential{{ID: "s4"}}
 	require.NoError(t, s.Keys.Update(ctx, k, store.Change{}))
 	require.Equal(t, []any{"s1", "s2", "s3"}, written("FROM latchkey_secrets"))
 }
@@ -144,7 +144,7 @@ func TestRotationDuringTheDeletionOfItsWorkspace(t *testing.T) {
 		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
 		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_creators"))
 		again := key("team-b", "key-2")
-		again.Secrets[0].ID = "s2"
+		again.Credentials[0].ID = "s2"
 		require.NoError(t, s.Keys.Create(ctx, again, store.NoLimit, store.Change{}))
 	})
 }

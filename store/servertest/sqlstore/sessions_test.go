@@ -106,7 +106,7 @@ func TestSessionSettings(t *testing.T) {
 				found, err := from.Keys.Lookup(ctx, "key-1")
 				require.NoError(t, err)
 				require.Equal(t, k.Name, found.Key.Name)
-				require.Equal(t, k.Secrets, found.Key.Secrets)
+				require.Equal(t, k.Credentials, found.Key.Credentials)
 				require.Equal(t, k.NotAfter, found.Key.NotAfter)
 			}
 			found, err := s.Keys.Lookup(ctx, "key-1")
@@ -122,10 +122,10 @@ func TestSessionSettings(t *testing.T) {
 				found, err := from.Keys.Lookup(ctx, odd.ID)
 				require.NoError(t, err)
 				require.Equal(t, odd.ID, found.Key.ID)
-				found, err = from.Secrets.LookupSecret(ctx, odd.Secrets[0].ID)
+				found, err = from.Secrets.LookupSecret(ctx, odd.Credentials[0].ID)
 				require.NoError(t, err)
 				require.Equal(t, odd.ID, found.Key.ID)
-				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Secret: odd.Secrets[0].ID, TokenID: fmt.Sprint("token-", i)}
+				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Credential: odd.Credentials[0].ID, TokenID: fmt.Sprint("token-", i)}
 				state, err := from.Epochs.Read(ctx, token)
 				require.NoError(t, err)
 				require.False(t, state.Revoked)
@@ -216,7 +216,7 @@ func TestEachConnectionIsChecked(t *testing.T) {
 				"limit":    func() error { _, _, err := s.Limiter.Advance(ctx, "id", noon, 1, time.Hour); return err },
 				"spend":    func() error { return s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon}, noon.Add(-time.Hour)) },
 				"use": func() error {
-					return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Secret: "s1-key-1", At: noon}})
+					return s.Upkeep.RecordUses(ctx, []store.Use{{Key: "key-1", Credential: "s1-key-1", At: noon}})
 				},
 				"purge":     func() error { _, err := s.Upkeep.Purge(ctx, noon); return err },
 				"the clock": func() error { _, err := s.Upkeep.Clock(ctx); return err },

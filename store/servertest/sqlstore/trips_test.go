@@ -47,7 +47,7 @@ var tripTable = []trips{
 		},
 		do: func(s store.Store, n int, c store.Change) error {
 			k := key("team-a", fmt.Sprint("key-", n))
-			k.Secrets[0].ID, k.Secrets[0].CreatedBy = fmt.Sprint("s2-", n), store.ActorRef{Kind: "admin", ID: "person-2"}
+			k.Credentials[0].ID, k.Credentials[0].CreatedBy = fmt.Sprint("s2-", n), store.ActorRef{Kind: "admin", ID: "person-2"}
 			return s.Keys.Update(context.Background(), k, c)
 		},
 	},

@@ -130,7 +130,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 	for _, read := range []func() error{
 		func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
 		func() error {
-			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1-key-1"})
+			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Credential: "s1-key-1"})
 			return err
 		},
 	} {
