@@ -47,7 +47,7 @@ func (s *Server) clientAndToken(
 	if request.json {
 		return caller, nil, badRequest("This endpoint accepts application/x-www-form-urlencoded only.")
 	}
-	caller, err = authenticate(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.host.Addr(r)})
+	caller, err = authenticate(ctx, request.credentials(s.host.Addr(r)))
 	switch {
 	case err != nil:
 		return caller, nil, err

@@ -34,6 +34,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/oauth/reminders"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -149,6 +150,11 @@ type Config struct {
 	// that a client gets a response within a second; 10 ms to 1 minute. Raise it for
 	// imported keys with slow digests.
 	LoginTimeout time.Duration
+
+	// TrustedIssuers are the issuers whose identities a key can trust, so that a program
+	// logs in without a secret; see package trust. If an entry is removed, the trusts that
+	// name it accept no login, and the tokens issued for them are refused at once.
+	TrustedIssuers []trust.Issuer
 
 	// APIKeys are further settings of the service of API keys.
 	APIKeys apikey.Options

@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -19,10 +20,14 @@ type epochs struct {
 	// keysOff says whether keys are off until an administrator first saves the
 	// instance's settings.
 	keysOff bool
+	trusted *trust.List
 }
 
 // Revoked implements bearer.Epochs.
 func (e *epochs) Revoked(ctx context.Context, t bearer.Token) (bool, error) {
+	if !e.trusted.Names(t.CredentialID) { // the host has removed the issuer
+		return true, nil
+	}
 	timed := request.WithTimeout(ctx, e.timeout)
 	defer timed.Stop()
 	state, err := e.store.Read(timed, store.TokenRef{

@@ -67,7 +67,8 @@ func (s *Server) Authorization() http.Handler {
 // response_types_supported: section 2 requires it, and more clients fail on a missing
 // member than on an empty one.
 func (s *Server) metadataJSON(openID bool) []byte {
-	methods := []string{"client_secret_basic", "client_secret_post"}
+	methods := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	signed := publishedAlgorithms() // those of apikey.CredentialSpec.PublicKey
 	resources := s.cfg.resourceURIs()
 	if s.cfg.Resource != "" {
 		resources = append([]string{s.cfg.Resource}, resources...)
@@ -91,11 +92,14 @@ func (s *Server) metadataJSON(openID bool) []byte {
 		ResponseTypes []string `json:"response_types_supported"`
 		GrantTypes    []string `json:"grant_types_supported"`
 		AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+		AuthAlgs      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 
 		Revocation           string   `json:"revocation_endpoint"`
 		RevocationMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+		RevocationAlgs       []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 		Introspection        string   `json:"introspection_endpoint"`
 		IntrospectionMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+		IntrospectionAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 		Resources            []string `json:"protected_resources,omitempty"` // RFC 9728, section 4
 
 		// OpenID Connect Discovery 1.0, section 3. Without it, go-oidc accepts only RS256.
@@ -110,11 +114,14 @@ func (s *Server) metadataJSON(openID bool) []byte {
 		ResponseTypes: []string{},
 		GrantTypes:    []string{"client_credentials"},
 		AuthMethods:   methods,
+		AuthAlgs:      signed,
 
 		Revocation:           s.paths.origin + s.cfg.RevocationPath,
 		RevocationMethods:    methods,
+		RevocationAlgs:       signed,
 		Introspection:        s.paths.origin + s.cfg.IntrospectionPath,
 		IntrospectionMethods: methods,
+		IntrospectionAlgs:    signed,
 		Resources:            resources,
 
 		Algorithms: algorithms,

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
@@ -26,17 +28,18 @@ const (
 // authentication from the body or the header. A parameter without a value counts as
 // not sent (RFC 6749, section 3.2).
 type tokenRequest struct {
-	grantType    string
-	clientID     string
-	clientSecret string
-	scope        string
-	resource     string
-	resources    int    // number of resource parameters with a value
-	token        string // at revocation and introspection
-	hasAssertion bool
-	json         bool
-	alone        bool   // the request has the parameter secret, and no authentication
-	secret       string // of SelfRevocation
+	grantType     string
+	clientID      string
+	clientSecret  string
+	scope         string
+	resource      string
+	resources     int    // number of resource parameters with a value
+	token         string // at revocation and introspection
+	assertion     string // client_assertion
+	assertionType string
+	json          bool
+	alone         bool   // the request has the parameter secret, and no authentication
+	secret        string // of SelfRevocation
 }
 
 // readLogin reads a login request. It checks the grant type before the client is
@@ -240,9 +243,19 @@ func (t *tokenRequest) set(name, value string) {
 		t.token = value
 	case "secret":
 		t.secret = value
-	case "client_assertion", "client_assertion_type":
-		t.hasAssertion = t.hasAssertion || value != ""
+	case "client_assertion":
+		t.assertion = value
+	case "client_assertion_type":
+		t.assertionType = value
 	}
+}
+
+// jwtBearer is the client_assertion_type of a JWT (RFC 7523, section 2.2).
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// credentials returns what the client authenticates with.
+func (t *tokenRequest) credentials(address netip.Addr) apikey.Credentials {
+	return apikey.Credentials{ID: t.clientID, Secret: t.clientSecret, Assertion: t.assertion, Address: address}
 }
 
 // readBasic reads client_secret_basic (RFC 6749, section 2.3.1) and refuses a
@@ -250,11 +263,15 @@ func (t *tokenRequest) set(name, value string) {
 // proxy may have added, does not count as a method.
 func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	credentials, err := request.Credentials(header, "Basic")
-	basic, inBody := !errors.Is(err, request.ErrAbsent), t.clientSecret != ""
+	basic, inBody, assertion := !errors.Is(err, request.ErrAbsent), t.clientSecret != "", t.assertion+t.assertionType != ""
 	switch {
-	case basic && inBody, basic && t.hasAssertion, inBody && t.hasAssertion:
-		return badRequest("The client uses more than one authentication method; send its secret either with Basic or in the body.")
-	case !basic && !inBody && !t.hasAssertion && header.Get("Authorization") != "":
+	case basic && inBody, basic && assertion, inBody && assertion:
+		return badRequest("The client uses more than one authentication method; send its secret with Basic or in the body, or a client_assertion.")
+	case assertion && t.assertionType != jwtBearer:
+		return badRequest("The client_assertion_type must be " + jwtBearer + ".")
+	case assertion && t.assertion == "":
+		return badRequest("The parameter client_assertion is missing.")
+	case !basic && !inBody && !assertion && header.Get("Authorization") != "":
 		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic, or with client_id and client_secret in the body."}
 	case !basic:
 		return nil

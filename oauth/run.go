@@ -23,11 +23,11 @@ const (
 // uses leave in memory: last uses, daily counts, and the events of refused logins. It prunes old
 // records; logs which peppers and prefixes are still in use; reads and rotates the
 // signing keys, or records that the first of Config.Signers is in use; sends
-// reminders of keys that are about to expire; and follows the changes of other
-// processes, if the store has a Watch. It runs in the caller's goroutine, and starts
-// one goroutine for the reminders, which wait for the host's hook, and one for the
-// changes. When ctx has ended, Run writes what is left, waits for both goroutines,
-// and returns the error of that last write.
+// reminders of keys that are about to expire; follows the changes of other
+// processes, if the store has a Watch; and keeps the keys of Config.TrustedIssuers
+// fresh. It runs in the caller's goroutine, and starts goroutines for the reminders,
+// the changes and the issuers. When ctx has ended, Run writes what is left, waits for
+// these goroutines, and returns the error of that last write.
 func (s *Server) Run(ctx context.Context) error {
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
@@ -39,6 +39,11 @@ func (s *Server) Run(ctx context.Context) error {
 		var reminders sync.WaitGroup
 		defer reminders.Wait() // after the last write
 		reminders.Go(func() { s.remind(ctx) })
+	}
+	if s.trusted != nil {
+		var fetches sync.WaitGroup
+		defer fetches.Wait()
+		fetches.Go(func() { s.trusted.Run(ctx) })
 	}
 	signingKeysChanged := make(chan struct{}, 1)
 	if s.store.Watch != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 	"github.com/latchkey-go/latchkey/oauth/reminders"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -31,7 +32,8 @@ type Server struct {
 	reminders    *reminders.Sender
 	manager      *manage.Manager
 	ring         *signing.Ring
-	signers      hostlist.List    // Config.Signers
+	signers      hostlist.List // Config.Signers
+	trusted      *trust.List
 	recorded     atomic.Int64     // when recordSigner last recorded, in Unix microseconds
 	host         *request.Host    // reads addresses and bodies, and logs wrong mounting
 	verifier     *bearer.Verifier // for guards
@@ -63,8 +65,11 @@ type paths struct {
 // with it last recorded it; Run does so every hour.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
+	trusted, err := trust.New(cfg.TrustedIssuers, trust.Config{Audience: cfg.Issuer, InsecureLoopback: cfg.InsecureLoopback, Now: cfg.Now, Logger: cfg.Logger})
+	problems = append(problems, err)
 	keys, err := apikey.New(st, apikey.Config{
 		Permissions: cfg.Permissions, Policy: cfg.Policy, Resources: cfg.Resources,
+		Issuer: cfg.Issuer, TokenURL: paths.origin + cfg.TokenPath, TrustedIssuers: trusted,
 		Observer: cfg.Observer, Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
 	})
 	problems = append(problems, err)
@@ -78,7 +83,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, host: request.NewHost(cfg.ClientAddr, cfg.Logger)}
+	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, trusted: trusted, paths: paths, host: request.NewHost(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -107,7 +112,7 @@ func (s *Server) verifiers() error {
 		Issuer:           s.cfg.Issuer,
 		Audiences:        s.cfg.Audience,
 		Keys:             s.ring,
-		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.APIKeys.DefaultKeysOff},
+		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.APIKeys.DefaultKeysOff, trusted: s.trusted},
 		Permissions:      s.cfg.Permissions,
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,

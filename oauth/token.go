@@ -58,7 +58,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 
 // issue authenticates the key, decides on its token and makes it.
 func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr) (*apikey.Grant, string, error) {
-	proof, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
+	proof, err := s.keys.Authenticate(ctx, r.credentials(address))
 	if err != nil {
 		return nil, "", err
 	}
@@ -71,7 +71,7 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	grant, err := s.keys.Issue(ctx, proof, apikey.Request{Scope: r.scope, Resource: resource})
 	if err != nil {
 		var lacked *apikey.RefusedError
-		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
+		if errors.As(err, &lacked) && r.clientSecret != "" && strings.Contains(r.scope, r.clientSecret) {
 			// The response would repeat these names, and one of them may be the client's
 			// own secret, sent as a scope by mistake.
 			lacked.Missing = scope.Set{}

@@ -18,6 +18,8 @@ const (
 	ActionUpdate Action = "update"
 	ActionRotate Action = "rotate"
 	ActionEnable Action = "enable"
+	// ActionAdd adds a public key or a trust to a key.
+	ActionAdd Action = "add_credential"
 )
 
 // KeyRequest is a key that is about to be stored. A policy reads the fields, and
@@ -105,10 +107,10 @@ func (r *KeyRequest) Drop(s scope.Set) {
 }
 
 // ExtendsLife reports whether the request makes the key usable again or for longer:
-// the key is created or imported, gets a new secret, is enabled, or expires later
+// the key is created or imported, gets a new credential, is enabled, or expires later
 // than before.
 func (r *KeyRequest) ExtendsLife() bool {
-	if r.Before == nil || r.Action == ActionRotate || r.Action == ActionEnable {
+	if r.Before == nil || r.Action == ActionRotate || r.Action == ActionAdd || r.Action == ActionEnable {
 		return true
 	}
 	return earlier(r.Before.NotAfter, r.After.NotAfter)
@@ -162,6 +164,9 @@ type TokenRequest struct {
 	// are empty.
 	Key        *store.Key
 	Credential store.Credential
+	// Identity is what a trusted issuer says about the program; nil if the program proved
+	// a secret or a private key of its own.
+	Identity *Identity
 	// Requested is the scope the client asked for; empty if it named none.
 	Requested scope.Set
 	// Resource is the resource indicator of the resource server that the token is
@@ -170,6 +175,15 @@ type TokenRequest struct {
 
 	granted  scope.Set
 	notAfter time.Time
+}
+
+// Identity is what a trusted issuer says about a program that logs in; see package trust.
+type Identity struct {
+	Issuer  string // the iss claim
+	Subject string // the sub claim
+	// Claims are all claims, as encoding/json decodes them.
+	Claims  map[string]any
+	Expires time.Time
 }
 
 // NewTokenRequest returns a request with the given facts, the permissions that the

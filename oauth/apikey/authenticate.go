@@ -15,10 +15,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Credentials are the id and secret that a client logs in with.
+// Credentials are what a client logs in with: an id and a secret, or an assertion.
 type Credentials struct {
+	// ID is the id of the key. It may be empty for an Assertion that the client signed
+	// itself, which names the key as its subject.
 	ID     string
 	Secret string
+	// Assertion, unless empty, is a JWT that comes in place of the secret (RFC 7523,
+	// section 2.2): signed with the private half of one of the key's public keys, or by
+	// an issuer that the key trusts.
+	Assertion string
 	// Address is the client's IP address, for budgets and policies. The zero Addr
 	// means unknown.
 	Address netip.Addr
@@ -41,8 +47,10 @@ type Proof struct {
 	secretID string      // derived from the secret that the client sent
 	seen     *seenSecret // found by the secret; checkFast sets it to nil unless it proves the secret
 	verified string      // the digest that checkFast verified, for seenSecrets.add; empty if it is outdated
-	// secret is the secret that was verified. Its ID is empty until then.
-	secret   store.Credential
+	// credential is the credential that was verified. Its ID is empty until then.
+	credential store.Credential
+	// identity is that of a trusted issuer, or nil.
+	identity *policy.Identity
 	standing policy.Standing
 }
 
@@ -101,7 +109,12 @@ func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
 // authenticate does the work of Authenticate.
 func (s *Service) authenticate(ctx context.Context, c Credentials, use observe.Use) (*Proof, error) {
 	p := s.newProof(c, use)
-	err := s.prove(ctx, c.Secret, p)
+	var err error
+	if c.Assertion != "" {
+		err = s.proveAssertion(ctx, c.Assertion, p)
+	} else {
+		err = s.prove(ctx, c.Secret, p)
+	}
 	if err == nil {
 		err = s.mustBeLive(ctx, p)
 	}
@@ -163,7 +176,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	if outdated {
 		s.rehash(ctx, p, plain)
 	}
-	p.secret.Digest = "" // it is not needed any more
+	p.credential.Digest = "" // it is not needed any more
 	return nil
 }
 
@@ -205,18 +218,18 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	for i := range p.found.Key.Credentials {
 		stored := &p.found.Key.Credentials[i]
 		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport && p.use != observe.SecretRevocation
-		if stored.ID != b.SecretID || ended || secrets.IsSlow(stored.Digest) {
+		if stored.ID != b.SecretID || ended || !stored.IsSecret() || secrets.IsSlow(stored.Digest) {
 			continue
 		}
 		if seen.proves(stored, &p.found.Key) {
-			p.secret, p.seen = *stored, seen
+			p.credential, p.seen = *stored, seen
 			return true, false, nil
 		}
 		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
 			return false, false, cannotVerify(p, err)
 		}
 		if proved {
-			p.secret = *stored
+			p.credential = *stored
 		}
 		if proved && !outdated {
 			p.verified = stored.Digest
@@ -240,7 +253,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 		}
 	}()
 	for _, stored := range p.found.Key.Credentials {
-		if expired(stored.NotAfter, p.now) || stored.ID == p.secretID { // the latter is for checkFast
+		if expired(stored.NotAfter, p.now) || !stored.IsSecret() || stored.ID == p.secretID { // the last is for checkFast
 			continue
 		}
 		if secrets.IsSlow(stored.Digest) {
@@ -257,7 +270,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 			return false, false, cannotVerify(p, err)
 		}
 		if proved {
-			p.secret = stored
+			p.credential = stored
 			return true, outdated, nil
 		}
 	}
@@ -281,14 +294,14 @@ func cannotVerify(p *Proof, err error) error {
 // goes on. It tries once an hour for each digest, since each use of a secret comes here
 // while the store cannot be written to.
 func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
-	if !s.rehashed.first(p.secret.Digest, p.now) {
+	if !s.rehashed.first(p.credential.Digest, p.now) {
 		return
 	}
-	fresh := p.secret
-	fresh.Digest = s.hasher.Digest(p.binding(&p.secret, plain))
+	fresh := p.credential
+	fresh.Digest = s.hasher.Digest(p.binding(&p.credential, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
-		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
+		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.credential.ID, p.credential.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; the first use of the secret after this clock hour tries again", "key", p.found.Key.ID, "error", err)

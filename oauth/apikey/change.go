@@ -89,8 +89,12 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 					return err
 				}
 			}
-			kept := k.Credentials[:0]
+			kept, held := k.Credentials[:0], 0
 			for _, old := range k.Credentials {
+				if !old.IsSecret() {
+					kept = append(kept, old)
+					continue
+				}
 				if r.Replaces == "" {
 					old.NotAfter = earlier(now.Add(r.Grace), old.NotAfter)
 				}
@@ -99,11 +103,11 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 					old.NotAfter = expiry
 				}
 				if !expired(old.NotAfter, now) {
-					kept = append(kept, old)
+					kept, held = append(kept, old), held+1
 				}
 			}
-			if len(kept) >= maxSecrets {
-				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
+			if held >= maxSecrets {
+				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", held))
 			}
 			k.Credentials = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
 			return s.record(ctx, entriesOf(k.Credentials[len(kept)])...)

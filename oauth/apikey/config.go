@@ -25,6 +25,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/oauth/observe"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -51,6 +52,13 @@ type Config struct {
 	Observer observe.Observer
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+
+	// Issuer and TokenURL are the issuer identifier of the authorization server and the
+	// URL of its token endpoint: the audience of assertions. Without an Issuer every
+	// assertion is refused.
+	Issuer, TokenURL string
+	// TrustedIssuers are the issuers that trusts can name. Nil: none.
+	TrustedIssuers *trust.List
 
 	// Options are the less common settings.
 	Options
@@ -134,6 +142,11 @@ type Options struct {
 	// most 1 second; negative: off.
 	RefuseAfter time.Duration
 
+	// LongAssertions allows public keys with store.PublicKey.LongAssertions, for clients
+	// that sign assertions for an hour, such as Authlib. False: the longest life is 5
+	// minutes for all.
+	LongAssertions bool
+
 	// TokenLifetime is how long a token is valid. Default 5 minutes; 1 second to 24
 	// hours. Policies can shorten it.
 	TokenLifetime time.Duration
@@ -202,17 +215,18 @@ type Service struct {
 	// keyPolicy decides about keys to be stored: Config.Policy, then the settings.
 	// A login does not use it: mustBeLive checks the settings, then askTokenPolicy
 	// asks Config.Policy.
-	keyPolicy policy.Policy
-	hasher    *secrets.Hasher
-	inUse     inUse
-	budget    *budget // of failed logins
-	guesses   *budget // of failed guesses at slow digests, see checkImportedSecret
-	unknown   *budget // of unknown secrets without an id, see RevokeSecret
-	slow      *slowGate
-	aligning  sync.Mutex // see delayRefusal
-	unwritten *unwritten
-	withheld  hourly // see reportWithheld
-	rehashed  hourly // digests, see rehash
+	keyPolicy  policy.Policy
+	hasher     *secrets.Hasher
+	inUse      inUse
+	budget     *budget // of failed logins
+	guesses    *budget // of failed guesses at slow digests, see checkImportedSecret
+	unknown    *budget // of unknown secrets without an id, see RevokeSecret
+	slow       *slowGate
+	aligning   sync.Mutex // see delayRefusal
+	unwritten  *unwritten
+	publicKeys publicKeys
+	withheld   hourly // see reportWithheld
+	rehashed   hourly // digests, see rehash
 	// withdrawnPrefixes are those of Config.Withdrawn.
 	withdrawnPrefixes []string
 }
@@ -239,6 +253,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
 		{"HostLists", st.HostLists == nil},
+		{"OnceIDs", st.OnceIDs == nil && cfg.Issuer != ""},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing: set it", need.name))

@@ -43,6 +43,12 @@ type Spec struct {
 	// Direct allows the key's secrets in requests in place of a token, on routes whose
 	// guard accepts them (bearer.Guard.OrSecret). Settings and policies may forbid it.
 	Direct bool
+	// NoSecret creates the key without a secret: it logs in with its Credentials, and
+	// Create returns the zero Secret.
+	NoSecret bool
+	// Credentials are public keys and trusts of the key. Replaces, Grace and Version have
+	// no effect.
+	Credentials []CredentialSpec
 	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the
 	// key by it. In the store its Value becomes the key's id, followed by a space and
 	// the given Value if there is one. If it was spent before, the error is
@@ -70,20 +76,20 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secr
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
-	if err != nil {
-		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
+	c := &creation{spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id}
+	if !spec.NoSecret {
+		if c.plaintext, err = secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0]); err != nil {
+			return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
+		}
+		c.secret = func(k *store.Key) (store.Credential, error) {
+			return s.secretRecord(k, c.plaintext, actor.ref, k.Created), nil
+		}
 	}
-	key, err := s.add(ctx, actor, &creation{
-		spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id, plaintext: secret,
-		secret: func(k *store.Key) (store.Credential, error) {
-			return s.secretRecord(k, secret, actor.ref, k.Created), nil
-		},
-	})
+	key, err := s.add(ctx, actor, c)
 	if err != nil {
 		return Key{}, Secret{}, err
 	}
-	return key, secret, nil
+	return key, c.plaintext, nil
 }
 
 // creation is one call of Create or Import.
@@ -93,11 +99,11 @@ type creation struct {
 	action    string
 	id        string
 	plaintext Secret // passed to Spec.BeforeStore
-	// secret makes the record of the key's secret, which may take long.
+	// secret makes the record of the key's secret, which may take long. Nil: it has none.
 	secret func(*store.Key) (store.Credential, error)
 
 	now    time.Time
-	made   []store.Credential // the result of secret, once it was called
+	made   []store.Credential // the credentials, once they were made
 	before *store.Key         // the key that Spec.BeforeStore was last called with
 }
 
@@ -133,11 +139,9 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		return Key{}, err
 	}
 	if c.made == nil {
-		secret, err := c.secret(&key)
-		if err != nil {
+		if c.made, err = s.makeCredentials(c, &key); err != nil {
 			return Key{}, err
 		}
-		c.made = []store.Credential{secret}
 	}
 	key.Credentials = c.made
 	limit, err := s.askKeyPolicy(ctx, policy.KeyRequest{
@@ -158,6 +162,27 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		return Key{}, err
 	}
 	return s.keyOf(found, c.now), nil
+}
+
+// makeCredentials makes the credentials of a new key.
+func (s *Service) makeCredentials(c *creation, key *store.Key) ([]store.Credential, error) {
+	if c.secret != nil {
+		secret, err := c.secret(key)
+		if err != nil {
+			return nil, err
+		}
+		key.Credentials = append(key.Credentials, secret)
+	}
+	for i := range c.spec.Credentials {
+		added, err := s.newCredential(&c.spec.Credentials[i], key.CreatedBy, key.Created)
+		if err == nil {
+			err = addCredential(key, added, key.Created)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return key.Credentials, nil
 }
 
 // insert writes a new key with its preconditions. If the limit of keys is reached,

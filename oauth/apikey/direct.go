@@ -45,7 +45,7 @@ func (s *Service) Direct(ctx context.Context, c Credentials, address func() neti
 		return DirectUse{}, s.refuse(ctx, &p, err)
 	}
 	if p.seen == nil || !p.seen.use(p.now) {
-		s.unwritten.login(&p.found.Key, p.secret.ID, p.now)
+		s.unwritten.login(&p.found.Key, p.credential.ID, p.now)
 		s.unwritten.seen.add(&p, c.Secret)
 	}
 	return use, nil
@@ -63,11 +63,11 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 		return DirectUse{}, errNotDirect
 	}
 	end := p.standing.Expires
-	if end.IsZero() || expired(p.secret.NotAfter, end) {
-		end = p.secret.NotAfter
+	if end.IsZero() || expired(p.credential.NotAfter, end) {
+		end = p.credential.NotAfter
 	}
 	granted, _, err := s.askTokenPolicy(ctx, p, policy.TokenRequest{Use: policy.UseDirect}, s.held(ctx, key), end)
-	return DirectUse{KeyID: key.ID, Workspace: key.Workspace, SecretID: p.secret.ID, Permissions: granted, Expires: end}, err
+	return DirectUse{KeyID: key.ID, Workspace: key.Workspace, SecretID: p.credential.ID, Permissions: granted, Expires: end}, err
 }
 
 var errNotDirect = &RefusedError{Reason: "direct", Description: "This API key may not be used in place of a token: log in with it, or ask an administrator to allow it."}

@@ -48,7 +48,7 @@ func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error
 		return nil, s.refuse(ctx, p, err)
 	}
 	key := &p.found.Key
-	s.unwritten.login(key, p.secret.ID, p.now)
+	s.unwritten.login(key, p.credential.ID, p.now)
 	s.observe(ctx, p, "")
 	return grant, nil
 }
@@ -71,16 +71,19 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	// The token ends no later than the key and the secret. A policy can only shorten this.
+	// The token ends no later than the key, the credential and the identity. A policy can only shorten this.
 	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Expires)
-	end = earlier(end, p.secret.NotAfter)
+	end = earlier(end, p.credential.NotAfter)
+	if p.identity != nil {
+		end = earlier(end, p.identity.Expires)
+	}
 	granted, end, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
 	}
 	grant := &Grant{
 		Key:          withoutSecrets(key, held, p.standing),
-		CredentialID: p.secret.ID,
+		CredentialID: p.credential.ID,
 		Resource:     r.Resource,
 		Permissions:  granted,
 		IssuedAt:     p.now.Truncate(time.Second),
@@ -158,7 +161,7 @@ func (s *Service) askTokenPolicy(
 	}
 	// Policies get a copy, so that what they write into it does not reach the token.
 	shown := forPolicies(p.found.Key)
-	use.Now, use.Address, use.Key, use.Credential = p.now, p.address, &shown, p.secret
+	use.Now, use.Address, use.Key, use.Credential, use.Identity = p.now, p.address, &shown, p.credential, p.identity
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)
 	err := s.cfg.Policy.CheckToken(ctx, request)

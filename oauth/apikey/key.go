@@ -23,10 +23,10 @@ type Key struct {
 	// such. An organization admin grants the latter again by Update with a set of
 	// permissions that contains them.
 	Withheld scope.Set
-	// Credentials are the key's secrets, newest last.
+	// Credentials are what programs log in with as this key, newest last.
 	Credentials []KeyCredential
-	// NewestCredential is when the newest secret was created, or when the key was created
-	// if it has no secret. The rule MaxLifetime counts from it.
+	// NewestCredential is when the newest credential was created, or when the key was
+	// created if it has none. The rule MaxLifetime counts from it.
 	NewestCredential time.Time
 	// NotAfter is the key's own expiry; zero is never. NotAfterText is the date
 	// that it was given as, or empty if it was given as an instant. Rules may end
@@ -62,23 +62,31 @@ type Key struct {
 	Outdated []string
 }
 
-// KeyCredential describes a secret of a key, without its plaintext and digest.
+// KeyCredential describes a credential of a key: a secret, without its plaintext and
+// digest, unless PublicKey or Trust is set.
 type KeyCredential struct {
-	// ID is unique within the key. A token names the secret that it was issued for.
+	// ID is unique in the store. A token names the credential that it was issued for.
 	ID string
+	// Name is what people call a public key or a trust. A secret has none.
+	Name string
 	// Hint is the end of the plaintext, so that people can recognise the secret.
 	Hint string
 	// Prefix is the prefix of a secret in Latchkey's own format; otherwise empty.
 	Prefix    string
+	PublicKey *store.PublicKey
+	Trust     *store.Trust
 	CreatedBy store.ActorRef
-	// Generated says that the secret is random; see store.Secret.
+	// Generated says that the secret is random; see store.Credential.
 	Generated bool
 	Created   time.Time
-	// NotAfter is the instant from which the secret is refused. Zero: the secret
-	// ends with the key.
+	// NotAfter is the instant from which the credential is refused. Zero: it ends with
+	// the key.
 	NotAfter time.Time
 	LastUsed time.Time // zero is never
 }
+
+// IsSecret reports whether the credential is a secret.
+func (c *KeyCredential) IsSecret() bool { return c.PublicKey == nil && c.Trust == nil }
 
 // keyOf returns the Key of a stored key.
 func (s *Service) keyOf(f *store.Found, now time.Time) Key {
@@ -89,7 +97,7 @@ func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	shown.Credentials = make([]KeyCredential, len(record.Credentials))
 	for i, secret := range record.Credentials {
 		shown.Credentials[i] = KeyCredential{
-			ID: secret.ID, Hint: secret.Hint, Prefix: secret.Prefix, CreatedBy: secret.CreatedBy, Generated: secret.Generated,
+			ID: secret.ID, Name: secret.Name, Hint: secret.Hint, Prefix: secret.Prefix, PublicKey: secret.PublicKey, Trust: secret.Trust, CreatedBy: secret.CreatedBy, Generated: secret.Generated,
 			Created: secret.Created, NotAfter: secret.NotAfter, LastUsed: secret.LastUsed,
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Retire removes one secret of a key and revokes every token issued for it.
-// If the key has no secret left, it cannot log in until it is rotated. If version
+// Retire removes one credential of a key and revokes every token issued for it.
+// If the key has none left, it cannot log in until it gets another one. If version
 // is not 0 and the key has another version, the error is store.ErrConflict.
 func (s *Service) Retire(ctx context.Context, actor Actor, id, secret string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{

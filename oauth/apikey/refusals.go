@@ -19,7 +19,7 @@ import (
 // refuse ends every refused login: it counts and records the refusal, calls the
 // Observer, waits until Config.RefuseAfter has passed, and returns the error.
 func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
-	proved := p.secret.ID != ""
+	proved := p.credential.ID != ""
 	// The response time must not show whether a key was found. For a malformed id or
 	// secret none was looked up. An error that wraps store.ErrUnavailable is not
 	// delayed either: none was found, or the digest of a found key could not be verified.
@@ -47,7 +47,7 @@ func (s *Service) observe(ctx context.Context, p *Proof, reason string) {
 		return
 	}
 	d := observe.Decision{Time: p.now, Use: p.use, Reason: reason, ClientID: s.presented(p), Address: p.address, Method: strings.Clone(p.method), Route: p.route}
-	if p.secret.ID != "" {
+	if p.credential.ID != "" {
 		d.KeyID, d.Workspace = p.found.Key.ID, p.found.Key.Workspace
 	}
 	s.cfg.Observer(ctx, d)

@@ -108,7 +108,7 @@ func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, 
 	if err != nil {
 		return l, err
 	}
-	l.Key, l.Workspace, l.SecretID, l.Hint = p.found.Key.ID, p.found.Key.Workspace, p.secret.ID, p.secret.Hint
+	l.Key, l.Workspace, l.SecretID, l.Hint = p.found.Key.ID, p.found.Key.Workspace, p.credential.ID, p.credential.Hint
 	l.URL, l.Source = printable(strings.ReplaceAll(l.URL, secret, redacted)), printable(strings.ReplaceAll(l.Source, secret, redacted))
 	event := store.Event{
 		Action: audit.Leak, Actor: store.ActorRef{Kind: "scanner", ID: printable(l.Scanner)},
@@ -148,7 +148,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end fu
 			return fmt.Errorf("apikey: read the key of the secret: %w", err)
 		}
 		after := found.Key.Clone()
-		if err := end(&after, p.secret.ID); err != nil {
+		if err := end(&after, p.credential.ID); err != nil {
 			return err
 		}
 		after.Updated = p.now
@@ -159,7 +159,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end fu
 		}
 		change.Events[0].Note = e.Note
 		if e.Action == audit.Leak {
-			change.Events[0].ID = leakID(&found.Key, p.secret.ID, p.now, len(changed) > 0)
+			change.Events[0].ID = leakID(&found.Key, p.credential.ID, p.now, len(changed) > 0)
 		}
 		if len(changed) == 0 {
 			return writeError("report leak", s.store.Events.Append(ctx, change.Events...))

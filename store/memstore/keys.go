@@ -88,7 +88,9 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		for i := range k.Credentials {
 			s := &k.Credentials[i]
 			if was := secretOf(old, s.ID); was != nil {
-				s.Created, s.CreatedBy, s.LastUsed, s.Prefix, s.Digest = was.Created, was.CreatedBy, was.LastUsed, was.Prefix, was.Digest
+				notAfter := s.NotAfter
+				*s = *was
+				s.NotAfter = notAfter
 			}
 		}
 		db.unlist(old)

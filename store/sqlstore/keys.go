@@ -150,7 +150,9 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 	for i := range after {
 		s := &after[i]
 		if was := secretOf(old.secrets, s.ID); was != nil {
-			s.Digest, s.Prefix, s.CreatedBy, s.Created, s.LastUsed = was.Digest, was.Prefix, was.CreatedBy, was.Created, was.LastUsed
+			notAfter := s.NotAfter
+			*s = *was
+			s.NotAfter = notAfter
 		}
 	}
 	secrets, err := storedSecrets(after)

@@ -7,7 +7,8 @@ const (
 	Import          = "key.import"
 	Update          = "key.update"
 	Rotate          = "key.rotate"
-	Retire          = "key.retire_secret"
+	AddCredential   = "key.add_credential" // a public key or a trust
+	Retire          = "key.retire_credential"
 	Disable         = "key.disable"
 	Enable          = "key.enable"
 	Delete          = "key.delete"

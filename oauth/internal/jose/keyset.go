@@ -42,19 +42,28 @@ func MarshalKeySet(keys []PublicKey) ([]byte, error) {
 		if key.Algorithm == HS256 {
 			continue
 		}
-		k, err := jwk.FromRaw(key.Key)
-		if err == nil {
-			err = errors.Join(
-				k.Set(jwk.KeyIDKey, key.ID),
-				k.Set(jwk.AlgorithmKey, jwa.SignatureAlgorithm(key.Algorithm)),
-				k.Set(jwk.KeyUsageKey, "sig"))
-		}
+		k, err := encode(key)
 		if err != nil {
-			return nil, fmt.Errorf("%w: key %q: %w", ErrKey, key.ID, err)
+			return nil, fmt.Errorf("key %q: %w", key.ID, err)
 		}
 		set.Keys = append(set.Keys, k)
 	}
 	return json.Marshal(set)
+}
+
+// encode returns the JWK of a key, with use "sig", alg and kid.
+func encode(key PublicKey) (jwk.Key, error) {
+	k, err := jwk.FromRaw(key.Key)
+	if err == nil {
+		err = errors.Join(
+			k.Set(jwk.KeyIDKey, key.ID),
+			k.Set(jwk.AlgorithmKey, jwa.SignatureAlgorithm(key.Algorithm)),
+			k.Set(jwk.KeyUsageKey, "sig"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return k, nil
 }
 
 type keySet struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -20,9 +21,9 @@ const MaxToken = 8 << 10
 const maxHeader = 1 << 10
 
 var (
-	// ErrToken is wrapped by the errors of Parse: the text is not an access token
-	// in the form that Latchkey issues.
-	ErrToken = errors.New("jose: not an access token")
+	// ErrToken is wrapped by the errors of Parse and ParseAssertion: the text is not a
+	// JWT of the form and type that they accept.
+	ErrToken = errors.New("jose: not a token of this kind")
 	// ErrSignature is wrapped by the errors of Verify about the token.
 	ErrSignature = errors.New("jose: the signature does not match")
 )
@@ -32,6 +33,7 @@ var (
 type Unverified struct {
 	KeyID     string
 	Algorithm Algorithm // Known reports true for it
+	Type      string    // the typ; empty if there is none
 
 	signed    string // the encoded header and claims, which were signed
 	claims    string // base64url
@@ -44,10 +46,36 @@ var headerNames = []string{
 	"alg", "kid", "typ", "cty", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "zip", "enc",
 }
 
-// Parse parses a token. It checks length and form before it decodes anything. It
+// Parse parses an access token (RFC 9068). It checks length and form before it decodes anything. It
 // decodes only the header, so that claims cannot be read before Verify has checked
 // the signature. The error wraps ErrToken and contains no part of the token.
 func Parse(token string) (*Unverified, error) {
+	u, err := parse(token)
+	switch {
+	case err != nil:
+		return nil, err
+	// RFC 9068, section 4: other types of JWT from the same issuer are not access
+	// tokens.
+	case !u.HasType("at+jwt"):
+		return nil, fmt.Errorf("%w: typ is not at+jwt", ErrToken)
+	case u.KeyID == "":
+		return nil, fmt.Errorf("%w: it has no kid", ErrToken)
+	}
+	return u, nil
+}
+
+// HasType reports whether the typ is one of types, where "" means that there is none.
+// Case does not count, nor does the prefix application/ (RFC 7515, section 4.1.9).
+func (u *Unverified) HasType(types ...string) bool {
+	typ := u.Type
+	if len(typ) > len("application/") && strings.EqualFold(typ[:len("application/")], "application/") {
+		typ = typ[len("application/"):]
+	}
+	return slices.ContainsFunc(types, func(allowed string) bool { return strings.EqualFold(typ, allowed) })
+}
+
+// parse parses a token of any type.
+func parse(token string) (*Unverified, error) {
 	if len(token) > MaxToken {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrToken, MaxToken)
 	}
@@ -75,7 +103,6 @@ func (u *Unverified) readHeader(header []byte) error {
 	if err != nil {
 		return err
 	}
-	var typ string
 	for _, m := range members {
 		switch m.Name {
 		case "alg":
@@ -85,39 +112,34 @@ func (u *Unverified) readHeader(header []byte) error {
 		case "kid":
 			u.KeyID, err = strictjson.String(m.Value)
 		case "typ":
-			typ, err = strictjson.String(m.Value)
+			u.Type, err = strictjson.String(m.Value)
 		case "jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc":
 			// A token must not name its own key (RFC 8725, section 3.10). Extensions
 			// (RFC 7515, section 4.1.11) and encryption are not supported.
-			err = errors.New("an access token must not have this parameter")
+			err = errors.New("a token must not have this parameter")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
-	// RFC 9068, section 4: other types of JWT from the same issuer are not access
-	// tokens.
-	if !strings.EqualFold(typ, "at+jwt") && !strings.EqualFold(typ, "application/at+jwt") {
-		return errors.New("typ is not at+jwt")
-	}
 	if !u.Algorithm.Known() {
 		return errors.New("alg is not one of the supported algorithms")
 	}
-	if u.KeyID == "" || len(u.KeyID) > MaxKeyID {
-		return fmt.Errorf("kid must have 1 to %d bytes", MaxKeyID)
+	if len(u.KeyID) > MaxKeyID {
+		return fmt.Errorf("kid has more than %d bytes", MaxKeyID)
 	}
 	return nil
 }
 
 // Verify checks the signature and returns the encoded claims (see ParseClaims). It
 // uses the algorithm of the key. It refuses a header with another algorithm (RFC
-// 8725, section 3.1) or another kid. The error wraps ErrKey if the key cannot be used,
+// 8725, section 3.1) or another kid; only an assertion may have no kid. The error wraps ErrKey if the key cannot be used,
 // and otherwise ErrSignature.
 func (u *Unverified) Verify(public PublicKey) (claims []byte, err error) {
 	if err := public.Check(); err != nil {
 		return nil, err
 	}
-	if u.Algorithm != public.Algorithm || u.KeyID != public.ID {
+	if u.Algorithm != public.Algorithm || u.KeyID != "" && u.KeyID != public.ID {
 		return nil, fmt.Errorf("%w: the key has another id or algorithm", ErrSignature)
 	}
 	signature, err := decode(u.signature)

@@ -1,0 +1,135 @@
+package jose
+
+import (
+	"cmp"
+	"crypto"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+)
+
+// Assertion holds the claims of a JWT with which a client authenticates (RFC 7523,
+// section 3). Times are Unix seconds.
+type Assertion struct {
+	Issuer   string
+	Subject  string
+	Audience []string
+	// AudienceIsArray says that aud was a JSON array and not a string.
+	AudienceIsArray bool
+	Expires         int64
+	IssuedAt        int64  // 0 if there is no such claim
+	NotBefore       int64  // 0 if there is no such claim
+	TokenID         string // the jti; empty if there is no such claim
+	// All are all claims, those above too.
+	All strictjson.Object
+}
+
+var assertionNames = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti"}
+
+// ParseAssertion is Parse for a JWT with which a client authenticates. It refuses access
+// tokens. The caller must check that HasType is true for the types that it accepts.
+func ParseAssertion(token string) (*Unverified, error) {
+	u, err := parse(token)
+	if err == nil && u.HasType("at+jwt") {
+		err = fmt.Errorf("%w: it is an access token", ErrToken)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// UnverifiedParties returns the issuer and the subject that an assertion claims, to find
+// the keys that can verify it. Nothing else may be decided by them.
+func (u *Unverified) UnverifiedParties() (issuer, subject string, err error) {
+	data, err := decode(u.claims)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: claims: %w", ErrToken, err)
+	}
+	claims, err := ReadAssertion(data)
+	return claims.Issuer, claims.Subject, err
+}
+
+// ReadAssertion reads the claims that Verify returned. Like ParseClaims it is strict.
+// iss, sub, aud and exp are required.
+func ReadAssertion(claims []byte) (Assertion, error) {
+	members, err := strictjson.Members(claims, assertionNames)
+	if err != nil {
+		return Assertion{}, fmt.Errorf("%w: claims: %w", ErrToken, err)
+	}
+	a := Assertion{All: members}
+	for _, m := range members {
+		switch m.Name {
+		case "iss":
+			a.Issuer, err = strictjson.String(m.Value)
+		case "sub":
+			a.Subject, err = strictjson.String(m.Value)
+		case "aud":
+			a.AudienceIsArray = m.Value[0] == '['
+			a.Audience, err = parseAudience(m.Value)
+		case "exp":
+			a.Expires, err = parseDate(m.Value, math.Floor)
+		case "iat":
+			a.IssuedAt, err = parseDate(m.Value, math.Ceil)
+		case "nbf":
+			a.NotBefore, err = parseDate(m.Value, math.Ceil)
+		case "jti":
+			a.TokenID, err = strictjson.String(m.Value)
+		}
+		if err != nil {
+			return Assertion{}, fmt.Errorf("%w: claim %q: %w", ErrToken, m.Name, err)
+		}
+	}
+	if a.Issuer == "" || a.Subject == "" || len(a.Audience) == 0 || a.Expires == 0 {
+		return Assertion{}, fmt.Errorf("%w: claims: iss, sub, aud and exp are required", ErrToken)
+	}
+	return a, nil
+}
+
+// maxClientRSABits bounds the RSA keys of ParsePublicKey.
+const maxClientRSABits = 4096
+
+// ParsePublicKey reads one public key in the form of a JWK, for ES256, RS256, PS256 or
+// EdDSA. It returns the key and its JWK with the public members, kid and alg only. Without
+// kid the key gets its thumbprint (RFC 7638). The error contains no part of the key.
+func ParsePublicKey(data []byte) (PublicKey, []byte, error) {
+	var published publishedKey
+	if err := strictjson.Unmarshal(data, &published); err != nil {
+		return PublicKey{}, nil, fmt.Errorf("%w: it is not one well-formed JSON object", ErrKey)
+	}
+	given := published.ID
+	published.ID = cmp.Or(given, "thumbprint")
+	key, err := published.read()
+	if err == nil && key.Key == nil {
+		err = fmt.Errorf("%w: it must be for ES256, RS256, PS256 or EdDSA, and for signatures", ErrKey)
+	}
+	if public, ok := key.Key.(*rsa.PublicKey); ok && public.N.BitLen() > maxClientRSABits {
+		err = fmt.Errorf("%w: the RSA key has more than %d bits", ErrKey, maxClientRSABits)
+	}
+	if err != nil {
+		return PublicKey{}, nil, err
+	}
+	if given == "" {
+		k, err := jwk.FromRaw(key.Key)
+		if err != nil {
+			return PublicKey{}, nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		sum, err := k.Thumbprint(crypto.SHA256)
+		if err != nil {
+			return PublicKey{}, nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		key.ID = base64.RawURLEncoding.EncodeToString(sum)
+	}
+	k, err := encode(key)
+	if err != nil {
+		return PublicKey{}, nil, err
+	}
+	text, err := json.Marshal(k)
+	return key, text, err
+}

@@ -1,0 +1,148 @@
+// Package trust checks the identities that other issuers give to programs: signed JWTs
+// of GitHub Actions, GitLab CI, Kubernetes and others (RFC 7523, section 3). An API key
+// can trust such an identity, and then a program logs in with it and needs no secret.
+//
+// The host lists the issuers in oauth.Config.TrustedIssuers. A trust of a key
+// (store.Trust) names one of them and the claims that an identity must have.
+package trust
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Issuer is an entry of the host's list. Name, Issuer and Claims are required.
+// GitHubActions, GitLab and Kubernetes return ready ones, which a host may change.
+type Issuer struct {
+	// Name is what trusts call this entry: 1 to 32 characters of a-z 0-9 -. It must never
+	// be given to another issuer, because stored trusts name it.
+	Name string
+	// Title is for people, such as "GitHub Actions". Default: Name.
+	Title string
+	// Issuer is the iss claim, byte for byte. Several entries may have the same.
+	Issuer string
+
+	// The keys of the issuer come from JWKS, a JWK Set, if that is set; otherwise from
+	// JWKSURL; otherwise from the URL that the metadata of the issuer names (OpenID
+	// Connect Discovery 1.0, section 4). They are fetched over https only, without
+	// redirects and proxies, from public addresses and port 443 only.
+	JWKS    []byte
+	JWKSURL string
+	// Private also allows private and loopback addresses, for an issuer in the host's own network. Link-local
+	// addresses, such as that of a cloud's metadata service, are never allowed.
+	Private bool
+	// Ports are the ports that are allowed besides 443.
+	Ports []int
+	// RootCAs, unless nil, are the only CAs that the issuer's certificate may come from.
+	RootCAs *x509.CertPool
+	// MaxStale is how old fetched keys may be while they cannot be fetched again. Default
+	// 24 hours; 5 minutes to 30 days.
+	MaxStale time.Duration
+
+	// Algorithms are the accepted algorithms, of ES256, RS256, PS256 and EdDSA. Default
+	// RS256 and ES256.
+	Algorithms []string
+	// Types are the accepted values of the header parameter typ, where "" means that there is
+	// none. Default "JWT" and "". It may not contain "at+jwt", the type of access tokens.
+	Types []string
+	// MaxLifetime is the longest accepted time between iat and exp. A token needs both claims. Default 1 hour;
+	// 1 minute to 366 days.
+	MaxLifetime time.Duration
+	// Once accepts each token only once. Its claim jti is then required.
+	Once bool
+
+	// Shared says that strangers get identities from this issuer too, as from GitHub and
+	// GitLab.com. Each trust must then name a claim that is Immutable.
+	Shared bool
+	// Claims are the claims that trusts may name.
+	Claims []Claim
+	// OneOf, unless empty, are names of claims of which each trust must name at least one.
+	OneOf []string
+}
+
+// Claim is a claim that trusts may name. In a token it must be a JSON string.
+type Claim struct {
+	// Name is what trusts call it: 1 to 64 characters of a-z A-Z 0-9 _ -.
+	Name string
+	// Path leads to the claim, one member name for each level. Default: Name alone.
+	Path []string
+	// Immutable says that the issuer never gives the value to another owner: it is an id and
+	// no name that can be released and taken by somebody else.
+	Immutable bool
+	// Prefix, unless 0, allows a trust to end the value in "*", as a whole last segment after '/' or ':'. It
+	// is how many segments must stand before it, so that these name the owner.
+	Prefix int
+	// Unless are values that a token may have only if the trust names this claim, such
+	// as the events that strangers can cause.
+	Unless []string
+	// Help says in one sentence what the claim is, for forms.
+	Help string
+}
+
+// Identity is what a verified token says.
+type Identity struct {
+	Issuer  string // the iss claim
+	Subject string // the sub claim
+	Claims  map[string]any
+	Expires time.Time
+	// OnceID is empty, or the token's jti, which the caller must spend: the entry is for single use.
+	OnceID string
+}
+
+// ErrRefused is wrapped by the errors of Find about the token. Their text says which check
+// failed, and contains nothing of the token.
+var ErrRefused = errors.New("trust: the identity is refused")
+
+// Config configures a List.
+type Config struct {
+	// Audience is the aud that a token must have, and no other: this server's issuer.
+	Audience string
+	// InsecureLoopback allows http for loopback addresses.
+	InsecureLoopback bool
+	Now              func() time.Time // default time.Now
+	Logger           *slog.Logger     // default slog.Default()
+}
+
+// List is a list of issuers. It is safe for concurrent use. The nil List is empty.
+type List struct{}
+
+// New checks the entries and returns their list. It makes no request.
+func New(issuers []Issuer, cfg Config) (*List, error) { return nil, nil }
+
+// Issuers returns the entries, with defaults set.
+func (l *List) Issuers() []Issuer { return nil }
+
+// Run keeps the keys of the issuers fresh until ctx ends.
+func (l *List) Run(ctx context.Context) { panic("skeleton") }
+
+// Check says what is wrong with a trust that is about to be stored, in sentences for
+// people. Nil means that nothing is.
+func (l *List) Check(t store.Trust) []string { return []string{"skeleton"} }
+
+// Names reports whether the entry that the id of a trust begins with is in the list. See
+// store.Credential: the id of a trust is the name of its entry, a dot and random text. An id
+// without a dot is not that of a trust, and Names reports true.
+func (l *List) Names(credentialID string) bool { return true }
+
+// Find returns which of the trusts accepts the token, and the identity. It tries the keys of
+// only those entries that a trust names and whose Issuer is the token's. It returns an
+// error that wraps ErrRefused, or an outage (store.IsOutage) if the keys cannot be
+// fetched.
+func (l *List) Find(ctx context.Context, token string, trusts []store.Trust) (int, Identity, error) {
+	return 0, Identity{}, ErrRefused
+}
+
+// GitHubActions returns the entry "github" for workflows of github.com.
+func GitHubActions() Issuer { panic("skeleton") }
+
+// GitLab returns the entry for CI jobs of a GitLab server, such as "https://gitlab.com".
+func GitLab(name, server string) Issuer { panic("skeleton") }
+
+// Kubernetes returns the entry for service accounts of a cluster, whose API server has this
+// issuer (--service-account-issuer).
+func Kubernetes(name, issuer string) Issuer { panic("skeleton") }
