@@ -185,9 +185,6 @@ func (e *entry) findKeys(cfg *Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: is not a URL", field)
 	}
-	if remote.Issuer != "" && (u.RawQuery != "" || u.ForceQuery) {
-		return errors.New("Issuer: may not have a query")
-	}
 	remote.InsecureLoopback = cfg.InsecureLoopback && u.Scheme == "http"
 	remote.Client = e.client(remote.InsecureLoopback)
 	if e.remote, err = bearer.NewRemoteKeys(remote); err != nil {

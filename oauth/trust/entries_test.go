@@ -40,7 +40,7 @@ func TestNewRefuses(t *testing.T) {
 		"B17 discovery without URL":  {discovery("kubernetes/serviceaccount"), "TrustedIssuers[0].Issuer: "},
 		"B17 discovery, bad URL":     {discovery("https://ci.example.com:x"), "TrustedIssuers[0].Issuer: is not a URL"},
 		"B17 discovery, other port":  {discovery("https://ci.example.com:6443"), "TrustedIssuers[0].Issuer: its port is not in Ports"},
-		"B17 discovery with a query": {discovery("https://ci.example.com?a=b"), "TrustedIssuers[0].Issuer: may not have a query"},
+		"B17 discovery with a query": {discovery("https://ci.example.com?a=b"), "Issuer: must not have a query"},
 		"port 0":                     {func(i *trust.Issuer) { i.Ports = []int{0} }, "TrustedIssuers[0].Ports"},
 		"port 65536":                 {func(i *trust.Issuer) { i.Ports = []int{65536} }, "TrustedIssuers[0].Ports"},
 		"17 ports":                   {func(i *trust.Issuer) { i.Ports = make([]int, 17) }, "TrustedIssuers[0].Ports"},
