@@ -31,7 +31,7 @@
 //	delete a workspace           5          10 to 15
 //	revoke a token               3             5
 //
-// On MySQL and MariaDB each further event, each further secret that is added or removed,
+// On MySQL and MariaDB each further event, each further credential that is added or removed,
 // and each creator that is added or removed takes one more. SQLite has no round trips.
 //
 // # PostgreSQL

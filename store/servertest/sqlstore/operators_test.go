@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"testing"
 	"time"
@@ -64,15 +65,58 @@ func TestViews(t *testing.T) {
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE key_name = 'Größe' AND actor_name = 'Jürgen' AND address = '2001:db8::1' AND changes LIKE '%Länge%'"))
 		})
 		t.Run("no digest", func(t *testing.T) {
-			for _, view := range []string{"keys_view", "workspaces_view", "events_view"} {
+			for _, view := range []string{"keys_view", "credentials_view", "workspaces_view", "events_view"} {
 				rows, err := db.QueryContext(ctx, "SELECT * FROM latchkey_"+view) //nolint:gosec // one of the names above
 				require.NoError(t, err)
 				columns, err := rows.Columns()
 				require.NoError(t, err)
 				require.NoError(t, rows.Close())
-				require.NotContains(t, columns, "secrets")
+				require.NotContains(t, columns, "credentials")
+				require.NotContains(t, columns, "digest")
 			}
 		})
+	})
+}
+
+// Operators see the credentials of each key with their kind.
+func TestCredentialsView(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		k := key("team-ä", "key-1")
+		k.Credentials = append(k.Credentials,
+			store.Credential{ID: "p1", Name: "Größe \U0001f511", Created: noon.Add(123 * time.Millisecond), NotAfter: noon.Add(time.Hour), CreatedBy: store.ActorRef{Kind: "owner", ID: "jürgen"}, PublicKey: &store.PublicKey{JWK: "{}"}},
+			store.Credential{ID: "github.1", Name: "nightly", LastUsed: noon, Trust: &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "ref", Value: "länge"}}}},
+			store.Credential{ID: "old", Created: time.Date(0, 5, 1, 0, 0, 0, 0, time.UTC)})
+		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
+		require.NoError(t, s.Keys.Create(ctx, store.Key{ID: "key-2", Workspace: "team-a"}, store.NoLimit, store.Change{}))
+		rows, err := db.QueryContext(ctx, `SELECT c.key_id, c.workspace, c.id, c.kind, c.name, c.hint, c.issuer, c.claims, c.creator_kind, c.creator_id, c.created, c.not_after, c.last_used
+			FROM latchkey_credentials_view c JOIN latchkey_keys_view k ON k.id = c.key_id ORDER BY c.id`)
+		require.NoError(t, err)
+		defer rows.Close()
+		forms := strings.NewReplacer("T", " ", "Z", "", ".000000", "", ".000", "", ".123000", ".123") // of times
+		var got []string
+		for rows.Next() {
+			words := make([]sql.NullString, 13)
+			var to []any
+			for i := range words {
+				to = append(to, &words[i])
+			}
+			require.NoError(t, rows.Scan(to...))
+			var line []string
+			for _, word := range words {
+				line = append(line, forms.Replace(word.String))
+			}
+			got = append(got, strings.Join(line, "|"))
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, []string{
+			`key-1|team-ä|github.1|trust|nightly||github|[{"name":"ref","value":"länge"}]|||||2026-03-01 12:00:00`,
+			`key-1|team-ä|old|secret|||||||||`,
+			`key-1|team-ä|p1|public_key|Größe ` + "\U0001f511" + `||||owner|jürgen|2026-03-01 12:00:00.123|2026-03-01 13:00:00|`,
+			`key-1|team-ä|s1-key-1|secret||Ab1x|||||2026-03-01 12:00:00||`,
+		}, got)
 	})
 }
 
