@@ -31,8 +31,8 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	if err != nil {
 		return store.EpochState{}, fail(ctx, "read epochs", err)
 	}
-	if s := credentialOf(credentials, ref.Credential); s != nil {
-		state.CredentialKnown, state.CredentialNotAfter = true, s.NotAfter
+	if c := credentialOf(credentials, ref.Credential); c != nil {
+		state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 	}
 	return state, nil
 }

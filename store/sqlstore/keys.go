@@ -148,11 +148,11 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error {
 	after := slices.Clone(k.Credentials)
 	for i := range after {
-		s := &after[i]
-		if was := credentialOf(old.credentials, s.ID); was != nil {
-			notAfter := s.NotAfter
-			*s = *was
-			s.NotAfter = notAfter
+		c := &after[i]
+		if was := credentialOf(old.credentials, c.ID); was != nil {
+			notAfter := c.NotAfter
+			*c = *was
+			c.NotAfter = notAfter
 		}
 	}
 	credentials, err := storedCredentials(after)

@@ -238,7 +238,6 @@ const (
 	maxWorkspace = 1024
 	maxName      = 1024
 	maxJWK       = 4 << 10
-	maxClaim     = 4 << 10
 	maxText      = 1 << 20
 )
 
@@ -288,7 +287,7 @@ func checkCredential(c *store.Credential) error {
 	if c.Trust != nil {
 		err = errors.Join(err, checkText("the name of an issuer", c.Trust.Issuer, maxID))
 		for _, claim := range c.Trust.Claims {
-			err = errors.Join(err, checkText("the name of a claim", claim.Name, maxID), checkText("a claim", claim.Value, maxClaim))
+			err = errors.Join(err, checkText("the name of a claim", claim.Name, maxID), checkText("a claim", claim.Value, maxName))
 		}
 	}
 	return err

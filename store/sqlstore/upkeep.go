@@ -51,16 +51,16 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 	}
 	changed := false
 	for _, use := range uses {
-		s := credentialOf(k.Credentials, use.Credential)
-		if s == nil || !use.At.After(k.LastUsed) && !use.At.After(s.LastUsed) {
+		c := credentialOf(k.Credentials, use.Credential)
+		if c == nil || !use.At.After(k.LastUsed) && !use.At.After(c.LastUsed) {
 			continue
 		}
 		changed = true
 		if use.At.After(k.LastUsed) {
 			k.LastUsed = use.At
 		}
-		if use.At.After(s.LastUsed) {
-			s.LastUsed = use.At
+		if use.At.After(c.LastUsed) {
+			c.LastUsed = use.At
 		}
 	}
 	if !changed {
