@@ -82,7 +82,8 @@ type Credential struct {
 	// ID is unique in the store, at most 255 bytes: no two keys have a credential with
 	// one id, and no key has two. A token names the credential that it was issued for.
 	ID string `json:"id"`
-	// Name is what people call a public key or a trust. A secret has none.
+	// Name is what people call a public key or a trust, at most 1024 bytes. A secret has
+	// none.
 	Name string `json:"name,omitempty"`
 	// Hint is the end of the plaintext of a secret, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
@@ -114,7 +115,8 @@ func (c *Credential) IsSecret() bool { return c.PublicKey == nil && c.Trust == n
 
 // PublicKey verifies the assertions that a program signs with its private key.
 type PublicKey struct {
-	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid and alg.
+	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid and alg, at
+	// most 4096 bytes.
 	JWK string `json:"jwk"`
 	// EndpointAudience also accepts the URL of the token endpoint as the audience of an
 	// assertion, which older clients send.
@@ -125,13 +127,14 @@ type PublicKey struct {
 
 // Trust accepts the identities of another issuer that have certain claims.
 type Trust struct {
-	// Issuer is the name of an entry of the host's list of issuers.
+	// Issuer is the name of an entry of the host's list of issuers, at most 255 bytes.
 	Issuer string `json:"issuer"`
 	// Claims are what an identity must have, all of them, by name.
 	Claims []Claim `json:"claims"`
 }
 
-// Claim is a claim of an identity by the name that the entry of the host's list gives it.
+// Claim is a claim of an identity by the name that the entry of the host's list gives it, at
+// most 255 bytes. The value has at most 1024 bytes.
 type Claim struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,42 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			require.ErrorIs(t, s.Keys.Create(ctx, key("team-a", "key-3"), store.NoLimit, c), store.ErrConflict)
 			c.Preconditions = []store.Precondition{{Workspace: bad}}
 			require.NoError(t, s.Keys.Update(ctx, keyAt(t, s, "key-1"), c))
+		}
+	})
+}
+
+// A credential with a text that is too long, or that not every database can store, is refused.
+func TestCredentialsThatCannotBeKept(t *testing.T) {
+	ctx := context.Background()
+	fields := []struct {
+		name string
+		most int // bytes
+		set  func(c *store.Credential, text string)
+	}{
+		{"id", 255, func(c *store.Credential, text string) { c.ID = text }},
+		{"name", 1024, func(c *store.Credential, text string) { c.Name = text }},
+		{"public key", 4096, func(c *store.Credential, text string) { c.PublicKey = &store.PublicKey{JWK: text} }},
+		{"issuer", 255, func(c *store.Credential, text string) { c.Trust = &store.Trust{Issuer: text} }},
+		{"name of a claim", 255, func(c *store.Credential, text string) {
+			c.Trust = &store.Trust{Claims: []store.Claim{{Name: "first"}, {Name: text}}}
+		}},
+		{"claim", 1024, func(c *store.Credential, text string) {
+			c.Trust = &store.Trust{Claims: []store.Claim{{Name: "first"}, {Name: "second", Value: text}}}
+		}},
+	}
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		for _, field := range fields {
+			refusal := fmt.Sprintf("must have at most %d bytes", field.most)
+			for bad, says := range map[string]string{strings.Repeat("x", field.most+1): refusal, "a\x00b": "must be UTF-8 without a zero byte", "\xff": "must be UTF-8 without a zero byte"} {
+				k := key("team-a", field.name)
+				k.Credentials = append(k.Credentials, store.Credential{ID: "new", Created: noon})
+				field.set(&k.Credentials[1], bad)
+				require.ErrorContains(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}), says, field.name)
+				require.ErrorContains(t, s.Keys.Update(ctx, k, store.Change{}), says, field.name)
+				_, err := s.Keys.Lookup(ctx, field.name)
+				require.ErrorIs(t, err, store.ErrNotFound)
+			}
 		}
 	})
 }
