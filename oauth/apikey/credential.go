@@ -148,13 +148,13 @@ func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialS
 // addCredential adds a credential, and drops those of its kind that have ended. replaced is
 // the id of the one that it replaces, if any.
 func addCredential(k *store.Key, added store.Credential, replaced string, now time.Time) error {
-	kind, most := kindOf(&added), maxTrusts
+	kind, most, twice := kindOf(&added), maxTrusts, "The key has a trust with this issuer and these claims already."
 	if kind == publicKeyKind {
-		most = maxPublicKeys
+		most, twice = maxPublicKeys, "The key has this public key, or one with this kid, already."
 	}
 	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
 	if slices.ContainsFunc(k.Credentials, same) {
-		return invalid(strings.TrimSuffix(kind, "s"), "The key has this public key, one with this kid, or this trust already.")
+		return invalid(strings.TrimSuffix(kind, "s"), twice)
 	}
 	held := 0
 	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool {
