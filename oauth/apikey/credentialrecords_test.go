@@ -164,5 +164,5 @@ func TestEventsOfManyCredentials(t *testing.T) {
 	r.clock.Advance(time.Second)
 	added := last(r.add(owner, key.ID, spec))
 	change = r.events(store.EventQuery{Action: audit.AddCredential})[7].Changes[0]
-	require.Equal(t, added.ID+` "x\" kid \"2" kid "key 1"`, change.New)
+	require.Equal(t, added.ID+` "x\" kid \"2" kid "key 1" endpoint_audience false long_assertions false`, change.New)
 }

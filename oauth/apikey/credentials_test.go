@@ -151,7 +151,7 @@ func TestAddPublicKey(t *testing.T) {
 			require.Equal(t, got.PublicKey.JWK, string(again), "it is canonical")
 			require.Equal(t, tc.jwk, given.JWK, "what the caller gave is not changed")
 			event := r.events(store.EventQuery{Action: audit.AddCredential})[0]
-			require.Equal(t, []store.FieldChange{{Field: "public_keys", New: fmt.Sprintf("%s \"laptop\" until 2027-07-01T12:00:00Z kid %q endpoint_audience", got.ID, members["kid"])}}, event.Changes)
+			require.Equal(t, []store.FieldChange{{Field: "public_keys", New: fmt.Sprintf("%s \"laptop\" until 2027-07-01T12:00:00Z kid %q endpoint_audience true long_assertions false", got.ID, members["kid"])}}, event.Changes)
 		})
 	}
 }
