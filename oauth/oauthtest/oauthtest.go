@@ -105,7 +105,7 @@ func New(t testing.TB, permissions ...string) *Server {
 // Client trust.
 func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	t.Helper()
-	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
+	s := &Server{Clock: newClock(), store: memstore.New()}
 	if cfg.Now != nil {
 		t.Fatalf("oauthtest: NewWith: leave Config.Now nil; the server's clock is Server.Clock")
 	}
