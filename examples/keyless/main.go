@@ -169,7 +169,7 @@ func startJob(ctx context.Context, program string, environment []string) (*job, 
 func (j *job) expect(want, who string, out io.Writer) error {
 	line, err := j.out.ReadString('\n')
 	if !strings.HasPrefix(line, want) {
-		return fmt.Errorf("%s: it printed %q instead of %q: %w", who, line, want, err)
+		return errors.Join(fmt.Errorf("%s: it printed %q instead of %q", who, line, want), err)
 	}
 	fmt.Fprintf(out, "%s: %s\n", who, strings.TrimSpace(line))
 	return nil

@@ -32,7 +32,7 @@ import (
 //	})
 //	job := issuer.GitHubActions(auth.URL)
 //	job.Claims["environment"] = "staging"
-//	assertion := issuer.Sign(t, job)
+//	token, err := auth.LoginWithAssertion(t, key.ID, issuer.Sign(t, job))
 type Issuer struct {
 	// URL is the issuer identifier, which is the iss claim. A test that serves the Issuer
 	// itself, such as over TLS, sets it to the URL of its own server.
