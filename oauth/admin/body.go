@@ -18,6 +18,8 @@ import (
 
 const maxBody = 64 << 10
 
+const malformedMember = "A member of the body is malformed."
+
 // body is the JSON object of a request.
 type body struct {
 	members strictjson.Object
@@ -48,7 +50,7 @@ func (c *call) readBody() error {
 	if err != nil {
 		var fault *strictjson.Error
 		if errors.As(err, &fault) && fault.Name != "" {
-			return malformed("A member of the body is malformed.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
+			return malformed(malformedMember, field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
 		}
 		return malformed("The body must be one JSON object. " + err.Error() + ".")
 	}

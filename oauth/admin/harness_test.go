@@ -221,6 +221,8 @@ type key struct {
 	EndsAt      *time.Time                `json:"ends_at"`
 	Withheld    []string                  `json:"withheld"`
 	Secrets     []secret                  `json:"secrets"`
+	PublicKeys  []credential              `json:"public_keys"`
+	Trusts      []credential              `json:"trusts"`
 	CreatedBy   struct{ Kind, ID string } `json:"created_by"`
 	CreatedAt   time.Time                 `json:"created_at"`
 	UpdatedAt   time.Time                 `json:"updated_at"`
@@ -234,6 +236,23 @@ type secret struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+// credential is a public key or a trust in an answer of the API.
+type credential struct {
+	ID               string                    `json:"id"`
+	Name             string                    `json:"name"`
+	KeyID            string                    `json:"kid"`
+	Algorithm        string                    `json:"algorithm"`
+	PublicKey        map[string]string         `json:"public_key"`
+	EndpointAudience bool                      `json:"endpoint_audience"`
+	LongAssertions   bool                      `json:"long_assertions"`
+	Issuer           string                    `json:"issuer"`
+	Claims           map[string]string         `json:"claims"`
+	CreatedBy        struct{ Kind, ID string } `json:"created_by"`
+	CreatedAt        time.Time                 `json:"created_at"`
+	ExpiresAt        *time.Time                `json:"expires_at"`
+	LastUsedAt       *time.Time                `json:"last_used_at"`
 }
 
 type made struct {

@@ -46,8 +46,8 @@ type Spec struct {
 	// NoSecret creates the key without a secret: it logs in with its Credentials, and
 	// Create returns the zero Secret.
 	NoSecret bool
-	// Credentials are public keys and trusts of the key. Replaces, Grace and Version have
-	// no effect.
+	// Credentials are public keys and trusts of the key. Replaces, Grace, Version and Once
+	// have no effect. An *InvalidError calls the fields of the first one "credentials[0].name".
 	Credentials []CredentialSpec
 	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the
 	// key by it. In the store its Value becomes the key's id, followed by a space and
@@ -177,6 +177,11 @@ func (s *Service) makeCredentials(c *creation, key *store.Key) ([]store.Credenti
 		added, err := s.newCredential(&c.spec.Credentials[i], key.CreatedBy, key.Created)
 		if err == nil {
 			err = addCredential(key, added, key.Created)
+		}
+		if invalid, is := errors.AsType[*InvalidError](err); is {
+			for j := range invalid.Problems {
+				invalid.Problems[j].Field = fmt.Sprintf("credentials[%d].%s", i, invalid.Problems[j].Field)
+			}
 		}
 		if err != nil {
 			return nil, err

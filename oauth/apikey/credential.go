@@ -37,8 +37,9 @@ type CredentialSpec struct {
 	// Grace, from 0 to 366 days, unless it ends earlier. With 0 it is removed.
 	Replaces string
 	Grace    time.Duration
-	// Version is as in Changes.
+	// Version is as in Changes, and Once as in Spec.
 	Version int64
+	Once    *store.OnceID
 }
 
 // AddCredential adds a public key or a trust to a key, which holds at most 8 public keys
@@ -50,7 +51,7 @@ func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spe
 		action = audit.Rotate
 	}
 	return s.alter(ctx, actor, id, alteration{
-		action: action, policy: policy.ActionAdd, version: spec.Version, gives: true,
+		action: action, policy: policy.ActionAdd, version: spec.Version, once: spec.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			added, err := s.newCredential(&spec, p.actor.ref, now)
 			if err != nil {
@@ -71,6 +72,7 @@ func (s *Service) TrustedIssuers() []trust.Issuer { return s.cfg.TrustedIssuers.
 func (s *Service) newCredential(spec *CredentialSpec, creator store.ActorRef, now time.Time) (store.Credential, error) {
 	var bad InvalidError
 	checkText(&bad, "name", spec.Name)
+	checkOnce(&bad, spec.Once, now)
 	bad.addIf(expired(spec.NotAfter, now), "expires_at", "It is in the past.")
 	bad.addIf(spec.NotAfter.Year() > maxYear, "expires_at", "It may not be after the year 9999.")
 	bad.addIf(spec.Grace < 0 || spec.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")

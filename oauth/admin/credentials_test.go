@@ -1,0 +1,199 @@
+package admin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+)
+
+// The key of RFC 7515, appendix A.3, and its private member.
+const (
+	ecKey     = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	ecPrivate = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"
+)
+
+// withMember returns a JSON object with one more member.
+func withMember(object, member string) string {
+	return strings.TrimSuffix(object, "}") + "," + member + "}"
+}
+
+// TestPublicKeys adds, replaces and retires public keys.
+func TestPublicKeys(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	path := "/keys/" + m.Key.ID
+	r.clock.Advance(time.Minute)
+	body := `{"name":"deploy","public_key":` + withMember(ecKey, `"kid":"one","key_ops":["verify"],"x5t":"x"`) + `,"endpoint_audience":true,"expires_at":"2027-01-31"}`
+	added := r.do("max", "POST", path+"/public_keys", body, "If-Match", `"1"`).Wants(http.StatusCreated)
+	require.Equal(t, `"2"`, added.Header.Get("ETag"))
+	var k key
+	added.Into(&k)
+	require.Equal(t, r.read("olga", m.Key.ID), k)
+	require.Equal(t, m.Key.Secrets, k.Secrets, "a secret is not a public key")
+	require.Empty(t, k.Trusts)
+	require.Len(t, k.PublicKeys, 1)
+	got := k.PublicKeys[0]
+	end := time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)
+	require.Equal(t, credential{
+		ID: got.ID, Name: "deploy", KeyID: "one", Algorithm: "ES256", EndpointAudience: true, CreatedBy: got.CreatedBy,
+		CreatedAt: noon.Add(time.Minute), ExpiresAt: &end, PublicKey: map[string]string{
+			"kty": "EC", "crv": "P-256", "kid": "one", "alg": "ES256", "use": "sig",
+			"x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+		},
+	}, got)
+	require.Equal(t, "max", got.CreatedBy.ID)
+
+	t.Run("replaced with a grace", func(t *testing.T) {
+		r := r.at(t)
+		var k key
+		r.do("olga", "POST", path+"/public_keys", `{"name":"second","public_key":`+ecKey+`,"replaces":"`+got.ID+`","grace":60}`).Wants(http.StatusCreated).Into(&k)
+		require.Len(t, k.PublicKeys, 2)
+		require.Equal(t, noon.Add(2*time.Minute), *k.PublicKeys[0].ExpiresAt)
+		require.Equal(t, "second", k.PublicKeys[1].Name)
+		require.NotEmpty(t, k.PublicKeys[1].KeyID, "RFC 7638: the thumbprint")
+		require.Nil(t, k.PublicKeys[1].ExpiresAt)
+	})
+	t.Run("retired", func(t *testing.T) {
+		r := r.at(t)
+		var k key
+		r.do("olga", "DELETE", path+"/credentials/"+got.ID, "").Wants(http.StatusOK).Into(&k)
+		require.Len(t, k.PublicKeys, 1)
+		require.Len(t, k.Secrets, 1)
+		r.do("olga", "DELETE", path+"/credentials/"+got.ID, "").problem(http.StatusNotFound, admin.CodeNotFound)
+	})
+	t.Run("B23 a retry adds nothing", func(t *testing.T) {
+		r := r.at(t)
+		add := func(body string) *reply {
+			return r.do("olga", "POST", path+"/public_keys", body, "Idempotency-Key", "one")
+		}
+		third := `{"name":"third","public_key":` + ecKey + `}`
+		add(third).Wants(http.StatusCreated)
+		before := r.snapshot("team-a")
+		require.Equal(t, m.Key.ID, add(third).problem(http.StatusConflict, admin.CodeAlreadyDone).Key)
+		add(`{"name":"fourth","public_key":`+ecKey+`}`).problem(http.StatusUnprocessableEntity, admin.CodeIdempotencyMismatch)
+		require.Equal(t, before, r.snapshot("team-a"))
+	})
+}
+
+// TestKeysWithoutSecrets creates keys whose programs log in with public keys.
+func TestKeysWithoutSecrets(t *testing.T) {
+	r := newRig(t)
+	answer := r.do("olga", "POST", createA, `{"name":"ci","permissions":[],"secret":false,"public_keys":[{"name":"a","public_key":`+ecKey+`},{"name":"b","public_key":`+ecKey+`}]}`).Wants(http.StatusCreated)
+	require.Contains(t, answer.Body, `"secret":null`)
+	var m made
+	answer.Into(&m)
+	require.Empty(t, m.Key.Secrets)
+	require.Len(t, m.Key.PublicKeys, 2)
+	require.Equal(t, "b", m.Key.PublicKeys[1].Name)
+	require.Equal(t, m.Key, r.read("olga", m.Key.ID))
+
+	m = r.createWith("olga", "team-a", `{"name":"ci","permissions":[],"secret":true,"public_keys":[],"trusts":[]}`)
+	require.NoError(t, r.login(m.Key.ID, m.Secret))
+}
+
+// TestCredentialBodies: what is wrong with a public key is named by its field.
+func TestCredentialBodies(t *testing.T) {
+	r := newRig(t)
+	m := r.createWith("olga", "team-a", `{"name":"ci","permissions":[],"public_keys":[{"name":"old","public_key":`+ecKey+`}]}`)
+	public, old := "/keys/"+m.Key.ID+"/public_keys", m.Key.PublicKeys[0].ID
+	create := func(rest string) string { return `{"name":"x","permissions":[],` + rest + `}` }
+	add := func(rest string) string { return `{"name":"x","public_key":` + ecKey + `,` + rest + `}` }
+	one := `{"name":"x","public_key":` + ecKey + `}`
+	before := r.snapshot("team-a")
+	for _, c := range []struct {
+		name, path, body string
+		fields           []string
+	}{
+		{"nothing", public, `{}`, []string{"name", "public_key"}},
+		{"other types", public, `{"name":1,"public_key":"x","expires_at":7,"endpoint_audience":"yes","long_assertions":null}`, []string{"public_key", "name", "endpoint_audience", "long_assertions", "expires_at"}},
+		{"a null JWK", public, `{"name":"x","public_key":null}`, []string{"public_key"}},
+		{"an empty JWK", public, `{"name":"x","public_key":{}}`, []string{"public_key"}},
+		{"a JWK Set", public, `{"name":"x","public_key":{"keys":[` + ecKey + `]}}`, []string{"public_key"}},
+		{"an empty name", public, `{"name":"","public_key":` + ecKey + `}`, []string{"name"}},
+		{"the past", public, add(`"expires_at":"2020-01-01"`), []string{"expires_at"}},
+		{"long assertions that the host does not allow", public, add(`"long_assertions":true`), []string{"long_assertions"}},
+		{"a grace for nothing", public, add(`"grace":60`), []string{"replaces"}},
+		{"a replacement without a grace", public, add(`"replaces":"` + old + `"`), []string{"grace"}},
+		{"a replacement of nothing", public, add(`"replaces":"","grace":60`), []string{"replaces"}},
+		{"a replacement of an unknown one", public, add(`"replaces":"x","grace":60`), []string{"replaces"}},
+		{"a replacement of a secret", public, add(`"replaces":"` + m.Key.Secrets[0].ID + `","grace":60`), []string{"replaces"}},
+		{"grace below zero", public, add(`"replaces":"` + old + `","grace":-1`), []string{"grace"}},
+		{"grace of a thousand years", public, add(`"replaces":"` + old + `","grace":31622401`), []string{"grace"}},
+		{"a new key: other types", createA, create(`"secret":null,"public_keys":{},"trusts":"x"`), []string{"public_keys", "trusts", "secret"}},
+		{"a new key: no objects", createA, create(`"public_keys":[null],"trusts":[[]]`), []string{"public_keys[0]", "trusts[0]"}},
+		{"a new key: members left out", createA, create(`"public_keys":[` + one + `,{}],"trusts":[{"claims":{"a":1}}]`), []string{"public_keys[1].name", "public_keys[1].public_key", "trusts[0].name", "trusts[0].issuer", "trusts[0].claims"}},
+		{"a new key: a claim that is null", createA, create(`"trusts":[{"name":"x","issuer":"cluster","claims":{"a":null}}]`), []string{"trusts[0].claims"}},
+		{"a new key: many that are wrong", createA, create(`"public_keys":[{}` + strings.Repeat(",{}", 1000) + `]`), []string{"public_keys[0].name", "public_keys[0].public_key"}},
+		{"a new key: a JWK of an unknown kind", createA, create(`"public_keys":[` + one + `,{"name":"x","public_key":{"kty":"EC","crv":"P-384"}}]`), []string{"public_keys[1].public_key"}},
+		{"a new key: an empty name", createA, create(`"public_keys":[{"name":"","public_key":` + ecKey + `}]`), []string{"public_keys[0].name"}},
+		{"a new key: nine public keys", createA, create(`"public_keys":[` + one + strings.Repeat(","+one, 8) + `]`), []string{"public_keys[8].name"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := r.at(t).do("ada", "POST", c.path, c.body).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+			require.ElementsMatch(t, c.fields, fields(p))
+			for _, e := range p.Errors {
+				require.NotEmpty(t, e.Reason)
+			}
+		})
+	}
+	for name, c := range map[string]struct{ path, body, field string }{
+		"an unknown member of a credential":  {createA, create(`"public_keys":[` + one + `,` + withMember(one, `"force":true`) + `]`), "public_keys[1].force"},
+		"a member for replacements":          {createA, create(`"public_keys":[` + withMember(one, `"replaces":"x"`) + `]`), "public_keys[0].replaces"},
+		"a member in another case":           {createA, create(`"public_keys":[` + withMember(one, `"Name":"y"`) + `]`), "public_keys[0].Name"},
+		"an unknown member of a trust":       {createA, create(`"trusts":[{"subject":"x"}]`), "trusts[0].subject"},
+		"a member twice":                     {createA, create(`"public_keys":[` + withMember(one, `"name":"y"`) + `]`), "name"},
+		"a claim twice":                      {createA, create(`"trusts":[{"claims":{"uid":"1","uid":"2"}}]`), "uid"},
+		"a member of a JWK twice":            {public, `{"name":"x","public_key":` + withMember(ecKey, `"x":"y"`) + `}`, "x"},
+		"a member of a trust for public key": {public, add(`"issuer":"x"`), "issuer"},
+	} {
+		t.Run("B13 "+name, func(t *testing.T) {
+			p := r.at(t).do("ada", "POST", c.path, c.body).problem(http.StatusBadRequest, admin.CodeMalformed)
+			require.Equal(t, []string{c.field}, fields(p))
+		})
+	}
+	require.Equal(t, before, r.snapshot("team-a"))
+}
+
+// TestPrivateMembers: a JWK with a private member is refused. The member is in no answer,
+// log line or record.
+func TestPrivateMembers(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	r.out.Keep(ecPrivate)
+	for name, jwk := range map[string]string{
+		"d":                 withMember(ecKey, `"d":"`+ecPrivate+`"`),
+		"d alone":           `{"kty":"OKP","crv":"Ed25519","d":"` + ecPrivate + `"}`,
+		"a symmetric key":   `{"kty":"oct","k":"` + ecPrivate + `"}`,
+		"p":                 withMember(ecKey, `"p":"`+ecPrivate+`"`),
+		"more primes":       withMember(ecKey, `"oth":[{"d":"`+ecPrivate+`"}]`),
+		"d in another case": withMember(ecKey, `"D":"`+ecPrivate+`"`),
+		"d twice":           withMember(ecKey, `"d":"`+ecPrivate+`","d":"`+ecPrivate+`"`),
+		"d of another type": withMember(ecKey, `"d":{"`+ecPrivate+`":1}`),
+		"a text":            `"` + ecPrivate + `"`,
+		"a list":            `["` + ecPrivate + `"]`,
+		"in place of x":     strings.Replace(ecKey, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", ecPrivate, 1),
+		"in place of kty":   strings.Replace(ecKey, `"EC"`, `"`+ecPrivate+`"`, 1),
+		"in place of alg":   withMember(ecKey, `"alg":"`+ecPrivate+`"`),
+		"a set":             `{"keys":[` + withMember(ecKey, `"d":"`+ecPrivate+`"`) + `]}`,
+	} {
+		t.Run("7523-07 "+name, func(t *testing.T) {
+			r := r.at(t)
+			before := r.snapshot("team-a")
+			for path, body := range map[string]string{
+				"/keys/" + m.Key.ID + "/public_keys": `{"name":"x","public_key":` + jwk + `}`,
+				createA:                              `{"name":"x","permissions":[],"public_keys":[{"name":"x","public_key":` + jwk + `}]}`,
+			} {
+				got := r.do("olga", "POST", path, body, "Idempotency-Key", "one")
+				require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, got.StatusCode, got.Body)
+				require.NotContains(t, got.Body, ecPrivate)
+			}
+			require.Equal(t, before, r.snapshot("team-a"))
+		})
+	}
+	require.NotContains(t, r.out.String(), ecPrivate)
+}
