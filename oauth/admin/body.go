@@ -16,6 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
+// maxBody bounds a body. A new key with 8 public keys of RSA 4096 and 16 trusts that name
+// all claims of a ready issuer fits. Longer trusts can be added one by one.
 const maxBody = 64 << 10
 
 const malformedMember = "A member of the body is malformed."

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
@@ -38,7 +37,7 @@ func addCredential(read func(*body) apikey.CredentialSpec) func(*Handler, *call)
 		}
 		key, err := h.keys.AddCredential(ctx, c.actor, c.key(), spec)
 		if err != nil {
-			return c.orRepeated(ctx, once, err)
+			return c.orRepeated(ctx, once, h.inBody(err, 0, spec))
 		}
 		c.setETag(key.Version)
 		return c.answer(http.StatusCreated, showKey(&key))
@@ -104,23 +103,29 @@ func (c *call) credentials(name string, known []string, one func(*body) apikey.C
 	return specs, nil
 }
 
-// inBody names the credentials in an error of Create as the body names them: there the
-// public keys come first.
-func inBody(err error, publicKeys int) error {
+// inBody names the fields in an error of the service as the body names them. specs are the
+// credentials that the service got, of which the first are publicKeys public keys.
+func (h *Handler) inBody(err error, publicKeys int, specs ...apikey.CredentialSpec) error {
 	invalid, is := errors.AsType[*apikey.InvalidError](err)
 	if !is {
 		return err
 	}
 	for i := range invalid.Problems {
-		name, list, at := &invalid.Problems[i].Field, "public_keys", 0
-		if _, err := fmt.Sscanf(*name, "credentials[%d]", &at); err != nil {
-			continue
+		name, list, at := &invalid.Problems[i].Field, "", 0
+		member := *name
+		if _, err := fmt.Sscanf(*name, "credentials[%d].%s", &at, &member); err == nil {
+			list = fmt.Sprintf("public_keys[%d].", at)
+			if at >= publicKeys {
+				list = fmt.Sprintf("trusts[%d].", at-publicKeys)
+			}
 		}
-		if at >= publicKeys {
-			list, at = "trusts", at-publicKeys
+		if member == "trust" {
+			member = "issuer"
+			if slices.ContainsFunc(h.keys.TrustedIssuers(), func(i trust.Issuer) bool { return i.Name == specs[at].Trust.Issuer }) {
+				member = "claims"
+			}
 		}
-		_, member, _ := strings.Cut(*name, "]")
-		*name = fmt.Sprintf("%s[%d]%s", list, at, member)
+		*name = list + member
 	}
 	return err
 }

@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 )
 
 // The key of RFC 7515, appendix A.3, and its private member.
@@ -96,11 +99,87 @@ func TestKeysWithoutSecrets(t *testing.T) {
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 }
 
+// TestTrusts adds, replaces and retires trusts.
+func TestTrusts(t *testing.T) {
+	r := newRig(t)
+	m := r.createWith("olga", "team-a", `{"name":"ci","permissions":[],"secret":false,"trusts":[{"name":"pod","issuer":"cluster","claims":{"uid":"1"},"expires_at":"2027-01-31T12:00:00Z"}]}`)
+	path := "/keys/" + m.Key.ID
+	require.Equal(t, m.Key, r.read("olga", m.Key.ID))
+	require.Empty(t, m.Key.Secrets)
+	require.Empty(t, m.Key.PublicKeys)
+	pod := m.Key.Trusts[0]
+	end := time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)
+	require.Equal(t, credential{ID: pod.ID, Name: "pod", Issuer: "cluster", Claims: map[string]string{"uid": "1"}, CreatedBy: pod.CreatedBy, CreatedAt: noon, ExpiresAt: &end}, pod)
+	require.Equal(t, "olga", pod.CreatedBy.ID)
+
+	var k key
+	github := `{"name":"deploy","issuer":"github","claims":{"repository_id":"74","environment":"production"}}`
+	added := r.do("max", "POST", path+"/trusts", github, "If-Match", `"1"`, "Idempotency-Key", "one").Wants(http.StatusCreated)
+	require.Equal(t, `"2"`, added.Header.Get("ETag"))
+	added.Into(&k)
+	require.Len(t, k.Trusts, 2)
+	require.Equal(t, map[string]string{"repository_id": "74", "environment": "production"}, k.Trusts[1].Claims)
+	require.Equal(t, m.Key.ID, r.do("max", "POST", path+"/trusts", github, "If-Match", `"1"`, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeAlreadyDone).Key)
+
+	r.do("olga", "POST", path+"/trusts", `{"name":"pod","issuer":"cluster","claims":{"uid":"2"},"replaces":"`+pod.ID+`","grace":60}`).Wants(http.StatusCreated).Into(&k)
+	require.Len(t, k.Trusts, 3)
+	require.Equal(t, noon.Add(time.Minute), *k.Trusts[0].ExpiresAt)
+	r.do("olga", "DELETE", path+"/credentials/"+pod.ID, "").Wants(http.StatusOK).Into(&k)
+	require.Len(t, k.Trusts, 2)
+}
+
+// TestTrustedIssuers: every actor sees the entries, without how their keys are found.
+func TestTrustedIssuers(t *testing.T) {
+	r := newRig(t)
+	var got struct {
+		Issuers []struct {
+			Name, Title, Issuer string
+			Shared              bool
+			OneOf               []string `json:"one_of"`
+			Claims              []struct {
+				Name      string
+				Immutable bool
+				Help      *string
+			}
+		}
+	}
+	body := r.do("guest", "GET", "/trusted_issuers", "").Wants(http.StatusOK)
+	body.Into(&got)
+	require.Len(t, got.Issuers, 2)
+	require.Contains(t, body.Body, `{"claims":[{"help":null,"immutable":true,"name":"uid"}],"issuer":"https://cluster.example.com","name":"cluster","one_of":[],"shared":false,"title":"cluster"}`)
+	github := got.Issuers[1]
+	require.Equal(t, []string{"github", "GitHub Actions"}, []string{github.Name, github.Title})
+	require.True(t, github.Shared)
+	require.Equal(t, []string{"environment", "ref"}, github.OneOf)
+	require.NotEmpty(t, *github.Claims[0].Help)
+
+	r = newRig(t, func(s *setup) { s.keys.TrustedIssuers = nil })
+	require.Equal(t, `{"issuers":[]}`, strings.TrimSpace(r.do("guest", "GET", "/trusted_issuers", "").Wants(http.StatusOK).Body))
+	p := r.do("ada", "POST", createA, `{"name":"x","permissions":[],"trusts":[{"name":"x","issuer":"cluster","claims":{"uid":"1"}}]}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+	require.Equal(t, []string{"trusts[0].issuer"}, fields(p))
+}
+
+// TestLargestKey: the largest new key that people need fits into one request.
+func TestLargestKey(t *testing.T) {
+	r := newRig(t)
+	modulus := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 512)) // 4096 bits
+	public := `{"name":"` + strings.Repeat("n", 255) + `","public_key":{"kty":"RSA","alg":"PS256","kid":"` + strings.Repeat("k", 128) + `","e":"AQAB","n":"` + modulus + `"},"endpoint_audience":true}`
+	var claims []string
+	for _, c := range trust.GitHubActions().Claims {
+		claims = append(claims, `"`+c.Name+`":"`+strings.Repeat("x", 250)+`"`)
+	}
+	identity := `{"name":"` + strings.Repeat("n", 255) + `","issuer":"github","claims":{` + strings.Join(claims, ",") + `},"expires_at":"2027-01-31T12:00:00Z"}`
+	m := r.createWith("ada", "team-a", `{"name":"x","permissions":[],"secret":false,"public_keys":[`+public+strings.Repeat(","+public, 7)+`],"trusts":[`+identity+strings.Repeat(","+identity, 15)+`]}`)
+	require.Len(t, m.Key.PublicKeys, 8)
+	require.Len(t, m.Key.Trusts, 16)
+	require.Equal(t, modulus, m.Key.PublicKeys[7].PublicKey["n"])
+}
+
 // TestCredentialBodies: what is wrong with a public key is named by its field.
 func TestCredentialBodies(t *testing.T) {
 	r := newRig(t)
 	m := r.createWith("olga", "team-a", `{"name":"ci","permissions":[],"public_keys":[{"name":"old","public_key":`+ecKey+`}]}`)
-	public, old := "/keys/"+m.Key.ID+"/public_keys", m.Key.PublicKeys[0].ID
+	public, trusts, old := "/keys/"+m.Key.ID+"/public_keys", "/keys/"+m.Key.ID+"/trusts", m.Key.PublicKeys[0].ID
 	create := func(rest string) string { return `{"name":"x","permissions":[],` + rest + `}` }
 	add := func(rest string) string { return `{"name":"x","public_key":` + ecKey + `,` + rest + `}` }
 	one := `{"name":"x","public_key":` + ecKey + `}`
@@ -124,6 +203,15 @@ func TestCredentialBodies(t *testing.T) {
 		{"a replacement of a secret", public, add(`"replaces":"` + m.Key.Secrets[0].ID + `","grace":60`), []string{"replaces"}},
 		{"grace below zero", public, add(`"replaces":"` + old + `","grace":-1`), []string{"grace"}},
 		{"grace of a thousand years", public, add(`"replaces":"` + old + `","grace":31622401`), []string{"grace"}},
+		{"a trust: nothing", trusts, `{}`, []string{"name", "issuer", "claims"}},
+		{"a trust: other types", trusts, `{"name":null,"issuer":[],"claims":["uid"]}`, []string{"name", "issuer", "claims"}},
+		{"a trust: a claim of another type", trusts, `{"name":"x","issuer":"cluster","claims":{"uid":1}}`, []string{"claims"}},
+		{"a trust: a claim that is null", trusts, `{"name":"x","issuer":"cluster","claims":{"uid":null}}`, []string{"claims"}},
+		{"a trust: no claims", trusts, `{"name":"x","issuer":"cluster","claims":{}}`, []string{"claims"}},
+		{"a trust: an unknown claim", trusts, `{"name":"x","issuer":"cluster","claims":{"sub":"x"}}`, []string{"claims"}},
+		{"a trust: an unknown issuer", trusts, `{"name":"x","issuer":"https://cluster.example.com","claims":{"uid":"1"}}`, []string{"issuer"}},
+		{"a trust: a replacement of a public key", trusts, `{"name":"x","issuer":"cluster","claims":{"uid":"1"},"replaces":"` + old + `","grace":0}`, []string{"replaces"}},
+		{"a new key: a trust that names no immutable claim", createA, create(`"public_keys":[` + one + `],"trusts":[{"name":"x","issuer":"cluster","claims":{"uid":"1"}},{"name":"x","issuer":"github","claims":{"ref":"refs/heads/main"}}]`), []string{"trusts[1].claims"}},
 		{"a new key: other types", createA, create(`"secret":null,"public_keys":{},"trusts":"x"`), []string{"public_keys", "trusts", "secret"}},
 		{"a new key: no objects", createA, create(`"public_keys":[null],"trusts":[[]]`), []string{"public_keys[0]", "trusts[0]"}},
 		{"a new key: members left out", createA, create(`"public_keys":[` + one + `,{}],"trusts":[{"claims":{"a":1}}]`), []string{"public_keys[1].name", "public_keys[1].public_key", "trusts[0].name", "trusts[0].issuer", "trusts[0].claims"}},

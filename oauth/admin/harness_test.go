@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -73,10 +74,15 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: harness.ClockAt(noon), out: &harness.Recorder{}}
 	log := r.out.Logger()
+	trusted, err := trust.New([]trust.Issuer{
+		{Name: "cluster", Issuer: "https://cluster.example.com", JWKS: []byte(`{"keys":[` + withMember(ecKey, `"kid":"1"`) + `]}`), Claims: []trust.Claim{{Name: "uid", Immutable: true}}},
+		trust.GitHubActions(),
+	}, trust.Config{Audience: "https://api.example.com", Now: r.clock.Now, Logger: log})
+	require.NoError(t, err)
 	s := setup{
 		store: memstore.New(),
 		keys: apikey.Config{
-			Permissions: catalog, Now: r.clock.Now, Logger: log,
+			Permissions: catalog, Now: r.clock.Now, Logger: log, TrustedIssuers: trusted,
 			Options: apikey.Options{Management: management, Peppers: []apikey.Pepper{harness.Pepper()}},
 		},
 		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Timeout: time.Minute, Logger: log},
@@ -86,7 +92,6 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 		change(&s)
 	}
 	r.store = s.store
-	var err error
 	r.keys, err = apikey.New(s.store, s.keys)
 	require.NoError(t, err)
 	r.api, err = admin.New(r.keys, s.config)

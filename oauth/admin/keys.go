@@ -43,7 +43,7 @@ func (h *Handler) createKey(c *call) error {
 	}
 	key, secret, err := h.keys.Create(ctx, c.actor, spec)
 	if err != nil {
-		return c.orRepeated(ctx, once, inBody(err, len(publicKeys)))
+		return c.orRepeated(ctx, once, h.inBody(err, len(publicKeys), spec.Credentials...))
 	}
 	// A relative URL works under any prefix (RFC 9110, section 10.2.2).
 	c.w.Header().Set("Location", "../../keys/"+url.PathEscape(key.ID))
