@@ -3,6 +3,7 @@ package admin_test
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,6 +20,11 @@ const (
 	ecKey     = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
 	ecPrivate = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"
 )
+
+// otherKey returns the JWK of another key for each n.
+func otherKey(n byte) string {
+	return `{"kty":"OKP","crv":"Ed25519","x":"` + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{n}, 32)) + `"}`
+}
 
 // withMember returns a JSON object with one more member.
 func withMember(object, member string) string {
@@ -54,7 +60,7 @@ func TestPublicKeys(t *testing.T) {
 	t.Run("replaced with a grace", func(t *testing.T) {
 		r := r.at(t)
 		var k key
-		r.do("olga", "POST", path+"/public_keys", `{"name":"second","public_key":`+ecKey+`,"replaces":"`+got.ID+`","grace":60}`).Wants(http.StatusCreated).Into(&k)
+		r.do("olga", "POST", path+"/public_keys", `{"name":"second","public_key":`+otherKey(2)+`,"replaces":"`+got.ID+`","grace":60}`).Wants(http.StatusCreated).Into(&k)
 		require.Len(t, k.PublicKeys, 2)
 		require.Equal(t, noon.Add(2*time.Minute), *k.PublicKeys[0].ExpiresAt)
 		require.Equal(t, "second", k.PublicKeys[1].Name)
@@ -69,16 +75,31 @@ func TestPublicKeys(t *testing.T) {
 		require.Len(t, k.Secrets, 1)
 		r.do("olga", "DELETE", path+"/credentials/"+got.ID, "").problem(http.StatusNotFound, admin.CodeNotFound)
 	})
+	t.Run("in the audit log", func(t *testing.T) {
+		for _, action := range []string{"key.create", "key.add_credential", "key.rotate", "key.retire_credential"} {
+			body := r.at(t).do("olga", "GET", "/workspaces/team-a/events?key="+m.Key.ID+"&action="+action, "").Wants(http.StatusOK).Body
+			require.Equal(t, 1, strings.Count(body, `"action":"`+action+`"`), body)
+		}
+	})
+	t.Run("a key replaces a public key of its own", func(t *testing.T) {
+		r := r.at(t)
+		own := r.createWith("ada", "team-a", `{"name":"robot","permissions":["keys.rotate"],"secret":false,"public_keys":[{"name":"a","public_key":`+ecKey+`}]}`).Key
+		var k key
+		r.do("", "POST", "/keys/"+own.ID+"/public_keys", `{"name":"b","public_key":`+otherKey(2)+`,"replaces":"`+own.PublicKeys[0].ID+`","grace":0}`,
+			"X-Key", own.ID, "X-Scope", "keys.rotate").Wants(http.StatusCreated).Into(&k)
+		require.Len(t, k.PublicKeys, 1)
+		require.Equal(t, "b", k.PublicKeys[0].Name)
+	})
 	t.Run("B23 a retry adds nothing", func(t *testing.T) {
 		r := r.at(t)
 		add := func(body string) *reply {
 			return r.do("olga", "POST", path+"/public_keys", body, "Idempotency-Key", "one")
 		}
-		third := `{"name":"third","public_key":` + ecKey + `}`
+		third := `{"name":"third","public_key":` + otherKey(3) + `}`
 		add(third).Wants(http.StatusCreated)
 		before := r.snapshot("team-a")
 		require.Equal(t, m.Key.ID, add(third).problem(http.StatusConflict, admin.CodeAlreadyDone).Key)
-		add(`{"name":"fourth","public_key":`+ecKey+`}`).problem(http.StatusUnprocessableEntity, admin.CodeIdempotencyMismatch)
+		add(`{"name":"fourth","public_key":`+otherKey(3)+`}`).problem(http.StatusUnprocessableEntity, admin.CodeIdempotencyMismatch)
 		require.Equal(t, before, r.snapshot("team-a"))
 	})
 }
@@ -86,7 +107,7 @@ func TestPublicKeys(t *testing.T) {
 // TestKeysWithoutSecrets creates keys whose programs log in with public keys.
 func TestKeysWithoutSecrets(t *testing.T) {
 	r := newRig(t)
-	answer := r.do("olga", "POST", createA, `{"name":"ci","permissions":[],"secret":false,"public_keys":[{"name":"a","public_key":`+ecKey+`},{"name":"b","public_key":`+ecKey+`}]}`).Wants(http.StatusCreated)
+	answer := r.do("olga", "POST", createA, `{"name":"ci","permissions":[],"secret":false,"public_keys":[{"name":"a","public_key":`+ecKey+`},{"name":"b","public_key":`+otherKey(2)+`}]}`).Wants(http.StatusCreated)
 	require.Contains(t, answer.Body, `"secret":null`)
 	var m made
 	answer.Into(&m)
@@ -162,27 +183,38 @@ func TestTrustedIssuers(t *testing.T) {
 // TestLargestKey: the largest new key that people need fits into one request.
 func TestLargestKey(t *testing.T) {
 	r := newRig(t)
-	modulus := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 512)) // 4096 bits
-	public := `{"name":"` + strings.Repeat("n", 255) + `","public_key":{"kty":"RSA","alg":"PS256","kid":"` + strings.Repeat("k", 128) + `","e":"AQAB","n":"` + modulus + `"},"endpoint_audience":true}`
-	var claims []string
-	for _, c := range trust.GitHubActions().Claims {
-		claims = append(claims, `"`+c.Name+`":"`+strings.Repeat("x", 250)+`"`)
+	modulus := func(n int) string { // 4096 bits
+		return base64.RawURLEncoding.EncodeToString(append(bytes.Repeat([]byte{0xff}, 511), byte(2*n+1)))
 	}
-	identity := `{"name":"` + strings.Repeat("n", 255) + `","issuer":"github","claims":{` + strings.Join(claims, ",") + `},"expires_at":"2027-01-31T12:00:00Z"}`
-	m := r.createWith("ada", "team-a", `{"name":"x","permissions":[],"secret":false,"public_keys":[`+public+strings.Repeat(","+public, 7)+`],"trusts":[`+identity+strings.Repeat(","+identity, 15)+`]}`)
+	var public, trusts []string
+	for n := range 8 {
+		public = append(public, fmt.Sprintf(`{"name":"%0255d","public_key":{"kty":"RSA","alg":"PS256","kid":"%0128d","e":"AQAB","n":%q},"endpoint_audience":true}`, n, n, modulus(n)))
+	}
+	for n := range 16 {
+		var claims []string
+		for _, c := range trust.GitHubActions().Claims {
+			claims = append(claims, fmt.Sprintf(`%q:"%0250d"`, c.Name, n))
+		}
+		trusts = append(trusts, fmt.Sprintf(`{"name":"%0255d","issuer":"github","claims":{%s},"expires_at":"2027-01-31T12:00:00Z"}`, n, strings.Join(claims, ",")))
+	}
+	m := r.createWith("ada", "team-a", `{"name":"x","permissions":[],"secret":false,"public_keys":[`+strings.Join(public, ",")+`],"trusts":[`+strings.Join(trusts, ",")+`]}`)
 	require.Len(t, m.Key.PublicKeys, 8)
 	require.Len(t, m.Key.Trusts, 16)
-	require.Equal(t, modulus, m.Key.PublicKeys[7].PublicKey["n"])
+	require.Equal(t, modulus(7), m.Key.PublicKeys[7].PublicKey["n"])
 }
 
 // TestCredentialBodies: what is wrong with a public key is named by its field.
 func TestCredentialBodies(t *testing.T) {
 	r := newRig(t)
 	m := r.createWith("olga", "team-a", `{"name":"ci","permissions":[],"public_keys":[{"name":"old","public_key":`+ecKey+`}]}`)
+	many := ""
+	for n := range byte(8) {
+		many += `,{"name":"x","public_key":` + otherKey(n) + `}`
+	}
 	public, trusts, old := "/keys/"+m.Key.ID+"/public_keys", "/keys/"+m.Key.ID+"/trusts", m.Key.PublicKeys[0].ID
 	create := func(rest string) string { return `{"name":"x","permissions":[],` + rest + `}` }
 	add := func(rest string) string { return `{"name":"x","public_key":` + ecKey + `,` + rest + `}` }
-	one := `{"name":"x","public_key":` + ecKey + `}`
+	one, trusting := `{"name":"x","public_key":`+ecKey+`}`, `{"name":"x","issuer":"cluster","claims":{"uid":"1"}}`
 	before := r.snapshot("team-a")
 	for _, c := range []struct {
 		name, path, body string
@@ -219,7 +251,9 @@ func TestCredentialBodies(t *testing.T) {
 		{"a new key: many that are wrong", createA, create(`"public_keys":[{}` + strings.Repeat(",{}", 1000) + `]`), []string{"public_keys[0].name", "public_keys[0].public_key"}},
 		{"a new key: a JWK of an unknown kind", createA, create(`"public_keys":[` + one + `,{"name":"x","public_key":{"kty":"EC","crv":"P-384"}}]`), []string{"public_keys[1].public_key"}},
 		{"a new key: an empty name", createA, create(`"public_keys":[{"name":"","public_key":` + ecKey + `}]`), []string{"public_keys[0].name"}},
-		{"a new key: nine public keys", createA, create(`"public_keys":[` + one + strings.Repeat(","+one, 8) + `]`), []string{"public_keys[8].name"}},
+		{"a new key: nine public keys", createA, create(`"public_keys":[` + one + many + `]`), []string{"public_keys[8].public_key"}},
+		{"a new key: a public key twice", createA, create(`"public_keys":[` + one + `,` + one + `]`), []string{"public_keys[1].public_key"}},
+		{"a new key: a trust twice", createA, create(`"public_keys":[` + one + `],"trusts":[` + trusting + `,` + trusting + `]`), []string{"trusts[1].claims"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := r.at(t).do("ada", "POST", c.path, c.body).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
