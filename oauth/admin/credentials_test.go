@@ -238,7 +238,7 @@ func TestCredentialBodies(t *testing.T) {
 		{"a trust: nothing", trusts, `{}`, []string{"name", "issuer", "claims"}},
 		{"a trust: other types", trusts, `{"name":null,"issuer":[],"claims":["uid"]}`, []string{"name", "issuer", "claims"}},
 		{"a trust: a claim of another type", trusts, `{"name":"x","issuer":"cluster","claims":{"uid":1}}`, []string{"claims"}},
-		{"a trust: a claim that is null", trusts, `{"name":"x","issuer":"cluster","claims":{"uid":null}}`, []string{"claims"}},
+		{"a trust: a claim that is null", trusts, `{"name":"x","issuer":"cluster","claims":{"uid":"1","zone":null}}`, []string{"claims"}},
 		{"a trust: no claims", trusts, `{"name":"x","issuer":"cluster","claims":{}}`, []string{"claims"}},
 		{"a trust: an unknown claim", trusts, `{"name":"x","issuer":"cluster","claims":{"sub":"x"}}`, []string{"claims"}},
 		{"a trust: an unknown issuer", trusts, `{"name":"x","issuer":"https://cluster.example.com","claims":{"uid":"1"}}`, []string{"issuer"}},
@@ -277,6 +277,9 @@ func TestCredentialBodies(t *testing.T) {
 			p := r.at(t).do("ada", "POST", c.path, c.body).problem(http.StatusBadRequest, admin.CodeMalformed)
 			require.Equal(t, []string{c.field}, fields(p))
 		})
+	}
+	for _, body := range []string{`{"secret":false}`, `{"public_keys":[]}`, `{"trusts":[]}`} {
+		r.do("ada", "PATCH", "/keys/"+m.Key.ID, body).problem(http.StatusBadRequest, admin.CodeMalformed)
 	}
 	require.Equal(t, before, r.snapshot("team-a"))
 }
