@@ -50,6 +50,11 @@ func (l *List) Find(ctx context.Context, token string, trusts []store.Trust) (in
 	if err != nil {
 		return 0, Identity{}, &refusal{reason: "it is not a signed JWT, or one of a kind that is not accepted"}
 	}
+	return l.FindParsed(ctx, unverified, trusts)
+}
+
+// FindParsed is Find for a caller in this module that has parsed the token.
+func (l *List) FindParsed(ctx context.Context, unverified *jose.Unverified, trusts []store.Trust) (int, Identity, error) {
 	issuer, _, err := unverified.UnverifiedParties()
 	if err != nil {
 		return 0, Identity{}, &refusal{reason: "its claims are malformed, or iss, sub, aud or exp is missing"}
@@ -122,13 +127,9 @@ func (e *entry) verify(ctx context.Context, unverified *jose.Unverified) (jose.A
 	case err != nil:
 		return jose.Assertion{}, fmt.Errorf("trust: the keys of %s: %w: %w", e.Name, store.ErrUnavailable, err)
 	}
-	payload, err := unverified.Verify(jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key})
+	claims, err := unverified.VerifyAssertion(jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key})
 	if err != nil {
 		return jose.Assertion{}, &refusal{"its signature does not match the key", atSignature}
-	}
-	claims, err := jose.ReadAssertion(payload)
-	if err != nil {
-		return jose.Assertion{}, &refusal{"its claims are malformed, or iss, sub, aud or exp is missing", atClaims}
 	}
 	return claims, nil
 }
@@ -167,8 +168,9 @@ func (e *entry) match(t *store.Trust, claims strictjson.Object) error {
 		if !ok {
 			return &refusal{fmt.Sprintf("the trust names the claim %q, which the entry %s does not list", want.Name, e.Name), atTrust + i}
 		}
-		text, ok := c.text(claims)
-		if !ok || !c.accepts(want.Value, text) {
+		value, _ := c.value(claims)
+		text, err := strictjson.String(value)
+		if err != nil || !c.accepts(want.Value, text) {
 			return &refusal{fmt.Sprintf("its claim %q differs", want.Name), atTrust + i}
 		}
 	}
@@ -177,32 +179,26 @@ func (e *entry) match(t *store.Trust, claims strictjson.Object) error {
 		if len(c.Unless) == 0 || slices.ContainsFunc(t.Claims, func(n store.Claim) bool { return n.Name == c.Name }) {
 			continue
 		}
-		if text, ok := c.text(claims); ok && slices.Contains(c.Unless, text) {
+		value, ok := c.value(claims)
+		text, err := strictjson.String(value)
+		if ok && (err != nil || slices.Contains(c.Unless, text)) { // what cannot be compared is refused
 			return &refusal{fmt.Sprintf("its claim %q has a value that only a trust with this claim accepts", c.Name), atTrust + len(t.Claims)}
 		}
 	}
 	return nil
 }
 
-// text returns the claim's value, if it is a JSON string.
-func (c *Claim) text(claims strictjson.Object) (string, bool) {
+// value returns the JSON text of the claim.
+func (c *Claim) value(claims strictjson.Object) (json.RawMessage, bool) {
 	last := len(c.Path) - 1
 	for _, name := range c.Path[:last] {
-		value, ok := claims.Get(name)
-		if !ok {
-			return "", false
-		}
+		value, _ := claims.Get(name)
 		var err error
 		if claims, err = strictjson.Members(value, nil); err != nil {
-			return "", false
+			return nil, false
 		}
 	}
-	value, ok := claims.Get(c.Path[last])
-	if !ok {
-		return "", false
-	}
-	text, err := strictjson.String(value)
-	return text, err == nil
+	return claims.Get(c.Path[last])
 }
 
 // accepts reports whether a trust that wants a value accepts a token's.
