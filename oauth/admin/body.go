@@ -109,12 +109,13 @@ func (b *body) require(names ...string) {
 	}
 }
 
-// read reads a member of type T. If it is absent, it returns the zero value. null or a
-// value of another type is an error; wrong is its text.
+// read reads a member of type T. If it is absent, or is null or a value of another type,
+// it returns the zero value. The latter two are errors; wrong is their text.
 func read[T any](b *body, name, wrong string) (value T) {
 	text, ok := b.members.Get(name)
 	if ok && (b.isNull(name) || json.Unmarshal(text, &value) != nil) {
 		b.bad.add(name, wrong)
+		return *new(T)
 	}
 	return value
 }

@@ -64,39 +64,28 @@ func readPublicKey(b *body) apikey.CredentialSpec {
 // readTrust reads the members of a trust.
 func readTrust(b *body) apikey.CredentialSpec {
 	b.require("name", "issuer", "claims")
-	const wrong = "It must be an object whose values are strings."
-	claims := read[map[string]*string](b, "claims", wrong)
+	claims := read[map[string]string](b, "claims", "It must be an object whose values are strings.") // null becomes "", which no claim may be
 	t := &store.Trust{Issuer: b.text("issuer")}
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		if claims[name] == nil { // null
-			b.bad.add("claims", wrong)
-			break
-		}
-		t.Claims = append(t.Claims, store.Claim{Name: name, Value: *claims[name]})
+		t.Claims = append(t.Claims, store.Claim{Name: name, Value: claims[name]})
 	}
 	return apikey.CredentialSpec{Name: b.text("name"), Trust: t, NotAfter: b.expiry("expires_at").At}
 }
 
 // credentials reads the array of credentials that a new key gets. It ends at the first
 // one that is wrong, so that the answer is not longer than the request.
-func (c *call) credentials(name string, known []string, one func(*body) apikey.CredentialSpec) ([]apikey.CredentialSpec, error) {
-	var specs []apikey.CredentialSpec
-	for i, text := range read[[]json.RawMessage](&c.body, name, "It must be an array of objects.") {
-		at := fmt.Sprintf("%s[%d]", name, i)
-		members, err := strictjson.Only(text, known)
-		if fault, is := errors.AsType[*strictjson.Error](err); is && fault.Name != "" {
-			return nil, malformed(malformedMember, field{Field: at + "." + shown(fault.Name), Reason: sentence(fault.Reason)})
+func (c *call) credentials(name string, known []string, one func(*body) apikey.CredentialSpec) (specs []apikey.CredentialSpec, err error) {
+	for i, object := range read[[]map[string]json.RawMessage](&c.body, name, "It must be an array of objects.") {
+		b, at := body{bad: &c.bad}, fmt.Sprintf("%s[%d].", name, i)
+		for _, member := range slices.Sorted(maps.Keys(object)) { // no name is there twice: see readBody
+			if !slices.Contains(known, member) {
+				return nil, malformed(malformedMember, field{Field: at + shown(member), Reason: "Unknown member."})
+			}
+			b.members = append(b.members, strictjson.Member{Name: member, Value: object[member]})
 		}
-		if err != nil {
-			c.bad.add(at, "It must be an object.")
-			break
-		}
-		var bad fieldErrors
-		specs = append(specs, one(&body{members: members, bad: &bad}))
-		for _, wrong := range bad.list {
-			c.bad.add(at+"."+wrong.Field, wrong.Reason)
-		}
-		if len(bad.list) > 0 {
+		c.bad.prefix = at
+		specs = append(specs, one(&b))
+		if c.bad.prefix = ""; len(c.bad.list) > 0 {
 			break
 		}
 	}
@@ -111,21 +100,20 @@ func (h *Handler) inBody(err error, publicKeys int, specs ...apikey.CredentialSp
 		return err
 	}
 	for i := range invalid.Problems {
-		name, list, at := &invalid.Problems[i].Field, "", 0
-		member := *name
-		if _, err := fmt.Sscanf(*name, "credentials[%d].%s", &at, &member); err == nil {
+		at, list, member := 0, "", invalid.Problems[i].Field
+		if _, err := fmt.Sscanf(member, "credentials[%d].%s", &at, &member); err == nil {
 			list = fmt.Sprintf("public_keys[%d].", at)
 			if at >= publicKeys {
 				list = fmt.Sprintf("trusts[%d].", at-publicKeys)
 			}
 		}
 		if member == "trust" {
-			member = "issuer"
-			if slices.ContainsFunc(h.keys.TrustedIssuers(), func(i trust.Issuer) bool { return i.Name == specs[at].Trust.Issuer }) {
-				member = "claims"
+			member = "claims"
+			if !slices.ContainsFunc(h.keys.TrustedIssuers(), func(i trust.Issuer) bool { return i.Name == specs[at].Trust.Issuer }) {
+				member = "issuer"
 			}
 		}
-		*name = list + member
+		invalid.Problems[i].Field = list + member
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -19,12 +20,9 @@ func (h *Handler) createKey(c *call) error {
 		return err
 	}
 	b.require("name", "permissions")
-	publicKeys, err := c.credentials("public_keys", publicKeyMembers, readPublicKey)
-	if err != nil {
-		return err
-	}
-	trusts, err := c.credentials("trusts", trustMembers, readTrust)
-	if err != nil {
+	publicKeys, malformedKeys := c.credentials("public_keys", publicKeyMembers, readPublicKey)
+	trusts, malformedTrusts := c.credentials("trusts", trustMembers, readTrust)
+	if err := cmp.Or(malformedKeys, malformedTrusts); err != nil {
 		return err
 	}
 	spec := apikey.Spec{
