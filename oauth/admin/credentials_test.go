@@ -246,6 +246,7 @@ func TestCredentialBodies(t *testing.T) {
 		{"a new key: a trust that names no immutable claim", createA, create(`"public_keys":[` + one + `],"trusts":[{"name":"x","issuer":"cluster","claims":{"uid":"1"}},{"name":"x","issuer":"github","claims":{"ref":"refs/heads/main"}}]`), []string{"trusts[1].claims"}},
 		{"a new key: other types", createA, create(`"secret":null,"public_keys":{},"trusts":"x"`), []string{"public_keys", "trusts", "secret"}},
 		{"a new key: null", createA, create(`"public_keys":[null]`), []string{"public_keys[0].name", "public_keys[0].public_key"}},
+		{"a new key: everything", createA, `{"name":1,"permissions":{},"public_keys":[{}],"trusts":[{}]}`, []string{"name", "permissions", "public_keys[0].name", "public_keys[0].public_key", "trusts[0].name", "trusts[0].issuer", "trusts[0].claims"}},
 		{"a new key: no objects", createA, create(`"public_keys":["x"],"trusts":[[]]`), []string{"public_keys", "trusts"}},
 		{"a new key: members left out", createA, create(`"public_keys":[` + one + `,{}],"trusts":[{"claims":{"a":1}}]`), []string{"public_keys[1].name", "public_keys[1].public_key", "trusts[0].name", "trusts[0].issuer", "trusts[0].claims"}},
 		{"a new key: a claim that is null", createA, create(`"trusts":[{"name":"x","issuer":"cluster","claims":{"a":null}}]`), []string{"trusts[0].claims"}},
