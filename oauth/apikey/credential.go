@@ -39,8 +39,9 @@ type CredentialSpec struct {
 	// token issued for it is revoked.
 	Replaces string
 	Grace    time.Duration
-	// Version is as in Changes.
+	// Version is as in Changes, and Once as in Spec.
 	Version int64
+	Once    *store.OnceID
 }
 
 // AddCredential adds a public key or a trust to a key, which holds at most 8 public keys
@@ -53,7 +54,7 @@ func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spe
 		action = audit.Rotate
 	}
 	return s.alter(ctx, actor, id, alteration{
-		action: action, policy: policy.ActionAdd, version: spec.Version, gives: true,
+		action: action, policy: policy.ActionAdd, version: spec.Version, once: spec.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			added, err := s.newCredential(&spec, p.actor.ref, now)
 			if err != nil {
@@ -76,6 +77,7 @@ func (s *Service) TrustedIssuers() []trust.Issuer { return s.cfg.TrustedIssuers.
 func (s *Service) newCredential(spec *CredentialSpec, creator store.ActorRef, now time.Time) (store.Credential, error) {
 	var bad InvalidError
 	checkText(&bad, "name", spec.Name)
+	checkOnce(&bad, spec.Once, now)
 	checkExpiry(&bad, Expiry{At: spec.NotAfter}, now)
 	bad.addIf(spec.Grace < 0 || spec.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
 	c := store.Credential{Name: spec.Name, CreatedBy: creator, Created: now, NotAfter: micro(spec.NotAfter)}
