@@ -146,15 +146,27 @@ func (p credentialPage) Claim(name string) string {
 	return ""
 }
 
-// Kind returns which of the issuers that pages know the entry is: "github", "gitlab",
+// Kind returns which of the ready entries of package trust the entry is, by its claims: "github", "gitlab",
 // "kubernetes", or the empty text.
 func (p credentialPage) Kind() string {
-	for claim, kind := range map[string]string{"repository_id": "github", "project_id": "gitlab", "service_account_uid": "kubernetes"} {
-		if slices.ContainsFunc(p.Entry.Claims, func(c trust.Claim) bool { return c.Name == claim }) {
-			return kind
+	for _, claim := range p.Entry.Claims {
+		switch claim.Name {
+		case "repository_id":
+			return "github"
+		case "project_path":
+			return "gitlab"
+		case "serviceaccount_uid":
+			return "kubernetes"
 		}
 	}
 	return ""
+}
+
+// Account returns the service account of Kubernetes that the trust names, as far as it does.
+func (p credentialPage) Account() (a struct{ Namespace, Name string }) {
+	parts := append(strings.Split(p.Claim("sub"), ":"), "", "", "", "") // system:serviceaccount:NAMESPACE:NAME
+	a.Namespace, a.Name = cmp.Or(p.Claim("namespace"), parts[2]), cmp.Or(p.Claim("serviceaccount"), strings.TrimSuffix(parts[3], "*"))
+	return a
 }
 
 func (s *call) showCredential() error {

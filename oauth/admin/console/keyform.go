@@ -177,6 +177,13 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	if status == http.StatusConflict {
 		f.Version = f.Key.Version // the page says what was changed, so the person may now change that version
 	}
+	if f.Adds() && status == http.StatusForbidden { // the rules are about the expiry of the key, not of the credential
+		for i := range wrong {
+			if wrong[i].Field == "expires" {
+				wrong[i] = problem{"", wrong[i].Reason + " Give the key another expiry first."}
+			}
+		}
+	}
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.Expiry = f.expiryForm()
