@@ -111,18 +111,13 @@ func (f *keyForm) add(spec apikey.CredentialSpec) error {
 	return s.redirect("done=add", "keys", key.ID, "credentials", key.Credentials[len(key.Credentials)-1].ID)
 }
 
-// issuerChoice is the data of the page that lists the issuers that trusts can name.
-type issuerChoice struct {
-	Key     apikey.Key
-	Entries []trust.Issuer
-}
-
+// chooseIssuer lists the issuers that trusts can name.
 func (s *call) chooseIssuer() error {
 	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
 	if err != nil {
 		return err
 	}
-	choice := issuerChoice{key, s.keys().TrustedIssuers()}
+	choice := keyPage{Key: key, Entries: s.keys().TrustedIssuers()}
 	return s.show(http.StatusOK, "issuers", frame{Here: "keys", Title: "Add a trust to " + key.Name, Workspace: key.Workspace, Data: choice})
 }
 

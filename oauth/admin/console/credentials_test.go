@@ -169,6 +169,7 @@ func TestAddATrust(t *testing.T) {
 	for _, entry := range []string{"github\">GitHub Actions", "gitlab\">GitLab CI", "cluster\">Kubernetes", "other\">Another issuer"} {
 		require.Contains(t, choice, "trusts/new/"+entry)
 	}
+	r.clock.Advance(time.Minute)
 	path := "/keys/" + key.ID + "/trusts/new/github"
 	page := r.get("olga", path).Body
 	for _, text := range []string{
@@ -364,8 +365,8 @@ func TestRulesOfTheKey(t *testing.T) {
 	path := "/keys/" + key.ID + "/public-keys/new"
 	got := r.post("olga", path, r.form("olga", path, "name", "build", "public_key", publicJWK, "expires", "365d"))
 	require.Equal(t, http.StatusForbidden, got.StatusCode, got.Body)
-	require.Contains(t, got.Body, "Give the key another expiry first.")
-	require.NotContains(t, got.Body, `href="#f-expires"`)
+	require.Contains(t, got.Body, "This key needs an expiry, and it has none.")
+	require.Contains(t, got.Body, `/change">change the key</a> first if they refuse this form.`)
 }
 
 // TestWorkspacesNamedLikeButtons: the page of a workspace is found again, whatever its id.

@@ -21,8 +21,8 @@ type keyPage struct {
 	Lost    []string      // permissions that are no longer in the catalog
 	Raised  []string      // permissions that became admin permissions after they were granted
 	Events  []store.Event
-	Unused  string // what is shown if the key has no last use
-	Entries []trust.Issuer
+	Unused  string         // what is shown if the key has no last use
+	Entries []trust.Issuer // the issuers that trusts can name
 	workspaceInfo
 
 	Counted          bool          // the store keeps the usage of keys

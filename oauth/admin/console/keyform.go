@@ -148,18 +148,12 @@ func (f *keyForm) mayNeverExpire() bool {
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
 }
 
-// noDirect returns why no new key of a workspace may allow direct use, or "". A refusal
-// for another reason does not count.
-func (s *call) noDirect(workspace string) string {
-	_, wrong := s.try(apikey.Spec{Workspace: workspace, Name: "preview", Direct: true, Expiry: apikey.Expiry{At: s.keys().Now().Add(time.Minute)}})
-	return frame{Problems: wrong}.Reason("direct")
-}
-
-// noLongAssertions is noDirect for public keys that allow long assertions.
-func (s *call) noLongAssertions(workspace string) string {
-	long := apikey.CredentialSpec{Name: "preview", PublicKey: &store.PublicKey{LongAssertions: true}}
-	_, wrong := s.try(apikey.Spec{Workspace: workspace, Name: "preview", Credentials: []apikey.CredentialSpec{long}})
-	return frame{Problems: wrong}.Reason("long_assertions")
+// reasonAgainst returns why a new key of the workspace may not have what spec asks for in a
+// field, or "". A refusal for another reason does not count.
+func (f *keyForm) reasonAgainst(field string, spec apikey.Spec) string {
+	spec.Workspace, spec.Name, spec.Expiry.At = f.Record.ID, "preview", f.now.Add(time.Minute)
+	_, wrong := f.call.try(spec)
+	return frame{Problems: wrong}.Reason(field)
 }
 
 // permissions reads the selected permissions.
@@ -177,21 +171,15 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	if status == http.StatusConflict {
 		f.Version = f.Key.Version // the page says what was changed, so the person may now change that version
 	}
-	if f.Adds() && status == http.StatusForbidden { // the rules are about the expiry of the key, not of the credential
-		for i := range wrong {
-			if wrong[i].Field == "expires" {
-				wrong[i] = problem{"", wrong[i].Reason + " Give the key another expiry first."}
-			}
-		}
-	}
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.Expiry = f.expiryForm()
 	switch f.Page {
 	case "new", "change":
-		f.NoDirect = s.noDirect(f.Record.ID)
+		f.NoDirect = f.reasonAgainst("direct", apikey.Spec{Direct: true})
 	case "publickey":
-		f.NoLong = s.noLongAssertions(f.Record.ID)
+		long := apikey.CredentialSpec{Name: "preview", PublicKey: &store.PublicKey{LongAssertions: true}}
+		f.NoLong = f.reasonAgainst("long_assertions", apikey.Spec{Credentials: []apikey.CredentialSpec{long}})
 	}
 	title := map[string]string{
 		"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name,
