@@ -177,9 +177,10 @@ type Options struct {
 // admin grants them.
 type Management struct {
 	List   string // see keys
-	Save   string // create, change, rotate, retire, disable, enable
+	Save   string // create, change, rotate, disable, enable; add and retire credentials
 	Delete string // delete
-	// RotateOwn lets a key rotate its own secret, and nothing else.
+	// RotateOwn lets a key rotate its own secret, or replace a public key of its own, and
+	// nothing else: it adds none, and changes no trust. Save includes it.
 	RotateOwn string
 
 	AdminList   string
@@ -202,7 +203,7 @@ type Management struct {
 	MaxDepth int
 }
 
-// maxSecrets is how many secrets a key can hold at once.
+// maxSecrets is how many secrets a key can hold at once; see also maxPublicKeys.
 const maxSecrets = 8
 
 // Service creates, authenticates and changes keys. It is safe for concurrent use. It

@@ -192,7 +192,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 			_, _, err := r.Rotate(ctx, owner, k.ID, apikey.Rotation{})
 			return err
 		},
-		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
+		"Retire": func(r *rig, k apikey.Key, _ apikey.Secret) error {
 			_, err := r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0)
 			return err
 		},

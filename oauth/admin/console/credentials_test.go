@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -129,6 +130,7 @@ func TestPrivateKeysAreRefused(t *testing.T) {
 		}
 	}
 	t.Run("a public key is kept", func(t *testing.T) {
+		public, _ := pair(t)
 		form := r.form("olga", path, "public_key", public, "expires", "keep")
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
@@ -199,7 +201,7 @@ func TestAddATrust(t *testing.T) {
 	to := r.post("olga", path, form).redirectTarget()
 	added := r.only().Credentials[1]
 	require.Equal(t, "/keys/"+key.ID+"/credentials/"+added.ID+"?done=add", to)
-	require.Equal(t, &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "repository_id", Value: "42"}, {Name: "environment", Value: "production"}}}, added.Trust)
+	require.Equal(t, &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "environment", Value: "production"}, {Name: "repository_id", Value: "42"}}}, added.Trust)
 	require.Equal(t, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), added.NotAfter)
 	body := r.get("olga", "/keys/"+key.ID).Body
 	require.Contains(t, body, "GitHub Actions<ul")
@@ -367,6 +369,31 @@ func TestRulesOfTheKey(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, got.StatusCode, got.Body)
 	require.Contains(t, got.Body, "This key needs an expiry, and it has none.")
 	require.Contains(t, got.Body, `/change">change the key</a> first if they refuse this form.`)
+}
+
+// TestRotationWithATrust: a rotation does not prolong the life of a trust that goes on.
+func TestRotationWithATrust(t *testing.T) {
+	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
+		keys.DefaultRules = store.Rules{MaxLifetime: 365 * 24 * time.Hour}
+	})
+	key, _, err := r.keys.Create(t.Context(), people["olga"].Actor, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.Expiry{At: noon.Add(24 * time.Hour)}})
+	require.NoError(t, err)
+	path := "/keys/" + key.ID + "/rotate"
+	longest := func() string {
+		t.Helper()
+		got := r.post("olga", path, r.form("olga", path, "grace", "24h", "expires", "date")) // without a day
+		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
+		return regexp.MustCompile(`max="([0-9-]+)"`).FindStringSubmatch(got.Body)[1]
+	}
+	r.clock.Advance(10 * time.Hour)
+	require.Equal(t, "2027-06-30", longest())
+	r.trusting(key, "other", "sub", "robot")
+	r.clock.Advance(20 * time.Hour)
+	_, err = r.keys.Update(t.Context(), people["olga"].Actor, key.ID, apikey.Changes{Expiry: &apikey.Expiry{At: noon.Add(300 * 24 * time.Hour)}})
+	require.NoError(t, err)
+	require.Equal(t, "2027-06-30", longest())
+	got := r.post("olga", path, r.form("olga", path, "grace", "24h", "expires", "longest"))
+	require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
 }
 
 // TestWorkspacesNamedLikeButtons: the page of a workspace is found again, whatever its id.

@@ -77,7 +77,12 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
 	if page == "change" { // the other pages create a new credential
-		f.since = f.Key.NewestCredential
+		f.since = f.Key.LifetimeStart
+	}
+	for _, c := range f.Key.Credentials {
+		if page == "rotate" && !c.IsSecret() && c.NotAfter.IsZero() && c.Created.Before(f.since) {
+			f.since = c.Created // see policy.LifetimeStart
+		}
 	}
 	f.Values = url.Values{}
 	if page == "trust" {
@@ -179,7 +184,7 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 		f.NoDirect = f.reasonAgainst("direct", apikey.Spec{Direct: true})
 	case "publickey":
 		long := apikey.CredentialSpec{Name: "preview", PublicKey: &store.PublicKey{LongAssertions: true}}
-		f.NoLong = f.reasonAgainst("long_assertions", apikey.Spec{Credentials: []apikey.CredentialSpec{long}})
+		f.NoLong = f.reasonAgainst("credentials[0].long_assertions", apikey.Spec{Credentials: []apikey.CredentialSpec{long}})
 	}
 	title := map[string]string{
 		"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name,
