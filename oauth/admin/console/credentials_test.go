@@ -180,6 +180,7 @@ func TestAddATrust(t *testing.T) {
 	} {
 		require.Contains(t, page, text)
 	}
+	require.NotContains(t, page, `value="never"`)
 	require.NotContains(t, r.get("olga", "/keys/"+key.ID+"/trusts/new/other").Body, "unchangeable")
 	require.Equal(t, http.StatusNotFound, r.get("olga", "/keys/"+key.ID+"/trusts/new/unknown").StatusCode)
 
@@ -274,6 +275,16 @@ func TestSnippets(t *testing.T) {
 		key = r.trusting(key, "other", "sub", "robot")
 		require.Contains(t, html.UnescapeString(r.get("olga", "/keys/"+key.ID+"/credentials/"+key.Credentials[1].ID).Body), "curl -sSf 'https://it%27s.example/login' ")
 	})
+	t.Run("an id that a shell would read otherwise", func(t *testing.T) {
+		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.Imported = true })
+		key, err := r.keys.Import(t.Context(), people["ada"].Actor, apikey.ImportSpec{
+			ID: `a'"$(id)&b`, Secret: strings.Repeat("0123456789abcdef", 4), Spec: apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")},
+		})
+		require.NoError(t, err)
+		key = r.trusting(key, "github", "repository_id", "42", "ref", "refs/heads/main")
+		shown := html.UnescapeString(r.get("olga", "/keys/"+url.PathEscape(key.ID)+"/credentials/"+key.Credentials[1].ID).Body)
+		require.Contains(t, shown, ` -d client_id=a%27%22%24%28id%29%26b \`+"\n")
+	})
 	t.Run("an entry that the host has removed", func(t *testing.T) {
 		r := newRig(t)
 		key, _ := r.made("team-a", "ci", "project.list")
@@ -362,13 +373,20 @@ func TestRulesOfTheKey(t *testing.T) {
 	key, _ := r.made("team-a", "ci", "project.list")
 	settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
 	require.NoError(t, err)
-	settings.Rules.RequireExpiry = true
+	settings.Rules = store.Rules{RequireExpiry: true, MaxLifetime: 20 * 24 * time.Hour}
 	_, err = r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
 	path := "/keys/" + key.ID + "/public-keys/new"
+	form := r.get("olga", path).Body
+	for _, text := range []string{`value="keep" checked`, `value="365d"`, "With the key"} {
+		require.Contains(t, form, text)
+	}
+	for _, text := range []string{`value="never"`, `value="longest"`, " max="} {
+		require.NotContains(t, form, text)
+	}
 	got := r.post("olga", path, r.form("olga", path, "name", "build", "public_key", publicJWK, "expires", "365d"))
 	require.Equal(t, http.StatusForbidden, got.StatusCode, got.Body)
-	require.Contains(t, got.Body, "This key needs an expiry, and it has none.")
+	require.Contains(t, got.Body, "This key needs an expiry")
 	require.Contains(t, got.Body, `/change">change the key</a> first if they refuse this form.`)
 }
 
