@@ -15,11 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const (
-	maxPublicKeys = 8
-	maxTrusts     = 16
-	maxJWK        = 4096 // bytes
-)
+const maxJWK = 4096 // bytes
 
 // CredentialSpec describes a public key or a trust to be added to a key. One of
 // PublicKey and Trust must be set.
@@ -148,27 +144,16 @@ func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialS
 // addCredential adds a credential, and drops those of its kind that have ended. replaced is
 // the id of the one that it replaces, if any.
 func addCredential(k *store.Key, added store.Credential, replaced string, now time.Time) error {
-	kind, most := kindOf(&added), maxTrusts
-	if kind == publicKeyKind {
-		most = maxPublicKeys
-	}
+	kind := kindOf(&added)
 	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
-	if slices.ContainsFunc(k.Credentials, same) {
-		return invalid(strings.TrimSuffix(kind, "s"), "The key has this public key, one with this kid, or this trust already.")
-	}
-	held := 0
-	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool {
-		ended := expired(old.NotAfter, now)
-		if kindOf(&old) == kind && !ended {
-			held++
-		}
-		return kindOf(&old) == kind && ended
-	})
-	if held >= most {
-		return invalid(strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d of these already; retire one first.", held))
-	}
+	twice := slices.ContainsFunc(k.Credentials, same)
+	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool { return kindOf(&old) == kind && expired(old.NotAfter, now) })
+	held := len(ofKind(k, kind))
+	var bad InvalidError
+	bad.addIf(twice, strings.TrimSuffix(kind, "s"), "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
+	bad.addIf(held >= maxOfKind(kind), strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d of these already; retire one first.", held))
 	k.Credentials = append(k.Credentials, added)
-	return nil
+	return bad.orNil()
 }
 
 // duplicates reports whether added is the same trust as old, or the same public key, or a
@@ -204,4 +189,14 @@ func kindOf(c *store.Credential) string {
 		return trustKind
 	}
 	return secretKind
+}
+
+// maxOfKind is how many credentials of a kind a key can hold at once.
+func maxOfKind(kind string) int {
+	return map[string]int{secretKind: maxSecrets, publicKeyKind: 8, trustKind: 16}[kind]
+}
+
+// ofKind returns the credentials of one kind.
+func ofKind(k *store.Key, kind string) []store.Credential {
+	return slices.DeleteFunc(slices.Clone(k.Credentials), func(c store.Credential) bool { return kindOf(&c) != kind })
 }
