@@ -68,6 +68,8 @@ type Facts struct {
 	// may create and change keys of the workspace, and save settings.
 	ManageURL   string `json:"manage_url"`
 	ManageToken string `json:"manage_token"`
+	// Signing is for clients with a private key.
+	Signing Signing `json:"signing"`
 }
 
 // Tokens are access tokens. All are of the same key, except Ended. Each is valid except
@@ -141,6 +143,10 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 		return nil, err
 	}
 
+	signing, err := newSigning(ctx, keys, apikey.Spec{Workspace: "team-a", Name: "signer", Permissions: permissions, Resources: resources})
+	if err != nil {
+		return nil, err
+	}
 	manages, err := scope.Of("project.list", "key.list", "key.save", "admin.settings.save")
 	if err != nil {
 		return nil, err
@@ -217,6 +223,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 			Tokens:       tokens,
 			ManageURL:    base + "/api/manage",
 			ManageToken:  managerToken,
+			Signing:      signing,
 		},
 	}, nil
 }
@@ -265,7 +272,8 @@ func (i issuer) server() (*oauth.Server, error) {
 	}
 	return oauth.New(i.store, oauth.Config{
 		APIKeys: apikey.Options{
-			Management: apikey.Management{List: "key.list", Save: "key.save", SaveSettings: "admin.settings.save"},
+			Management:     apikey.Management{List: "key.list", Save: "key.save", SaveSettings: "admin.settings.save"},
+			LongAssertions: true,
 		},
 		Issuer:           i.base,
 		InsecureLoopback: true,
