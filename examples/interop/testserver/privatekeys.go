@@ -64,6 +64,14 @@ func newSigning(ctx context.Context, keys *apikey.Service, spec apikey.Spec) (Si
 	return s, err
 }
 
+// AddSigner adds an API key that has a public key and no secret, and returns its id.
+func (w *Server) AddSigner(ctx context.Context, jwk string) (string, error) {
+	spec := w.signer
+	spec.NoSecret, spec.Credentials = true, []apikey.CredentialSpec{{Name: "added", PublicKey: &store.PublicKey{JWK: jwk}}}
+	key, _, err := w.keys.Create(ctx, apikey.OrganizationAdmin("interop"), spec)
+	return key.ID, err
+}
+
 // newPrivateKey makes a key, and writes it in PEM.
 func newPrivateKey(algorithm string) (crypto.Signer, string, error) {
 	key, err := newKey(algorithm)

@@ -90,8 +90,10 @@ func (t Tokens) Invalid() map[string]string {
 
 // Server is a running server. Close ends it.
 type Server struct {
-	Facts Facts
-	web   *http.Server
+	Facts  Facts
+	web    *http.Server
+	keys   *apikey.Service
+	signer apikey.Spec // see Signing
 }
 
 // Start serves on a loopback port until Close. Tokens are signed with the algorithm. The
@@ -143,7 +145,8 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 		return nil, err
 	}
 
-	signing, err := newSigning(ctx, keys, apikey.Spec{Workspace: "team-a", Name: "signer", Permissions: permissions, Resources: resources})
+	signer := apikey.Spec{Workspace: "team-a", Name: "signer", Permissions: permissions, Resources: resources}
+	signing, err := newSigning(ctx, keys, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -203,6 +206,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 	mux.Handle("GET /workspaces/{workspace}/invoices",
 		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(whoAmI)))
 	return &Server{
+		keys: keys, signer: signer,
 		web: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
 		Facts: Facts{
 			BaseURL:      base,
