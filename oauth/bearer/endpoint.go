@@ -33,6 +33,9 @@ type endpoint struct {
 	url     string
 	client  *http.Client
 	timeout time.Duration
+	// fromAnswer says that the URL came from an answer, so that errors may not contain
+	// its host.
+	fromAnswer bool
 }
 
 // newEndpoint checks its arguments. If client is nil, it makes one.
@@ -90,6 +93,11 @@ func checkAddress(address string, insecureLoopback bool) error {
 func (e *endpoint) call(method, body string, header http.Header) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.timeout)
 	defer cancel()
+	return e.callIn(ctx, method, body, header)
+}
+
+// callIn is call within ctx.
+func (e *endpoint) callIn(ctx context.Context, method, body string, header http.Header) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, e.url, strings.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the request cannot be built")
@@ -97,7 +105,7 @@ func (e *endpoint) call(method, body string, header http.Header) ([]byte, error)
 	request.Header = header
 	response, err := e.client.Do(request)
 	if err != nil {
-		return nil, reason(err)
+		return nil, e.reason(err)
 	}
 	defer response.Body.Close() //nolint:errcheck // the body was read or is not needed
 	if response.StatusCode != http.StatusOK {
@@ -106,7 +114,7 @@ func (e *endpoint) call(method, body string, header http.Header) ([]byte, error)
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, reason(err)
+		return nil, e.reason(err)
 	case len(answer) > maxAnswer:
 		return nil, fmt.Errorf("the server's answer is longer than %d bytes", maxAnswer)
 	}
@@ -116,18 +124,26 @@ func (e *endpoint) call(method, body string, header http.Header) ([]byte, error)
 // reason returns an error for the log that says why a call failed. net/http
 // quotes malformed answers, and a broken server may echo a token or a password.
 // So only the texts of errors that contain nothing of an answer are kept.
-func reason(err error) error {
+func (e *endpoint) reason(err error) error {
 	var network net.Error
 	var operation *net.OpError
 	var certificate *tls.CertificateVerificationError
+	var lookup *net.DNSError
 	switch {
 	case errors.As(err, &network) && network.Timeout():
 		return errors.New("the server did not answer in time")
+	case e.fromAnswer && errors.As(err, &lookup):
+		return errors.New("the host cannot be found")
+	case e.fromAnswer && errors.As(err, &certificate):
+		return errors.New("the certificate of the host is not valid")
 	case errors.As(err, &certificate):
 		return errors.New(certificate.Error())
 	case errors.As(err, &operation):
 		shown := *operation
 		shown.Source = nil // the port differs each time, and so would the reason in the log
+		if e.fromAnswer {
+			shown.Addr = nil
+		}
 		return errors.New(shown.Error())
 	}
 	return errors.New("the server sent no valid HTTP answer")

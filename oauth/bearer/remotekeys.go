@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,8 +24,8 @@ const (
 	minCooldown = time.Second // also the least Refresh
 	maxRefresh  = 24 * time.Hour
 	maxMaxStale = 30 * 24 * time.Hour
-	// retryEmpty is the time between two fetches while there is no usable set.
-	// It is short, so that the recovery of the issuer is noticed soon.
+	// retryEmpty is the default of Retry. It is short, so that the recovery of the
+	// issuer is noticed soon.
 	retryEmpty = 2 * time.Second
 )
 
@@ -32,8 +33,12 @@ const (
 // default; a negative one is an error.
 type RemoteKeysConfig struct {
 	// URL is the URL of the issuer's JWKS document: https, without user name
-	// and fragment. Required. Redirects are refused.
+	// and fragment. Required, unless Issuer is set. Redirects are refused.
 	URL string
+	// Issuer, in place of URL, is the issuer's identifier, an https URL. Each fetch then
+	// reads the URL of the document from the issuer's metadata (OpenID Connect Discovery
+	// 1.0, section 4), which must name the issuer byte for byte.
+	Issuer string
 	// Parse reads a document of another form. It returns at least one key, by its kid,
 	// or an error, which is logged and must contain no part of the document. Nil: the
 	// document is a JWK Set, with the bounds of StaticKeys.
@@ -53,9 +58,11 @@ type RemoteKeysConfig struct {
 	// Cooldown is the minimum time between two fetches: one second to Refresh.
 	// It limits how many requests tokens with made-up kids can cause at the
 	// issuer. A new key should be published this long before its first use.
-	// While there is no usable set, a fetch starts two seconds after the last one, or a
-	// Cooldown if that is shorter. Zero: DefaultCooldown, or Refresh if that is shorter.
+	// Zero: DefaultCooldown, or Refresh if that is shorter.
 	Cooldown time.Duration
+	// Retry is the Cooldown while there is no usable set: one second to Cooldown. Zero:
+	// two seconds, or Cooldown if that is shorter.
+	Retry time.Duration
 	// MaxStale is how old the last good set may be while no new one can be
 	// fetched: Refresh to 30 days. An older set is not used: every token is
 	// refused with 503. Zero: DefaultMaxStale.
@@ -97,6 +104,7 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	config.Timeout = cmp.Or(config.Timeout, DefaultKeysTimeout)
 	config.Refresh = cmp.Or(config.Refresh, DefaultRefresh)
 	config.Cooldown = cmp.Or(config.Cooldown, min(DefaultCooldown, config.Refresh))
+	config.Retry = cmp.Or(config.Retry, min(retryEmpty, config.Cooldown))
 	config.MaxStale = cmp.Or(config.MaxStale, max(DefaultMaxStale, config.Refresh))
 	config.Logger = cmp.Or(config.Logger, slog.Default())
 	if config.Now == nil {
@@ -111,10 +119,18 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 			problems = append(problems, fmt.Errorf("%s: is %v, must be %v to %v", field, d, low, high))
 		}
 	}
-	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
+	address := config.URL
+	if config.Issuer != "" {
+		address = strings.TrimSuffix(config.Issuer, "/") + "/.well-known/openid-configuration"
+		if config.URL != "" {
+			problems = append(problems, errors.New("URL: must be empty if Issuer is set"))
+		}
+	}
+	endpoint, err := newEndpoint(address, config.InsecureLoopback, config.Client, config.Timeout)
 	problems = append(problems, err)
 	bounded("Refresh", config.Refresh, minCooldown, maxRefresh)
 	bounded("Cooldown", config.Cooldown, minCooldown, max(config.Refresh, minCooldown))
+	bounded("Retry", config.Retry, minCooldown, max(config.Cooldown, minCooldown))
 	bounded("MaxStale", config.MaxStale, max(config.Refresh, minCooldown), maxMaxStale)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: remote keys: %w", err)
@@ -198,7 +214,7 @@ func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
 	if s.usable(state, now) {
 		return s.config.Cooldown
 	}
-	return min(s.config.Cooldown, retryEmpty)
+	return s.config.Retry
 }
 
 // begin starts a fetch, or returns the channel of the running one. It returns
@@ -224,7 +240,7 @@ func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
 // fetch replaces the keys if the issuer answers with a good set.
 func (s *RemoteKeys) fetch(state keyState) {
 	var keys map[string]PublicKey
-	answer, err := s.endpoint.call(http.MethodGet, "", http.Header{"Accept": {"application/jwk-set+json, application/json"}})
+	answer, err := s.document()
 	if err == nil {
 		keys, err = s.config.Parse(answer)
 	}
@@ -243,6 +259,35 @@ func (s *RemoteKeys) fetch(state keyState) {
 	}
 	s.state.Store(&state)
 	close(inFlight)
+}
+
+// document gets the document, from where the metadata of the Issuer says if there is one.
+func (s *RemoteKeys) document() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Timeout)
+	defer cancel()
+	header := http.Header{"Accept": {"application/jwk-set+json, application/json"}}
+	answer, err := s.endpoint.callIn(ctx, http.MethodGet, "", header)
+	if err != nil || s.config.Issuer == "" {
+		return answer, err
+	}
+	var metadata struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	switch err := strictjson.Unmarshal(answer, &metadata); {
+	case err != nil:
+		return nil, errors.New("the issuer's metadata is not well-formed")
+	case metadata.Issuer != s.config.Issuer:
+		return nil, errors.New("the issuer's metadata is of another issuer")
+	}
+	if err := checkAddress(metadata.Keys, s.config.InsecureLoopback); err != nil {
+		return nil, fmt.Errorf("jwks_uri of the issuer's metadata: %w", err)
+	}
+	named := endpoint{url: metadata.Keys, client: s.endpoint.client, fromAnswer: true}
+	if answer, err = named.callIn(ctx, http.MethodGet, "", header); err != nil {
+		return nil, fmt.Errorf("jwks_uri of the issuer's metadata: %w", err)
+	}
+	return answer, nil
 }
 
 // parseJWKS reads a JWK Set.

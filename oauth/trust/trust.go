@@ -11,9 +11,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
 // Issuer is an entry of the host's list. Name, Issuer and Claims are required.
@@ -109,40 +113,81 @@ type Config struct {
 }
 
 // List is a list of issuers. It is safe for concurrent use. The nil List is empty.
-type List struct{}
+type List struct {
+	cfg     Config
+	entries []*entry
+	byName  map[string]*entry
+}
 
-// New checks the entries and returns their list. It makes no request.
-func New(issuers []Issuer, cfg Config) (*List, error) { return nil, nil }
+// entry is one of the host's list, with defaults set.
+type entry struct {
+	Issuer
+	algorithms []jose.Algorithm
+	keys       bearer.KeySet
+	remote     *bearer.RemoteKeys // nil if the keys are static
+}
+
+// claim returns the claim that trusts call name.
+func (e *entry) claim(name string) (*Claim, bool) {
+	for i := range e.Claims {
+		if e.Claims[i].Name == name {
+			return &e.Claims[i], true
+		}
+	}
+	return nil, false
+}
+
+// clone returns a copy that shares nothing that changes.
+func (i Issuer) clone() Issuer {
+	i.JWKS, i.Ports = slices.Clone(i.JWKS), slices.Clone(i.Ports)
+	i.Algorithms, i.Types = slices.Clone(i.Algorithms), slices.Clone(i.Types)
+	i.Claims, i.OneOf = slices.Clone(i.Claims), slices.Clone(i.OneOf)
+	for n := range i.Claims {
+		c := &i.Claims[n]
+		c.Path, c.Unless = slices.Clone(c.Path), slices.Clone(c.Unless)
+	}
+	return i
+}
 
 // Issuers returns the entries, with defaults set.
-func (l *List) Issuers() []Issuer { return nil }
+func (l *List) Issuers() []Issuer {
+	if l == nil {
+		return nil
+	}
+	issuers := make([]Issuer, len(l.entries))
+	for i, e := range l.entries {
+		issuers[i] = e.clone()
+	}
+	return issuers
+}
 
-// Run keeps the keys of the issuers fresh until ctx ends.
-func (l *List) Run(ctx context.Context) { panic("skeleton") }
-
-// Check says what is wrong with a trust that is about to be stored, in sentences for
-// people. Nil means that nothing is.
-func (l *List) Check(t store.Trust) []string { return []string{"skeleton"} }
+// Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is signed with
+// a known key waits for an issuer. It returns at once if no keys are fetched.
+func (l *List) Run(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	var fetches sync.WaitGroup
+	defer fetches.Wait()
+	for _, e := range l.entries {
+		if e.remote != nil {
+			fetches.Go(func() { _ = e.remote.Run(ctx) }) //nolint:errcheck // it is always nil
+		}
+	}
+}
 
 // Names reports whether the entry that the id of a trust begins with is in the list. See
 // store.Credential: the id of a trust is the name of its entry, a dot and random text. An id
 // without a dot is not that of a trust, and Names reports true.
-func (l *List) Names(credentialID string) bool { return true }
-
-// Find returns which of the trusts accepts the token, and the identity. It tries the keys of
-// only those entries that a trust names and whose Issuer is the token's. It returns an
-// error that wraps ErrRefused, or an outage (store.IsOutage) if the keys cannot be
-// fetched.
-func (l *List) Find(ctx context.Context, token string, trusts []store.Trust) (int, Identity, error) {
-	return 0, Identity{}, ErrRefused
+func (l *List) Names(credentialID string) bool {
+	name, _, isTrust := strings.Cut(credentialID, ".")
+	return !isTrust || l.entry(name) != nil
 }
 
-// GitHubActions returns the entry "github" for workflows of github.com.
-func GitHubActions() Issuer { panic("skeleton") }
-
-// GitLab returns the entry for CI jobs of a GitLab server, such as "https://gitlab.com".
-func GitLab(name, server string) Issuer { panic("skeleton") }
-
-// Kubernetes returns the entry for service accounts of a cluster, whose API server has this
-// issuer (--service-account-issuer).
-func Kubernetes(name, issuer string) Issuer { panic("skeleton") }
+// entry returns the entry with this name, or nil.
+func (l *List) entry(name string) *entry {
+	if l == nil {
+		return nil
+	}
+	return l.byName[name]
+}

@@ -66,10 +66,6 @@ func encode(key PublicKey) (jwk.Key, error) {
 	return k, nil
 }
 
-type keySet struct {
-	Keys []publishedKey `json:"keys"`
-}
-
 // publishedKey holds the members of a JWK that ParseKeySet reads.
 type publishedKey struct {
 	Kind      string   `json:"kty"`
@@ -108,11 +104,20 @@ func (o *octets) UnmarshalText(text []byte) (err error) {
 // "sig", an unknown algorithm, no kid. It refuses the whole set if a key is wrong: two
 // keys with the same kid, a private member, a weak RSA key, a point off the curve, an
 // alg that does not fit the key. An RSA key without alg is for RS256.
-func ParseKeySet(data []byte) ([]PublicKey, error) {
+func ParseKeySet(data []byte) ([]PublicKey, error) { return parseKeySet(data, false) }
+
+// UsableKeys is ParseKeySet for the set of another issuer. It also skips keys that are wrong, and of several
+// usable keys with the same kid it returns the first. So one wrong key does not make
+// the others unusable.
+func UsableKeys(data []byte) ([]PublicKey, error) { return parseKeySet(data, true) }
+
+func parseKeySet(data []byte, skipWrong bool) ([]PublicKey, error) {
 	if len(data) > MaxKeySet {
 		return nil, fmt.Errorf("jose: read key set: longer than %d bytes", MaxKeySet)
 	}
-	var set keySet
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
 	if err := strictjson.Unmarshal(data, &set); err != nil {
 		return nil, fmt.Errorf("jose: read key set: %w", err)
 	}
@@ -124,15 +129,23 @@ func ParseKeySet(data []byte) ([]PublicKey, error) {
 	}
 	keys := make([]PublicKey, 0, len(set.Keys))
 	seen := make(map[string]bool, len(set.Keys))
-	for i, published := range set.Keys {
-		key, err := published.read()
+	for i, member := range set.Keys {
+		var published publishedKey
+		var key PublicKey
+		err := strictjson.Unmarshal(member, &published)
+		if err == nil {
+			key, err = published.read()
+		}
 		if err == nil && published.ID != "" && seen[published.ID] {
 			err = fmt.Errorf("%w: its kid appears twice", ErrKey)
 		}
-		if err != nil {
+		switch {
+		case err != nil && skipWrong:
+			continue
+		case err != nil:
 			return nil, fmt.Errorf("jose: read key set: key %d: %w", i, err)
 		}
-		seen[published.ID] = true
+		seen[published.ID] = key.Key != nil || !skipWrong
 		if key.Key != nil {
 			keys = append(keys, key)
 		}
