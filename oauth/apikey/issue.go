@@ -25,15 +25,18 @@ type Request struct {
 
 // Grant is the content of a token to be issued.
 type Grant struct {
-	// Key is the key that logged in. Its Secrets, DirectOff, RulesBroken and
+	// Key is the key that logged in. Its Credentials, DirectOff, RulesBroken and
 	// Outdated are left out.
 	Key          Key
-	CredentialID string // id of the secret that the key logged in with
+	CredentialID string // id of the credential that the key logged in with
 	// Resource is the token's audience; empty: the server's own.
 	Resource    string
 	Permissions scope.Set
 	IssuedAt    time.Time // whole seconds
 	Expires     time.Time // whole seconds, later than IssuedAt
+	// Ends is when the key, the credential or the identity that the program logged in
+	// with ends, whichever is first. Zero means never.
+	Ends time.Time
 	// Epochs are those of the instance, the workspace and the key.
 	Epochs [3]int64
 }
@@ -71,12 +74,10 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	// The token ends no later than the key, the credential and the identity. A policy can only shorten this.
-	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Expires)
-	end = earlier(end, p.credential.NotAfter)
-	if p.identity != nil {
-		end = earlier(end, p.identity.Expires)
-	}
+	// The token ends no later than the key, the credential and the identity. A policy can
+	// only shorten this.
+	ends := p.ends()
+	end := earlier(p.now.Add(s.cfg.TokenLifetime), ends)
 	granted, end, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
@@ -88,10 +89,11 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		Permissions:  granted,
 		IssuedAt:     p.now.Truncate(time.Second),
 		Expires:      end.Truncate(time.Second),
+		Ends:         ends,
 		Epochs:       [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key or its secret expires now, or a policy gives its token no time."}
+		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key or what it logged in with expires now, or a policy gives its token no time."}
 	}
 	return grant, nil
 }
@@ -184,6 +186,19 @@ func earlier(t, limit time.Time) time.Time {
 		return limit
 	}
 	return t
+}
+
+// ends returns when the key, the credential or the identity ends, whichever is first.
+// Zero means never.
+func (p *Proof) ends() time.Time {
+	first := p.standing.Expires
+	if first.IsZero() || expired(p.credential.NotAfter, first) {
+		first = p.credential.NotAfter
+	}
+	if p.identity != nil && (first.IsZero() || p.identity.Expires.Before(first)) {
+		first = p.identity.Expires
+	}
+	return first
 }
 
 // withoutSecrets returns a key as its users see it, without Secrets, DirectOff,
