@@ -1,7 +1,6 @@
 package interop_test
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -12,6 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,9 +39,8 @@ import (
 type provider struct {
 	*storage.Storage
 	web *httptest.Server
-	// signs is the key of new tokens, and published are the keys of the JWKS document.
-	signs     opKey
-	published []opKey
+	// signs is the key of new tokens, and published is the one in the JWKS document.
+	signs, published atomic.Pointer[opKey]
 }
 
 // opKey is a key in the form of the provider.
@@ -55,17 +55,17 @@ func (k opKey) Use() string                                 { return "sig" }
 func (k opKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.RS256 }
 func (k opKey) Algorithm() jose.SignatureAlgorithm          { return jose.RS256 }
 
-func newOPKey(t *testing.T, id string) opKey {
+func newOPKey(t *testing.T, id string) *opKey {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	return opKey{id, key}
+	return &opKey{id, key}
 }
 
 func startProvider(t *testing.T, kid string) *provider {
 	t.Helper()
-	p := &provider{signs: newOPKey(t, kid)}
-	p.published = []opKey{p.signs}
+	p := &provider{}
+	p.changeKey(newOPKey(t, kid))
 	var handler atomic.Pointer[zitadelop.Provider]
 	p.web = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.Load().ServeHTTP(w, r) }))
 	t.Cleanup(p.web.Close)
@@ -76,15 +76,15 @@ func startProvider(t *testing.T, kid string) *provider {
 	return p
 }
 
-func (p *provider) SigningKey(context.Context) (zitadelop.SigningKey, error) { return p.signs, nil }
+func (p *provider) changeKey(k *opKey) { p.signs.Store(k); p.published.Store(k) }
+
+func (p *provider) SigningKey(context.Context) (zitadelop.SigningKey, error) {
+	return p.signs.Load(), nil
+}
 
 func (p *provider) KeySet(context.Context) ([]zitadelop.Key, error) {
-	var keys []zitadelop.Key
-	for _, k := range p.published {
-		k.key = k.key.(crypto.Signer).Public()
-		keys = append(keys, k)
-	}
-	return keys, nil
+	k := p.published.Load()
+	return []zitadelop.Key{opKey{k.id, k.key.(crypto.Signer).Public()}}, nil
 }
 
 // ClientCredentials lets every client in that knows the secret of the example's one.
@@ -138,11 +138,31 @@ func (p *provider) entry(t *testing.T, name string) trust.Issuer {
 	}
 }
 
+// log holds what a server has logged.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// take returns the text and empties the log.
+func (l *log) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
+
 // trusting is a server with keys that trust clients of providers.
 type trusting struct {
 	web    *httptest.Server
 	server *oauth.Server
-	log    bytes.Buffer
+	log    log
 	ahead  atomic.Int64 // how far its clock is ahead
 }
 
@@ -156,7 +176,7 @@ func startTrusting(t *testing.T, issuers ...trust.Issuer) *trusting {
 	require.NoError(t, err)
 	s.server, err = oauth.New(memstore.New(), oauth.Config{
 		Issuer: s.web.URL, InsecureLoopback: true, Audience: []string{"https://api.example.com"}, Permissions: catalog, TrustedIssuers: issuers,
-		Logger: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slog.New(slog.NewTextHandler(&s.log, nil)),
 		Now:    func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 	})
 	require.NoError(t, err)
@@ -215,40 +235,43 @@ func TestIdentitiesOfZitadel(t *testing.T) {
 			}
 		}
 	})
-	refused := func(t *testing.T, key string, p *provider, client, audience, reason string) {
+	refused := func(t *testing.T, key string, client, audience, reason string) {
 		t.Helper()
-		s.log.Reset()
-		_, err := s.login(t, key, p, client, audience)
+		s.log.take()
+		_, err := s.login(t, key, a, client, audience)
 		var problem *oauth2.RetrieveError
 		require.ErrorAs(t, err, &problem)
 		require.Equal(t, http.StatusUnauthorized, problem.Response.StatusCode)
 		require.Equal(t, "invalid_client", problem.ErrorCode)
-		t.Log(s.log.String())
-		require.Contains(t, s.log.String(), reason)
+		require.Contains(t, s.log.take(), reason)
 	}
-	own := a.signs
+	own := a.signs.Load()
 	for _, c := range []struct {
 		what, key, client, audience string
-		signs                       opKey
+		signs                       *opKey
 		reason                      string
 	}{
-		{"other audience", trustsA, "robot", us + "/other", own, "aud"},
-		{"other client", trustsA, "other", us, own, "claim"},
-		{"key of another issuer's trust", trustsB, "robot", us, own, "issuer"},
-		{"signing key changed, not published", trustsA, "robot", us, opKey{"key of a", newOPKey(t, "").key}, "signature"},
-		{"token of issuer A with kid of B", trustsA, "robot", us, b.signs, "key"},
+		{"other audience", trustsA, "robot", us + "/other", own, "its aud is not"},
+		{"other client", trustsA, "other", us, own, "its claim \\\"sub\\\" differs"},
+		{"other issuer than the trust's", trustsB, "robot", us, own, "no trust names an entry with its issuer"},
+		{"other key under the issuer's kid", trustsA, "robot", us, &opKey{own.id, newOPKey(t, "").key}, "its signature does not match"},
+		{"key and kid of another issuer of the list", trustsA, "robot", us, b.signs.Load(), "the issuer has no key with its kid"},
 	} {
 		peer.refuses(t, c.what+" (trust)", func(t *testing.T) {
-			a.signs = c.signs
-			defer func() { a.signs = own }()
-			refused(t, c.key, a, c.client, c.audience, c.reason)
+			a.signs.Store(c.signs)
+			defer a.signs.Store(own)
+			refused(t, c.key, c.client, c.audience, c.reason)
 		})
 	}
-	peer.shows(t, "the provider changes its signing key (trust)", func(t *testing.T) {
+	peer.shows(t, "the provider has changed its key (trust)", func(t *testing.T) {
 		s.ahead.Add(int64(2 * time.Minute)) // keys are fetched at most once a minute
-		next := newOPKey(t, "next key of a")
-		a.signs, a.published = next, append(a.published, next)
+		a.changeKey(newOPKey(t, "next key of a"))
 		_, err := s.login(t, trustsA, a, "robot", us)
 		require.NoError(t, err)
+	})
+	peer.refuses(t, "key that the provider has replaced (trust)", func(t *testing.T) {
+		s.ahead.Add(int64(2 * time.Minute))
+		a.signs.Store(own)
+		refused(t, s.key(t, "a", "robot"), "robot", us, "the issuer has no key with its kid") // a reason is logged once for each key
 	})
 }
