@@ -34,6 +34,7 @@ func newSigning(ctx context.Context, keys *apikey.Service, spec apikey.Spec) (Si
 	s := Signing{Keys: map[string]string{}, WrongKeys: map[string]string{}, KeyIDs: map[string]string{}}
 	spec.NoSecret = true
 	lenient := spec
+	lenient.Name = "lenient signer"
 	for _, algorithm := range Algorithms() {
 		kid := "client-" + algorithm
 		key, text, err := newPrivateKey(algorithm)
