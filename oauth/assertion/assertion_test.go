@@ -23,12 +23,13 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/assertion"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 )
 
 // newHost starts a host and ends it with the test.
-func newHost(t *testing.T, key crypto.Signer, kid string) *host {
+func newHost(t *testing.T, key crypto.Signer, kid string, trusted ...trust.Issuer) *host {
 	t.Helper()
-	h, err := startHost(key, kid)
+	h, err := startHost(key, kid, trusted...)
 	require.NoError(t, err)
 	t.Cleanup(h.web.Close)
 	return h

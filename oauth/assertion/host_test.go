@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -29,7 +30,7 @@ type host struct {
 
 // startHost starts a host. The public half of key, with the given kid, is a credential of
 // the host's key.
-func startHost(key crypto.Signer, kid string) (*host, error) {
+func startHost(key crypto.Signer, kid string, trusted ...trust.Issuer) (*host, error) {
 	mux := http.NewServeMux()
 	h := &host{web: httptest.NewServer(mux)}
 	h.issuer, h.tokenURL = h.web.URL, h.web.URL+"/api/login"
@@ -40,6 +41,7 @@ func startHost(key crypto.Signer, kid string) (*host, error) {
 	h.server, err = oauth.New(memstore.New(), oauth.Config{
 		Issuer: h.issuer, InsecureLoopback: true, Audience: []string{"https://api.example.com"}, Permissions: catalog,
 		Resources: []apikey.Resource{{URI: "https://files.example.com"}}, Logger: slog.New(slog.DiscardHandler),
+		TrustedIssuers: trusted,
 	})
 	if err != nil {
 		return nil, err
