@@ -113,7 +113,7 @@ func (u *Unverified) readHeader(header []byte) error {
 		case "alg":
 			var name string
 			name, err = strictjson.String(m.Value)
-			u.Algorithm = Algorithm(name)
+			u.Algorithm = named(name)
 		case "kid":
 			u.KeyID, err = strictjson.String(m.Value)
 		case "typ":
