@@ -50,6 +50,11 @@ func (l *List) Find(ctx context.Context, token string, trusts []store.Trust) (in
 	if err != nil {
 		return 0, Identity{}, &refusal{reason: "it is not a signed JWT, or one of a kind that is not accepted"}
 	}
+	return l.FindParsed(ctx, unverified, trusts)
+}
+
+// FindParsed is Find for a token that was parsed before.
+func (l *List) FindParsed(ctx context.Context, unverified *jose.Unverified, trusts []store.Trust) (int, Identity, error) {
 	issuer, _, err := unverified.UnverifiedParties()
 	if err != nil {
 		return 0, Identity{}, &refusal{reason: "its claims are malformed, or iss, sub, aud or exp is missing"}
@@ -122,13 +127,9 @@ func (e *entry) verify(ctx context.Context, unverified *jose.Unverified) (jose.A
 	case err != nil:
 		return jose.Assertion{}, fmt.Errorf("trust: the keys of %s: %w: %w", e.Name, store.ErrUnavailable, err)
 	}
-	payload, err := unverified.Verify(jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key})
+	claims, err := unverified.VerifyAssertion(jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key})
 	if err != nil {
 		return jose.Assertion{}, &refusal{"its signature does not match the key", atSignature}
-	}
-	claims, err := jose.ReadAssertion(payload)
-	if err != nil {
-		return jose.Assertion{}, &refusal{"its claims are malformed, or iss, sub, aud or exp is missing", atClaims}
 	}
 	return claims, nil
 }

@@ -38,18 +38,28 @@ func ParseAssertion(token string) (*Unverified, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The claims are read once, for UnverifiedParties and VerifyAssertion.
+	if claims, err := decode(u.claims); err != nil {
+		u.unreadable = fmt.Errorf("%w: claims: %w", ErrToken, err)
+	} else {
+		u.assertion, u.unreadable = ReadAssertion(claims)
+	}
 	return u, nil
 }
 
 // UnverifiedParties returns the issuer and the subject that an assertion claims, to find
 // the keys that can verify it. Nothing else may be decided by them.
 func (u *Unverified) UnverifiedParties() (issuer, subject string, err error) {
-	data, err := decode(u.claims)
-	if err != nil {
-		return "", "", fmt.Errorf("%w: claims: %w", ErrToken, err)
+	return u.assertion.Issuer, u.assertion.Subject, u.unreadable
+}
+
+// VerifyAssertion is Verify for what ParseAssertion returned. It returns the claims as
+// ReadAssertion reads them. If they are malformed, the error wraps ErrToken.
+func (u *Unverified) VerifyAssertion(public PublicKey) (Assertion, error) {
+	if err := u.verify(public); err != nil {
+		return Assertion{}, err
 	}
-	claims, err := ReadAssertion(data)
-	return claims.Issuer, claims.Subject, err
+	return u.assertion, u.unreadable
 }
 
 // ReadAssertion reads the claims that Verify returned. Like ParseClaims it is strict.
