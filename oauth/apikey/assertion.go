@@ -157,7 +157,10 @@ func (s *Service) proveTrusted(ctx context.Context, unverified *jose.Unverified,
 		}
 	}
 	p.credential = *from[at]
-	p.identity = &policy.Identity{Issuer: identity.Issuer, Subject: identity.Subject, Claims: identity.Claims, Expires: identity.Expires}
+	p.identity = &policy.Identity{Issuer: identity.Issuer, Subject: identity.Subject, Expires: identity.Expires}
+	if s.cfg.Policy != nil {
+		p.identity.Claims = identity.Claims()
+	}
 	return nil
 }
 
