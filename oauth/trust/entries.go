@@ -186,12 +186,12 @@ func (e *entry) findKeys(cfg *Config) error {
 		return fmt.Errorf("%s: is not a URL", field)
 	}
 	remote.InsecureLoopback = cfg.InsecureLoopback && u.Scheme == "http"
-	if port, err := strconv.Atoi(cmp.Or(u.Port(), "443")); err != nil || !remote.InsecureLoopback && !e.allowsPort(port) {
-		return fmt.Errorf("%s: its port is not in Ports", field)
-	}
 	remote.Client = e.client(remote.InsecureLoopback)
 	if e.remote, err = bearer.NewRemoteKeys(remote); err != nil {
 		return fmt.Errorf("%s: %w", field, err)
+	}
+	if port, err := strconv.Atoi(cmp.Or(u.Port(), "443")); err != nil || !remote.InsecureLoopback && !e.allowsPort(port) {
+		return fmt.Errorf("%s: its port is not in Ports", field)
 	}
 	e.keys = e.remote
 	return nil

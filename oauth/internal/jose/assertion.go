@@ -38,28 +38,28 @@ func ParseAssertion(token string) (*Unverified, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The claims are read once, for UnverifiedParties and VerifyAssertion.
-	if claims, err := decode(u.claims); err != nil {
-		u.unreadable = fmt.Errorf("%w: claims: %w", ErrToken, err)
-	} else {
-		u.assertion, u.unreadable = ReadAssertion(claims)
+	data, err := decode(u.claims)
+	if err != nil {
+		u.assertionErr = fmt.Errorf("%w: claims: %w", ErrToken, err)
+		return u, nil
 	}
+	u.assertion, u.assertionErr = ReadAssertion(data)
 	return u, nil
 }
 
 // UnverifiedParties returns the issuer and the subject that an assertion claims, to find
 // the keys that can verify it. Nothing else may be decided by them.
 func (u *Unverified) UnverifiedParties() (issuer, subject string, err error) {
-	return u.assertion.Issuer, u.assertion.Subject, u.unreadable
+	return u.assertion.Issuer, u.assertion.Subject, u.assertionErr
 }
 
-// VerifyAssertion is Verify for what ParseAssertion returned. It returns the claims as
-// ReadAssertion reads them. If they are malformed, the error wraps ErrToken.
+// VerifyAssertion is Verify and ReadAssertion for what ParseAssertion returned. It does not read
+// the claims a second time.
 func (u *Unverified) VerifyAssertion(public PublicKey) (Assertion, error) {
-	if err := u.verify(public); err != nil {
+	if _, err := u.Verify(public); err != nil {
 		return Assertion{}, err
 	}
-	return u.assertion, u.unreadable
+	return u.assertion, u.assertionErr
 }
 
 // ReadAssertion reads the claims that Verify returned. Like ParseClaims it is strict.

@@ -40,9 +40,9 @@ type Unverified struct {
 	claims    string // base64url
 	signature string // base64url
 
-	// What ParseAssertion read of the claims.
-	assertion  Assertion
-	unreadable error
+	// What ReadAssertion says about the claims, if ParseAssertion read them.
+	assertion    Assertion
+	assertionErr error
 }
 
 // headerNames are the standard header parameters (RFC 7515, section 4.1; RFC 7797;
@@ -141,35 +141,27 @@ func (u *Unverified) readHeader(header []byte) error {
 // 8725, section 3.1) or another kid; only an assertion may have no kid. The error wraps
 // ErrKey if the key cannot be used, and otherwise ErrSignature.
 func (u *Unverified) Verify(public PublicKey) (claims []byte, err error) {
-	if err := u.verify(public); err != nil {
+	if err := public.Check(); err != nil {
 		return nil, err
+	}
+	if u.Algorithm != public.Algorithm || u.KeyID != "" && u.KeyID != public.ID {
+		return nil, fmt.Errorf("%w: the key has another id or algorithm", ErrSignature)
+	}
+	signature, err := decode(u.signature)
+	if err != nil || len(signature) != signatureSize(public) {
+		return nil, fmt.Errorf("%w: it is malformed", ErrSignature)
+	}
+	verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(public.Algorithm))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if err := verifier.Verify([]byte(u.signed), signature, public.Key); err != nil {
+		return nil, fmt.Errorf("%w", ErrSignature)
 	}
 	if claims, err = decode(u.claims); err != nil {
 		return nil, fmt.Errorf("%w: claims: %w", ErrSignature, err)
 	}
 	return claims, nil
-}
-
-// verify checks the signature.
-func (u *Unverified) verify(public PublicKey) error {
-	if err := public.Check(); err != nil {
-		return err
-	}
-	if u.Algorithm != public.Algorithm || u.KeyID != "" && u.KeyID != public.ID {
-		return fmt.Errorf("%w: the key has another id or algorithm", ErrSignature)
-	}
-	signature, err := decode(u.signature)
-	if err != nil || len(signature) != signatureSize(public) {
-		return fmt.Errorf("%w: it is malformed", ErrSignature)
-	}
-	verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(public.Algorithm))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKey, err)
-	}
-	if err := verifier.Verify([]byte(u.signed), signature, public.Key); err != nil {
-		return fmt.Errorf("%w", ErrSignature)
-	}
-	return nil
 }
 
 // withoutName returns an error of strictjson without the name that it may quote.
