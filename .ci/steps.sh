@@ -267,6 +267,13 @@ step_quickstart() {
 	$limit go run ./examples/quickstart -once -addr 127.0.0.1:0
 }
 
+# step_keyless runs the service, the issuer and the jobs of a login without a secret.
+step_keyless() {
+	local limit=""
+	if command -v timeout >/dev/null; then limit="timeout 120"; fi
+	$limit go run ./examples/keyless
+}
+
 # step_mounting tests Latchkey on other routers than net/http's.
 step_mounting() {
 	go test -C examples/mounting -race -shuffle=on ./...

@@ -70,10 +70,14 @@ func newAssertionPair(t testing.TB, issuers []trust.Issuer, credential apikey.Cr
 	require.NoError(t, c.to(srv.Token()))
 	claims := harness.Claims(t, answer{Body: string(c.reply)}.Token())
 	epochs, _ := claims["epochs"].([]any)
+	ends := ""
+	if end, ok := claims["key_exp"].(float64); ok { // the end of the identity
+		ends = fmt.Sprintf(`,"key_exp":%.0f`, end)
+	}
 	p.floor = &leastAssertion{
 		floor: newFloor("ES256", "2026-03", signing, rand.Reader, nil,
 			`{"iss":"`+pairIssuer+`","sub":"`+key.ID+`","aud":"`+pairIssuer+`","client_id":"`+key.ID+`","scope":"project.list project.read",`,
-			`","workspace":"team-a","credential_id":"`+key.Credentials[0].ID+`","epochs":[`+fmt.Sprintf("%.0f,%.0f,%.0f", epochs...)+`]}`,
+			`","workspace":"team-a","credential_id":"`+key.Credentials[0].ID+`"`+ends+`,"epochs":[`+fmt.Sprintf("%.0f,%.0f,%.0f", epochs...)+`]}`,
 			"project.list project.read", key.ID, ""),
 		id: key.ID, public: public, spent: make(map[string]int64),
 	}

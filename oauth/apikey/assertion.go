@@ -65,7 +65,7 @@ func (s *Service) proveAssertion(ctx context.Context, text string, p *Proof) err
 	case issuer == p.id:
 		return s.proveOwn(ctx, unverified, p)
 	}
-	return s.proveTrusted(ctx, text, p)
+	return s.proveTrusted(ctx, unverified, p)
 }
 
 // proveOwn verifies an assertion with the public keys of the key. The one-time id is spent
@@ -88,13 +88,9 @@ func (s *Service) proveOwn(ctx context.Context, unverified *jose.Unverified, p *
 			continue
 		}
 		reason = "its signature does not match the public key"
-		verified, err := unverified.Verify(public)
+		claims, err := unverified.VerifyAssertion(public)
 		if err != nil {
 			continue
-		}
-		claims, err := jose.ReadAssertion(verified)
-		if err != nil {
-			return &assertionError{"its claims are malformed"}
 		}
 		once, err := s.checkOwn(stored.PublicKey, &claims, p)
 		if err != nil {
@@ -140,7 +136,7 @@ func (s *Service) checkOwn(key *store.PublicKey, c *jose.Assertion, p *Proof) (s
 }
 
 // proveTrusted lets the trusts of the key decide about the identity.
-func (s *Service) proveTrusted(ctx context.Context, text string, p *Proof) error {
+func (s *Service) proveTrusted(ctx context.Context, unverified *jose.Unverified, p *Proof) error {
 	var trusts []store.Trust
 	var from []*store.Credential
 	for i := range p.found.Key.Credentials {
@@ -149,7 +145,7 @@ func (s *Service) proveTrusted(ctx context.Context, text string, p *Proof) error
 			trusts, from = append(trusts, *stored.Trust), append(from, stored)
 		}
 	}
-	at, identity, err := s.cfg.TrustedIssuers.Find(ctx, text, trusts)
+	at, identity, err := s.cfg.TrustedIssuers.FindParsed(ctx, unverified, trusts)
 	if err != nil {
 		if !errors.Is(err, trust.ErrRefused) {
 			return fmt.Errorf("apikey: key %s: %w", p.found.Key.ID, outage(err))
@@ -163,7 +159,10 @@ func (s *Service) proveTrusted(ctx context.Context, text string, p *Proof) error
 		}
 	}
 	p.credential = *from[at]
-	p.identity = &policy.Identity{Issuer: identity.Issuer, Subject: identity.Subject, Claims: identity.Claims, Expires: identity.Expires}
+	p.identity = &policy.Identity{Issuer: identity.Issuer, Subject: identity.Subject, Expires: identity.Expires}
+	if s.cfg.Policy != nil {
+		p.identity.Claims = identity.Claims()
+	}
 	return nil
 }
 

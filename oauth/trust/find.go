@@ -207,15 +207,17 @@ func (c *Claim) wildcard(value string) (prefix string, ok bool) {
 
 // identity returns what the token says.
 func (e *entry) identity(c *jose.Assertion) Identity {
-	id := Identity{Issuer: c.Issuer, Subject: c.Subject, Claims: make(map[string]any, len(c.All)), Expires: time.Unix(c.Expires, 0).UTC()}
-	for _, m := range c.All {
-		var value any
-		if text, err := strictjson.String(m.Value); err == nil {
-			value = text
-		} else if json.Unmarshal(m.Value, &value) != nil {
-			continue // a number that is too large
+	id := Identity{Issuer: c.Issuer, Subject: c.Subject, Expires: time.Unix(c.Expires, 0).UTC()}
+	all := c.All
+	id.Claims = func() map[string]any {
+		claims := make(map[string]any, len(all))
+		for _, m := range all {
+			var value any
+			if json.Unmarshal(m.Value, &value) == nil {
+				claims[m.Name] = value
+			}
 		}
-		id.Claims[m.Name] = value
+		return claims
 	}
 	if e.Once {
 		id.OnceID = c.TokenID

@@ -22,9 +22,9 @@ func TestFind(t *testing.T) {
 	require.Equal(t, issuer, identity.Issuer)
 	require.Equal(t, "job", identity.Subject)
 	require.Equal(t, w.clock.Now().Add(10*time.Minute).UTC(), identity.Expires)
-	require.Equal(t, "42", identity.Claims["project_id"])
-	require.Equal(t, 7.0, identity.Claims["n"])
-	require.Equal(t, map[string]any{"account": map[string]any{"uid": "u-1"}}, identity.Claims["kubernetes.io"])
+	require.Equal(t, "42", identity.Claims()["project_id"])
+	require.Equal(t, 7.0, identity.Claims()["n"])
+	require.Equal(t, map[string]any{"account": map[string]any{"uid": "u-1"}}, identity.Claims()["kubernetes.io"])
 	require.Empty(t, identity.OnceID)
 }
 

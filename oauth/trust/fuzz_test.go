@@ -40,7 +40,7 @@ func FuzzMatch(f *testing.F) {
 			}
 			return
 		}
-		text, ok := identity.Claims[paths[name]].(string)
+		text, ok := identity.Claims()[paths[name]].(string)
 		var plain string
 		if !ok || json.Unmarshal([]byte(value), &plain) != nil || plain != text {
 			t.Fatalf("%s is no text", value)

@@ -90,8 +90,9 @@ type Claim struct {
 type Identity struct {
 	Issuer  string // the iss claim
 	Subject string // the sub claim
-	Claims  map[string]any
 	Expires time.Time
+	// Claims decodes all claims, as encoding/json does.
+	Claims func() map[string]any
 	// OnceID is empty, or the token's jti, which the caller must spend: the entry is for single use.
 	OnceID string
 }
