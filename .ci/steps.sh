@@ -274,9 +274,10 @@ step_mounting() {
 
 # step_interop runs other projects' clients, verifiers and proxies against Latchkey.
 step_interop() {
-	if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null && ! install_packages nginx-light; then
-		if [[ ${CI:-} == true ]]; then return 1; fi
-	fi
+	local missing=()
+	if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null; then missing+=(nginx-light); fi
+	if ! /usr/bin/python3 -c 'import authlib, requests' 2>/dev/null; then missing+=(python3-authlib python3-requests); fi
+	if ((${#missing[@]} > 0)) && ! install_packages "${missing[@]}" && [[ ${CI:-} == true ]]; then return 1; fi
 	examples/interop/run
 }
 

@@ -272,7 +272,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	case assertion && t.assertion == "":
 		return badRequest("The parameter client_assertion is missing.")
 	case !basic && !inBody && !assertion && header.Get("Authorization") != "":
-		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic, or with client_id and client_secret in the body."}
+		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic, with client_id and client_secret in the body, or with a client_assertion."}
 	case !basic:
 		return nil
 	}

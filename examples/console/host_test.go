@@ -22,6 +22,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/reminders"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -89,9 +90,11 @@ func newHost(t *testing.T, changes ...func(*oauth.Config, *console.Config)) *hos
 	settings := oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
 		APIKeys: apikey.Options{
-			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
+			Peppers:        []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
+			LongAssertions: true,
 		},
-		Reminders: h.remind,
+		TrustedIssuers: []trust.Issuer{trust.GitHubActions(), trust.GitLab("gitlab", "https://gitlab.com"), trust.Kubernetes("cluster", "https://kubernetes.default.svc")},
+		Reminders:      h.remind,
 	}
 	cfg := console.Config{
 		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
@@ -153,6 +156,27 @@ func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expir
 	})
 	require.NoError(h.t, err)
 	return key, secret
+}
+
+// added adds a public key or a trust to a key, and returns its id.
+func (h *host) added(key, name string, spec apikey.CredentialSpec) string {
+	h.t.Helper()
+	spec.Name = name
+	changed, err := h.srv.APIKeys().AddCredential(h.t.Context(), people["olga"].Actor, key, spec)
+	require.NoError(h.t, err)
+	return changed.Credentials[len(changed.Credentials)-1].ID
+}
+
+// publicJWK is a public key.
+const publicJWK = `{"kty":"OKP","crv":"Ed25519","kid":"build-2026","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+
+// trusting returns a trust. claims are pairs of name and value.
+func trusting(entry string, claims ...string) apikey.CredentialSpec {
+	t := &store.Trust{Issuer: entry}
+	for i := 0; i < len(claims); i += 2 {
+		t.Claims = append(t.Claims, store.Claim{Name: claims[i], Value: claims[i+1]})
+	}
+	return apikey.CredentialSpec{Trust: t}
 }
 
 // named returns the key with this name.

@@ -4,10 +4,15 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 var screenshots = flag.String("screenshots", "", "folder for the screenshots of every page")
@@ -26,6 +31,13 @@ func pageStates(h *host) []pageState {
 	for _, name := range hostile[1:] {
 		h.made("bert", "blog", name, "project.list project.save project.delete", shortExpiry)
 	}
+	robot, _, err := h.srv.APIKeys().Create(h.t.Context(), people["olga"].Actor, apikey.Spec{Workspace: "shop", Name: "deploy robot", Permissions: scope.MustParse("project.list"), Expiry: shortExpiry, NoSecret: true})
+	require.NoError(h.t, err)
+	bare := "/keys/" + robot.ID
+	own := h.added(ci.ID, "build host", apikey.CredentialSpec{PublicKey: &store.PublicKey{JWK: publicJWK, EndpointAudience: true, LongAssertions: true}})
+	github := h.added(ci.ID, "release workflow", trusting("github", "repository_id", "123456789", "environment", "production"))
+	gitlab := h.added(ci.ID, "pipeline", trusting("gitlab", "project_id", "42", "ref_path", "refs/tags/*"))
+	cluster := h.added(ci.ID, "shop pods", trusting("cluster", "sub", "system:serviceaccount:shop:"+strings.Repeat("robot", 12)))
 	key := "/keys/" + ci.ID
 	fill := func(w *window) {
 		w.fill("#f-name", "release robot")
@@ -50,6 +62,18 @@ func pageStates(h *host) []pageState {
 		{"key-expiring", "ada", "/keys/" + h.named("directory sync").ID, nil},
 		{"keys-hostile", "bert", "/workspaces/blog/keys", nil},
 		{"key-hostile", "bert", "/keys/" + first.ID, nil},
+		{"key-without-credential", "olga", bare, nil},
+		{"public-key", "olga", bare + "/public-keys/new", func(w *window) { w.choose("main details summary") }},
+		{"public-key-problems", "olga", bare + "/public-keys/new", send},
+		{"issuers", "olga", bare + "/trusts/new", nil},
+		{"trust", "olga", bare + "/trusts/new/github", nil},
+		{"trust-problems", "olga", bare + "/trusts/new/github", func(w *window) { w.fill("#f-name", "x"); w.fill("#f-claim_repository", "acme/shop"); send(w) }},
+		{"log-in-public-key", "olga", key + "/credentials/" + own, nil},
+		{"log-in-github", "olga", key + "/credentials/" + github, nil},
+		{"log-in-gitlab", "olga", key + "/credentials/" + gitlab, nil},
+		{"log-in-kubernetes", "olga", key + "/credentials/" + cluster, nil},
+		{"retire-public-key", "olga", key + "/retire/" + own, nil},
+		{"retire-trust", "olga", key + "/retire/" + github, nil},
 		{"change", "olga", key + "/change", nil},
 		{"rotate", "olga", key + "/rotate", nil},
 		{"rotated", "olga", key + "/rotate", send},

@@ -24,7 +24,7 @@
 //     a date. One that ends in _on is a date. A duration is a whole number of
 //     seconds. null means none: no expiry, no limit, never.
 //   - No answer may be cached. A secret is only in the answer that created it,
-//     which has no ETag.
+//     which has no ETag. A public key with a private member is refused.
 //   - A key and a record of settings have an ETag. A change with If-Match is
 //     made only if the record still has that ETag; otherwise the answer is 412.
 //     A weak ETag matches as well, because proxies that compress make ETags
@@ -32,11 +32,12 @@
 //     (428); a change of one key may have it. All other routes that change
 //     something, such as the one that suspends a workspace, take no If-Match and
 //     answer every ETag with 412.
-//   - Creating and rotating take an Idempotency-Key. If the same request is sent
-//     again, it creates nothing and is answered with 409 and the id of the first
-//     request's key. Another body with the same Idempotency-Key is answered with
-//     422. An Idempotency-Key belongs to its actor and route, and to the workspace
-//     or key in the path, for 24 hours. Of two concurrent requests one is carried out.
+//   - Creating, rotating, and adding a public key or a trust take an
+//     Idempotency-Key. If the same request is sent again, it creates nothing and is
+//     answered with 409 and the id of the first request's key. Another body with the
+//     same Idempotency-Key is answered with 422. An Idempotency-Key belongs to its
+//     actor and route, and to the workspace or key in the path, for 24 hours. Of two
+//     concurrent requests one is carried out.
 //   - Lists come in pages. A cursor is signed. It is valid only for the same
 //     actor, list and filter.
 //   - A page of another origin cannot make a browser send a change with the

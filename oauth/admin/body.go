@@ -16,7 +16,11 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
+// maxBody bounds a body. A new key with 8 public keys of RSA 4096 and 16 trusts that name
+// all claims of a ready issuer fits. Longer trusts can be added one by one.
 const maxBody = 64 << 10
+
+const malformedMember = "A member of the body is malformed."
 
 // body is the JSON object of a request.
 type body struct {
@@ -48,7 +52,7 @@ func (c *call) readBody() error {
 	if err != nil {
 		var fault *strictjson.Error
 		if errors.As(err, &fault) && fault.Name != "" {
-			return malformed("A member of the body is malformed.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
+			return malformed(malformedMember, field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
 		}
 		return malformed("The body must be one JSON object. " + err.Error() + ".")
 	}
@@ -105,12 +109,13 @@ func (b *body) require(names ...string) {
 	}
 }
 
-// read reads a member of type T. If it is absent, it returns the zero value. null or a
-// value of another type is an error; wrong is its text.
+// read reads a member of type T. If it is absent, or is null or a value of another type,
+// it returns the zero value. The latter two are errors; wrong is their text.
 func read[T any](b *body, name, wrong string) (value T) {
 	text, ok := b.members.Get(name)
 	if ok && (b.isNull(name) || json.Unmarshal(text, &value) != nil) {
 		b.bad.add(name, wrong)
+		return *new(T)
 	}
 	return value
 }

@@ -95,10 +95,14 @@ func (c *call) instant(name string) time.Time {
 }
 
 // fieldErrors collects what is wrong with a request, field by field.
-type fieldErrors struct{ list []field }
+type fieldErrors struct {
+	list   []field
+	prefix string // of the names of fields
+}
 
 // add keeps the first reason of each field.
 func (f *fieldErrors) add(name, reason string) {
+	name = f.prefix + name
 	if !slices.ContainsFunc(f.list, func(e field) bool { return e.Field == name }) {
 		f.list = append(f.list, field{Field: name, Reason: reason})
 	}

@@ -177,7 +177,7 @@ func TestFindSecret(t *testing.T) {
 	for _, actor := range []string{"bert", "guest"} {
 		require.Equal(t, nobodys, find(actor, first.Secret).problem(http.StatusNotFound, admin.CodeNotFound), "B20")
 	}
-	r.do("olga", "DELETE", "/keys/"+first.Key.ID+"/secrets/"+first.Key.Secrets[0].ID, "").Wants(http.StatusOK)
+	r.do("olga", "DELETE", "/keys/"+first.Key.ID+"/credentials/"+first.Key.Secrets[0].ID, "").Wants(http.StatusOK)
 	find("olga", first.Secret).problem(http.StatusNotFound, admin.CodeNotFound)
 
 	for name, body := range map[string]string{"left out": `{}`, "null": `{"secret":null}`, "empty": `{"secret":""}`, "no secret": `{"secret":"hello"}`} {

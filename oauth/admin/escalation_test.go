@@ -33,6 +33,9 @@ func TestEscalation(t *testing.T) {
 		{"rotated", "lena", "POST", "/keys/" + wide.Key.ID + "/rotate", `{"grace":0}`, "project.save"},
 		{"rotated and narrowed, not enough", "olga", "POST", "/keys/" + strong.Key.ID + "/rotate", `{"grace":0,"permissions":["admin.project.list"]}`, "admin.project.list"},
 		{"rotated, admin permission", "olga", "POST", "/keys/" + strong.Key.ID + "/rotate", `{"grace":0}`, "admin.project.list"},
+		{"given a public key", "lena", "POST", "/keys/" + wide.Key.ID + "/public_keys", `{"name":"x","public_key":` + ecKey + `}`, "project.save"},
+		{"given a trust, admin permission", "olga", "POST", "/keys/" + strong.Key.ID + "/trusts", `{"name":"x","issuer":"cluster","claims":{"uid":"1"}}`, "admin.project.list"},
+		{"created with a trust", "lena", "POST", createA, `{"name":"x","permissions":["project.save"],"secret":false,"trusts":[{"name":"x","issuer":"cluster","claims":{"uid":"1"}}]}`, "project.save"},
 		{"revived", "lena", "POST", "/keys/" + wide.Key.ID + "/enable", `{}`, "project.save"},
 	} {
 		t.Run("B21 "+c.name, func(t *testing.T) {
@@ -87,6 +90,9 @@ func TestKeysThatManage(t *testing.T) {
 		"itself, wider":                {"PATCH", "/keys/" + m.Key.ID, `{"permissions":["keys.*","project.*"]}`, "keys.save keys.list project.list"},
 		"itself, longer":               {"PATCH", "/keys/" + m.Key.ID, `{"expires_at":null}`, "keys.save keys.list project.list"},
 		"itself, rotated and more":     {"POST", "/keys/" + m.Key.ID + "/rotate", `{"grace":0,"expires_at":null}`, "keys.save keys.list project.list"},
+		"itself, a public key":         {"POST", "/keys/" + m.Key.ID + "/public_keys", `{"name":"x","public_key":` + ecKey + `}`, "keys.save keys.list project.list"},
+		"itself, a trust":              {"POST", "/keys/" + m.Key.ID + "/trusts", `{"name":"x","issuer":"cluster","claims":{"uid":"1"}}`, "keys.save keys.list project.list"},
+		"itself, retired":              {"DELETE", "/keys/" + m.Key.ID + "/credentials/" + m.Key.Secrets[0].ID, ``, "keys.save keys.list project.list"},
 		"a deletion":                   {"DELETE", "/keys/" + other.Key.ID, ``, "keys.save keys.list keys.delete"},
 		"with a token that only looks": {"POST", "/keys/" + other.Key.ID + "/disable", ``, "keys.list"},
 	} {

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -73,10 +74,15 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: harness.ClockAt(noon), out: &harness.Recorder{}}
 	log := r.out.Logger()
+	trusted, err := trust.New([]trust.Issuer{
+		{Name: "cluster", Issuer: "https://cluster.example.com", JWKS: []byte(`{"keys":[` + withMember(ecKey, `"kid":"1"`) + `]}`), Claims: []trust.Claim{{Name: "uid", Immutable: true}}},
+		trust.GitHubActions(),
+	}, trust.Config{Audience: "https://api.example.com", Now: r.clock.Now, Logger: log})
+	require.NoError(t, err)
 	s := setup{
 		store: memstore.New(),
 		keys: apikey.Config{
-			Permissions: catalog, Now: r.clock.Now, Logger: log,
+			Permissions: catalog, Now: r.clock.Now, Logger: log, TrustedIssuers: trusted,
 			Options: apikey.Options{Management: management, Peppers: []apikey.Pepper{harness.Pepper()}},
 		},
 		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Timeout: time.Minute, Logger: log},
@@ -86,7 +92,6 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 		change(&s)
 	}
 	r.store = s.store
-	var err error
 	r.keys, err = apikey.New(s.store, s.keys)
 	require.NoError(t, err)
 	r.api, err = admin.New(r.keys, s.config)
@@ -221,6 +226,8 @@ type key struct {
 	EndsAt      *time.Time                `json:"ends_at"`
 	Withheld    []string                  `json:"withheld"`
 	Secrets     []secret                  `json:"secrets"`
+	PublicKeys  []credential              `json:"public_keys"`
+	Trusts      []credential              `json:"trusts"`
 	CreatedBy   struct{ Kind, ID string } `json:"created_by"`
 	CreatedAt   time.Time                 `json:"created_at"`
 	UpdatedAt   time.Time                 `json:"updated_at"`
@@ -234,6 +241,23 @@ type secret struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+// credential is a public key or a trust in an answer of the API.
+type credential struct {
+	ID               string                    `json:"id"`
+	Name             string                    `json:"name"`
+	KeyID            string                    `json:"kid"`
+	Algorithm        string                    `json:"algorithm"`
+	PublicKey        map[string]string         `json:"public_key"`
+	EndpointAudience bool                      `json:"endpoint_audience"`
+	LongAssertions   bool                      `json:"long_assertions"`
+	Issuer           string                    `json:"issuer"`
+	Claims           map[string]string         `json:"claims"`
+	CreatedBy        struct{ Kind, ID string } `json:"created_by"`
+	CreatedAt        time.Time                 `json:"created_at"`
+	ExpiresAt        *time.Time                `json:"expires_at"`
+	LastUsedAt       *time.Time                `json:"last_used_at"`
 }
 
 type made struct {

@@ -30,6 +30,8 @@ var bodies = map[string]string{
 	"POST /workspaces/{workspace}/keys":             `{"name":"taken","permissions":[]}`,
 	"PATCH /keys/{key}":                             `{"name":"taken"}`,
 	"POST /keys/{key}/rotate":                       `{"grace":0}`,
+	"POST /keys/{key}/public_keys":                  `{"name":"taken","public_key":` + ecKey + `}`,
+	"POST /keys/{key}/trusts":                       `{"name":"taken","issuer":"cluster","claims":{"uid":"1"}}`,
 	"POST /keys/{key}/disable":                      `{}`,
 	"POST /keys/{key}/enable":                       `{}`,
 	"POST /deletions":                               `{"ids":["KEY"]}`,
@@ -51,7 +53,7 @@ var adminsOnly = map[string]bool{
 
 // everybodys are the routes that answer every actor with its own rights or with the
 // catalog.
-var everybodys = map[string]bool{"GET /me": true, "GET /permissions": true}
+var everybodys = map[string]bool{"GET /me": true, "GET /permissions": true, "GET /trusted_issuers": true}
 
 // takesBody reports whether requests with the method have a body.
 func takesBody(method string) bool {
@@ -66,8 +68,8 @@ func bodyOf(t testing.TB, entry admin.Entry) string {
 }
 
 // fill replaces the parameters of a pattern.
-func fill(pattern, workspace, key, secret string) string {
-	return strings.NewReplacer("{workspace}", workspace, "{key}", key, "{secret}", secret).Replace(pattern)
+func fill(pattern, workspace, key, credential string) string {
+	return strings.NewReplacer("{workspace}", workspace, "{key}", key, "{credential}", credential).Replace(pattern)
 }
 
 // snapshot returns everything that the store holds of a workspace and of the instance.

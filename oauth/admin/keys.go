@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -19,6 +20,11 @@ func (h *Handler) createKey(c *call) error {
 		return err
 	}
 	b.require("name", "permissions")
+	publicKeys, malformedKeys := c.credentials("public_keys", publicKeyMembers, readPublicKey)
+	trusts, malformedTrusts := c.credentials("trusts", trustMembers, readTrust)
+	if err := cmp.Or(malformedKeys, malformedTrusts); err != nil {
+		return err
+	}
 	spec := apikey.Spec{
 		Workspace:   c.workspace(),
 		Name:        b.text("name"),
@@ -26,6 +32,8 @@ func (h *Handler) createKey(c *call) error {
 		Expiry:      b.expiry("expires_at"),
 		Resources:   b.resources("resources"),
 		Direct:      b.flag("direct"),
+		NoSecret:    b.has("secret") && !b.flag("secret"),
+		Credentials: slices.Concat(publicKeys, trusts),
 		Once:        once,
 	}
 	if err := c.bad.orNil(); err != nil {
@@ -33,7 +41,7 @@ func (h *Handler) createKey(c *call) error {
 	}
 	key, secret, err := h.keys.Create(ctx, c.actor, spec)
 	if err != nil {
-		return c.orRepeated(ctx, once, err)
+		return c.orRepeated(ctx, once, h.inBody(err, len(publicKeys), spec.Credentials...))
 	}
 	// A relative URL works under any prefix (RFC 9110, section 10.2.2).
 	c.w.Header().Set("Location", "../../keys/"+url.PathEscape(key.ID))
@@ -93,11 +101,6 @@ func changeByID(change func(*apikey.Service, context.Context, apikey.Actor, stri
 	return func(h *Handler, c *call) error {
 		return c.answerKey(change(h.keys, c.r.Context(), c.actor, c.key(), c.version))
 	}
-}
-
-// retireSecret serves DELETE /keys/{key}/secrets/{secret}.
-func (h *Handler) retireSecret(c *call) error {
-	return c.answerKey(h.keys.Retire(c.r.Context(), c.actor, c.key(), c.params["secret"], c.version))
 }
 
 // deleteKey serves DELETE /keys/{key}.
@@ -175,7 +178,9 @@ func showKey(k *apikey.Key) members {
 		"state_text":   unlessZero(k.Standing.Text),
 		"ends_at":      orNull(k.Standing.Expires),
 		"withheld":     k.Withheld,
-		"secrets":      each(k.Credentials, showSecret),
+		"secrets":      those(k, showSecret),
+		"public_keys":  those(k, showPublicKey),
+		"trusts":       those(k, showTrust),
 		"created_by":   k.CreatedBy,
 		"created_at":   k.Created,
 		"updated_at":   k.Updated,
@@ -199,7 +204,16 @@ func stateOf(s policy.Standing) (state, reason string) {
 	return string(s.State), string(s.State)
 }
 
+// those returns the credentials of a key for which show returns something.
+func those(k *apikey.Key, show func(*apikey.KeyCredential) members) []members {
+	return slices.DeleteFunc(each(k.Credentials, show), func(m members) bool { return m == nil })
+}
+
+// showSecret returns a secret of a key, or nil for another credential.
 func showSecret(s *apikey.KeyCredential) members {
+	if !s.IsSecret() {
+		return nil
+	}
 	return members{
 		"id": s.ID, "hint": unlessZero(s.Hint), "created_at": s.Created, "expires_at": orNull(s.NotAfter), "last_used_at": orNull(s.LastUsed),
 	}
@@ -233,5 +247,5 @@ func (c *call) answerKey(k apikey.Key, err error) error {
 // answerSecret sends the answer that holds a secret. It has no ETag, so that a
 // browser cannot store and revalidate it.
 func (c *call) answerSecret(status int, k *apikey.Key, secret string) error {
-	return c.answer(status, members{"key": showKey(k), "secret": secret})
+	return c.answer(status, members{"key": showKey(k), "secret": unlessZero(secret)})
 }

@@ -52,7 +52,7 @@ func TestLifeOfAKey(t *testing.T) {
 	require.Len(t, rotated.Key.Secrets, 2)
 	require.Equal(t, time.Date(2027, 6, 30, 12, 0, 0, 0, time.UTC), *rotated.Key.ExpiresAt)
 
-	r.do("olga", "DELETE", "/keys/"+m.Key.ID+"/secrets/"+rotated.Key.Secrets[0].ID, "").Wants(http.StatusOK)
+	r.do("olga", "DELETE", "/keys/"+m.Key.ID+"/credentials/"+rotated.Key.Secrets[0].ID, "").Wants(http.StatusOK)
 	require.Error(t, r.login(m.Key.ID, m.Secret))
 	require.NoError(t, r.login(m.Key.ID, rotated.Secret))
 

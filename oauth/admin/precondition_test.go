@@ -17,7 +17,9 @@ var keyChanges = map[string]struct{ method, path, body string }{
 	"change":  {"PATCH", "/keys/{key}", `{"name":"renamed"}`},
 	"rotate":  {"POST", "/keys/{key}/rotate", `{"grace":60}`},
 	"disable": {"POST", "/keys/{key}/disable", `{}`},
-	"retire":  {"DELETE", "/keys/{key}/secrets/{secret}", ``},
+	"add":     {"POST", "/keys/{key}/public_keys", `{"name":"deploy","public_key":` + ecKey + `}`},
+	"trust":   {"POST", "/keys/{key}/trusts", `{"name":"deploy","issuer":"cluster","claims":{"uid":"1"}}`},
+	"retire":  {"DELETE", "/keys/{key}/credentials/{credential}", ``},
 	"enable":  {"POST", "/keys/{key}/enable", `{}`},
 	"delete":  {"DELETE", "/keys/{key}", ``},
 }

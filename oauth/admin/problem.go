@@ -28,7 +28,7 @@ type Problem struct {
 	// Rule is the name of the policy that refused the request.
 	Rule string `json:"rule,omitempty"`
 	// Key is the id of the key that the first request with the same
-	// Idempotency-Key created or rotated.
+	// Idempotency-Key created or changed.
 	Key string `json:"key,omitempty"`
 }
 

@@ -4,6 +4,7 @@ import (
 	_ "embed" // the document
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,10 @@ var (
 	idMembers        = []string{"ids"}
 	textMembers      = []string{"secret"}
 	specMembers      = []string{"name", "permissions", "expires_at", "resources", "direct"}
+	newKeyMembers    = append([]string{"secret", "public_keys", "trusts"}, specMembers...)
+	publicKeyMembers = []string{"name", "public_key", "expires_at", "endpoint_audience", "long_assertions"}
+	trustMembers     = []string{"name", "issuer", "claims", "expires_at"}
+	replaceMembers   = []string{"replaces", "grace"}
 	rotateMembers    = []string{"grace", "name", "permissions", "expires_at", "resources", "direct"}
 	workspaceMembers = []string{
 		"max_keys", "unlimited_keys", "require_expiry", "max_lifetime", "enforced_at",
@@ -60,17 +65,20 @@ func routes() []route {
 
 		{get, "/me", nil, nil, false, (*Handler).me},
 		{get, "/permissions", nil, nil, false, (*Handler).catalog},
+		{get, "/trusted_issuers", nil, nil, false, (*Handler).trustedIssuers},
 
 		{get, "/keys", keyListQuery, nil, false, (*Handler).listKeys},
 		{get, "/workspaces/{workspace}/keys", keyListQuery, nil, false, (*Handler).listKeys},
-		{post, "/workspaces/{workspace}/keys", nil, specMembers, false, (*Handler).createKey},
+		{post, "/workspaces/{workspace}/keys", nil, newKeyMembers, false, (*Handler).createKey},
 		{get, "/keys/{key}", nil, nil, false, (*Handler).readKey},
 		{patch, "/keys/{key}", nil, specMembers, false, (*Handler).changeKey},
 		{remove, "/keys/{key}", nil, nil, false, (*Handler).deleteKey},
 		{post, "/keys/{key}/rotate", nil, rotateMembers, false, (*Handler).rotateKey},
 		{post, "/keys/{key}/disable", nil, noMembers, false, changeByID((*apikey.Service).Disable)},
 		{post, "/keys/{key}/enable", nil, noMembers, false, changeByID((*apikey.Service).Enable)},
-		{remove, "/keys/{key}/secrets/{secret}", nil, nil, false, (*Handler).retireSecret},
+		{post, "/keys/{key}/public_keys", nil, slices.Concat(publicKeyMembers, replaceMembers), false, addCredential(readPublicKey)},
+		{post, "/keys/{key}/trusts", nil, slices.Concat(trustMembers, replaceMembers), false, addCredential(readTrust)},
+		{remove, "/keys/{key}/credentials/{credential}", nil, nil, false, (*Handler).retire},
 		{get, "/keys/{key}/usage", periodQuery, nil, false, (*Handler).keyUsage},
 		{post, "/deletions", nil, idMembers, false, (*Handler).deleteKeys},
 		{post, "/find_secret", nil, textMembers, false, (*Handler).findSecret},

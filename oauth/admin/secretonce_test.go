@@ -72,7 +72,7 @@ func TestOutages(t *testing.T) {
 			switch entry.Pattern {
 			case "/deletions":
 				require.Contains(t, got.Body, `"status":503`)
-			case "/workspaces/{workspace}/permissions", "/me", "/permissions": // which need no store for an admin
+			case "/workspaces/{workspace}/permissions", "/me", "/permissions", "/trusted_issuers": // which need no store for an admin
 				got.Wants(http.StatusOK)
 			default:
 				got.problem(http.StatusServiceUnavailable, admin.CodeUnavailable)

@@ -185,6 +185,7 @@ func TestForgedText(t *testing.T) {
 				{"POST", "/workspaces/team-a/keys", `{"name":"` + text + `","permissions":[]}`},
 				{"PATCH", "/keys/" + m.Key.ID, `{"name":"` + text + `"}`},
 				{"POST", "/keys/" + m.Key.ID + "/rotate", `{"grace":0,"name":"` + text + `"}`},
+				{"POST", "/keys/" + m.Key.ID + "/public_keys", `{"name":"` + text + `","public_key":` + ecKey + `}`},
 			} {
 				p := r.do("ada", c[0], c[1], c[2]).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 				require.Equal(t, "name", p.Errors[0].Field)

@@ -27,6 +27,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 	byAdmin := store.ActorRef{Kind: "admin", ID: "ada"}
 	date, err := apikey.ParseExpiry("2027-01-31")
 	require.NoError(t, err)
+	laptop := aPublicKey("laptop")
 	_, second := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	for i, tc := range []struct {
 		action string
@@ -48,6 +49,9 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			r.keep(s.Reveal())
 			return err
 		}},
+		{audit.AddCredential, byManager, key.ID, []string{"public_keys"}, func() error {
+			return errOf(r.AddCredential(ctx, manager, key.ID, laptop))
+		}},
 		{audit.Retire, byOwner, key.ID, []string{"secrets"}, func() error {
 			_, err := r.Retire(ctx, owner, key.ID, key.Credentials[0].ID, 0)
 			return err
@@ -63,7 +67,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.Enable(ctx, owner, key.ID, 0)
 			return err
 		}},
-		{audit.Delete, byOwner, key.ID, []string{"name", "permissions", "secrets"}, func() error { return r.Delete(ctx, owner, key.ID, 0) }},
+		{audit.Delete, byOwner, key.ID, []string{"name", "permissions", "secrets", "public_keys"}, func() error { return r.Delete(ctx, owner, key.ID, 0) }},
 		{audit.Disable, byAdmin, other.ID, []string{"disabled"}, func() error {
 			_, err := r.DisableAllBy(ctx, admin, byOwner)
 			return err
@@ -111,7 +115,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 		})
 	}
 	require.Error(t, r.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}))
-	require.Len(t, r.events(store.EventQuery{Key: key.ID}), 10, "the events of a deleted key stay")
+	require.Len(t, r.events(store.EventQuery{Key: key.ID}), 11, "the events of a deleted key stay")
 }
 
 func TestUpdateRevokesTokensThatAllowTooMuch(t *testing.T) {

@@ -207,7 +207,7 @@ type Management struct {
 	MaxDepth int
 }
 
-// maxSecrets is how many secrets a key can hold at once; see also maxPublicKeys.
+// maxSecrets is how many secrets a key can hold at once; see also maxOfKind.
 const maxSecrets = 8
 
 // Service creates, authenticates and changes keys. It is safe for concurrent use. It

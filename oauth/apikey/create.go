@@ -47,7 +47,7 @@ type Spec struct {
 	// Create returns the zero Secret. Import refuses it.
 	NoSecret bool
 	// Credentials are public keys and trusts of the key, as for AddCredential. Their
-	// Replaces, Grace and Version have no effect. A problem of the first one is on the field
+	// Replaces, Grace, Version and Once have no effect. A problem of the first one is on the field
 	// "credentials[0].name" and so on.
 	Credentials []CredentialSpec
 	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the

@@ -215,8 +215,21 @@ func TestOnce(t *testing.T) {
 	_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-1", Expires: noon.Add(time.Hour)}})
 	require.ErrorIs(t, err, store.ErrExists)
 	r.rotate(owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-2", Expires: noon.Add(time.Hour)}})
+	added := aPublicKey("added")
+	added.Once = &store.OnceID{Space: "create", ID: "order-2", Expires: noon.Add(time.Hour)}
+	_, err = r.AddCredential(t.Context(), owner, key.ID, added)
+	require.ErrorIs(t, err, store.ErrExists, "B23")
+	added.Once.ID = "order-3"
+	r.add(owner, key.ID, added)
+	id, _, err := r.FindOnce(t.Context(), *added.Once)
+	require.NoError(t, err)
+	require.Equal(t, key.ID, id)
 	for _, bad := range []*store.OnceID{{Space: "s", ID: "i"}, {Space: "s", ID: "i", Expires: noon}, {Space: "s", Expires: noon.Add(1)}} {
 		_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: bad})
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
+		added := aPublicKey("refused")
+		added.Once = bad
+		_, err = r.AddCredential(t.Context(), owner, key.ID, added)
 		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	r.clock.Advance(time.Hour)

@@ -95,6 +95,40 @@ func TestDisableAllByFollowsGivenSecrets(t *testing.T) {
 	})
 }
 
+// TestDisableAllByFollowsCredentials tests a key that gave another one a public key, which
+// the other one replaced.
+func TestDisableAllByFollowsCredentials(t *testing.T) {
+	r := newRig(t, trusting)
+	leaked, _ := r.create(owner, "team-a", "keys.save project.list")
+	other, own := r.create(manager, "team-a", "keys.save project.list")
+	before, _ := r.create(asKey(other), "team-a", "project.list")
+	r.clock.Advance(time.Hour)
+	given := r.add(asKey(leaked), other.ID, keyOf(1))
+	spec, private := withPrivate("2")
+	spec.Replaces = last(given).ID
+	r.add(asKey(other), other.ID, spec)
+	r.add(manager, other.ID, trustOf(1))
+	made, _ := r.create(asKey(other), "team-a", "project.list")
+	n, err := r.DisableAllBy(t.Context(), admin, asKey(leaked).Ref())
+	require.NoError(t, err)
+	require.Equal(t, 2+1, n, "two keys and the public key")
+	r.requireDisabled(map[string]bool{leaked.ID: true, other.ID: false, before.ID: false, made.ID: true})
+	_, err = r.assert(other.ID, private)
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B27")
+	r.mustLogin(other.ID, own)
+
+	t.Run("not if a person gave it", func(t *testing.T) {
+		r := newRig(t, trusting)
+		other, _ := r.create(manager, "team-a", "keys.save project.list")
+		r.add(owner, other.ID, trustOf(1))
+		made, _ := r.create(asKey(other), "team-a", "project.list")
+		n, err := r.DisableAllBy(t.Context(), admin, owner.Ref())
+		require.NoError(t, err)
+		require.Equal(t, 1, n, "the trust")
+		r.requireDisabled(map[string]bool{other.ID: false, made.ID: false})
+	})
+}
+
 // TestDisableAllByAgainstKeysThatEnableEachOther tests that such keys can make it
 // fail, but not while their workspace is suspended.
 func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {

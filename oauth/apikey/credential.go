@@ -15,11 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const (
-	maxPublicKeys = 8
-	maxTrusts     = 16
-	maxJWK        = 4096 // bytes
-)
+const maxJWK = 4096 // bytes
 
 // CredentialSpec describes a public key or a trust to be added to a key. One of
 // PublicKey and Trust must be set.
@@ -43,8 +39,9 @@ type CredentialSpec struct {
 	// token issued for it is revoked.
 	Replaces string
 	Grace    time.Duration
-	// Version is as in Changes.
+	// Version is as in Changes, and Once as in Spec.
 	Version int64
+	Once    *store.OnceID
 }
 
 // AddCredential adds a public key or a trust to a key, which holds at most 8 public keys
@@ -57,7 +54,7 @@ func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spe
 		action = audit.Rotate
 	}
 	return s.alter(ctx, actor, id, alteration{
-		action: action, policy: policy.ActionAdd, version: spec.Version, gives: true,
+		action: action, policy: policy.ActionAdd, version: spec.Version, once: spec.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			added, err := s.newCredential(&spec, p.actor.ref, now)
 			if err != nil {
@@ -80,6 +77,7 @@ func (s *Service) TrustedIssuers() []trust.Issuer { return s.cfg.TrustedIssuers.
 func (s *Service) newCredential(spec *CredentialSpec, creator store.ActorRef, now time.Time) (store.Credential, error) {
 	var bad InvalidError
 	checkText(&bad, "name", spec.Name)
+	checkOnce(&bad, spec.Once, now)
 	checkExpiry(&bad, Expiry{At: spec.NotAfter}, now)
 	bad.addIf(spec.Grace < 0 || spec.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
 	c := store.Credential{Name: spec.Name, CreatedBy: creator, Created: now, NotAfter: micro(spec.NotAfter)}
@@ -148,27 +146,16 @@ func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialS
 // addCredential adds a credential, and drops those of its kind that have ended. replaced is
 // the id of the one that it replaces, if any.
 func addCredential(k *store.Key, added store.Credential, replaced string, now time.Time) error {
-	kind, most, twice := kindOf(&added), maxTrusts, "The key has a trust with this issuer and these claims already."
-	if kind == publicKeyKind {
-		most, twice = maxPublicKeys, "The key has this public key, or one with this kid, already."
-	}
+	kind := kindOf(&added)
 	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
-	if slices.ContainsFunc(k.Credentials, same) {
-		return invalid(strings.TrimSuffix(kind, "s"), twice)
-	}
-	held := 0
-	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool {
-		ended := expired(old.NotAfter, now)
-		if kindOf(&old) == kind && !ended {
-			held++
-		}
-		return kindOf(&old) == kind && ended
-	})
-	if held >= most {
-		return invalid(strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d of these already; retire one first.", held))
-	}
+	twice := slices.ContainsFunc(k.Credentials, same)
+	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool { return kindOf(&old) == kind && expired(old.NotAfter, now) })
+	held := len(ofKind(k, kind))
+	var bad InvalidError
+	bad.addIf(twice, strings.TrimSuffix(kind, "s"), "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
+	bad.addIf(held >= maxOfKind(kind), strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d of these already; retire one first.", held))
 	k.Credentials = append(k.Credentials, added)
-	return nil
+	return bad.orNil()
 }
 
 // duplicates reports whether added is the same trust as old, or the same public key, or a
@@ -204,4 +191,14 @@ func kindOf(c *store.Credential) string {
 		return trustKind
 	}
 	return secretKind
+}
+
+// maxOfKind is how many credentials of a kind a key can hold at once.
+func maxOfKind(kind string) int {
+	return map[string]int{secretKind: maxSecrets, publicKeyKind: 8, trustKind: 16}[kind]
+}
+
+// ofKind returns the credentials of one kind.
+func ofKind(k *store.Key, kind string) []store.Credential {
+	return slices.DeleteFunc(slices.Clone(k.Credentials), func(c store.Credential) bool { return kindOf(&c) != kind })
 }

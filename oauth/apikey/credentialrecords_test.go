@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -164,5 +165,25 @@ func TestEventsOfManyCredentials(t *testing.T) {
 	r.clock.Advance(time.Second)
 	added := last(r.add(owner, key.ID, spec))
 	change = r.events(store.EventQuery{Action: audit.AddCredential})[7].Changes[0]
-	require.Equal(t, added.ID+` "x\" kid \"2" kid "key 1"`, change.New)
+	require.Equal(t, added.ID+` "x\" kid \"2" kid "key 1" endpoint_audience false long_assertions false`, change.New)
+}
+
+// TestPublicKeyIsNoSecret tests a public key with the id that a secret would have.
+func TestPublicKeyIsNoSecret(t *testing.T) {
+	plain := apikey.MustSecret(randomFrom("another"), "lk_").Reveal()
+	r := newRig(t)
+	r.keep(plain)
+	was := newRig(t)
+	key, _ := was.create(owner, "team-a", "", func(s *apikey.Spec) { s.NoSecret, s.Credentials = true, []apikey.CredentialSpec{keyOf(1)} })
+	record := was.records()[0]
+	record.Key.Credentials[0].ID = secrets.ID(plain)
+	r.restore(record)
+	_, err := r.login(key.ID, plain)
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+	require.NoError(t, r.RevokeSecret(t.Context(), apikey.Credentials{Secret: plain}))
+	_, err = r.ReportLeak(t.Context(), plain, apikey.Leak{})
+	require.ErrorIs(t, r.note(err), apikey.ErrInvalidCredentials)
+	_, _, err = r.FindSecret(t.Context(), admin, plain)
+	require.ErrorIs(t, r.note(err), store.ErrNotFound)
+	require.Equal(t, record.Key.Credentials, r.records()[0].Key.Credentials)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 const serverIssuer = "https://auth.example.com"
@@ -87,14 +88,19 @@ func (r *rig) add(actor apikey.Actor, id string, spec apikey.CredentialSpec) api
 	return key
 }
 
-// assert logs in with an assertion.
-func (r *rig) assert(id string, private crypto.Signer) (*apikey.Grant, error) {
+// assertion returns what a program logs in with that has this private key.
+func (r *rig) assertion(id string, private crypto.Signer) apikey.Credentials {
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": id, "sub": id, "aud": serverIssuer, "exp": r.clock.Now().Add(time.Minute).Unix(), "jti": rand.Text(),
 	})
 	text, err := token.SignedString(private)
 	require.NoError(r.t, err)
-	grant, err := r.logIn(apikey.Credentials{ID: id, Assertion: text, Address: addrA}, apikey.Request{})
+	return apikey.Credentials{ID: id, Assertion: text, Address: addrA}
+}
+
+// assert logs in with an assertion.
+func (r *rig) assert(id string, private crypto.Signer) (*apikey.Grant, error) {
+	grant, err := r.logIn(r.assertion(id, private), apikey.Request{})
 	return grant, r.note(err)
 }
 
@@ -151,7 +157,7 @@ func TestAddPublicKey(t *testing.T) {
 			require.Equal(t, got.PublicKey.JWK, string(again), "it is canonical")
 			require.Equal(t, tc.jwk, given.JWK, "what the caller gave is not changed")
 			event := r.events(store.EventQuery{Action: audit.AddCredential})[0]
-			require.Equal(t, []store.FieldChange{{Field: "public_keys", New: fmt.Sprintf("%s \"laptop\" until 2027-07-01T12:00:00Z kid %q endpoint_audience", got.ID, members["kid"])}}, event.Changes)
+			require.Equal(t, []store.FieldChange{{Field: "public_keys", New: fmt.Sprintf("%s \"laptop\" until 2027-07-01T12:00:00Z kid %q endpoint_audience true long_assertions false", got.ID, members["kid"])}}, event.Changes)
 		})
 	}
 }
@@ -294,4 +300,32 @@ func TestPrivateKeysAreRefused(t *testing.T) {
 			require.Len(t, r.records(), 1)
 		})
 	}
+}
+
+// FuzzAddCredential tests that a JWK is either refused, or stored without private members
+// and in a form that a restore accepts.
+func FuzzAddCredential(f *testing.F) {
+	eddsa, _ := jwkOf(map[string]any{"kid": "1", "use": "sig"})
+	private, _ := jwkOf(map[string]any{"d": "AAAA"})
+	for _, seed := range []string{eddsa, private, rsaJWK(2048, nil), `{"kty":"oct","k":"AAAA"}`, `{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}`, "{}", ""} {
+		f.Add(seed, "laptop")
+	}
+	f.Fuzz(func(t *testing.T, jwk, name string) {
+		r := newRig(t)
+		key, _ := r.create(owner, "team-a", "")
+		added, err := r.AddCredential(t.Context(), owner, key.ID, apikey.CredentialSpec{Name: name, PublicKey: &store.PublicKey{JWK: jwk}})
+		if err != nil {
+			require.ErrorAs(t, err, new(*apikey.InvalidError))
+			return
+		}
+		var members map[string]string
+		require.NoError(t, json.Unmarshal([]byte(last(added).PublicKey.JWK), &members))
+		for name := range members {
+			require.Contains(t, []string{"alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"}, name)
+		}
+		rigOn(t, memstore.New()).restore(r.records()...)
+		for _, e := range r.events(store.EventQuery{}) {
+			require.NoError(t, rigOn(t, memstore.New()).RestoreEvent(t.Context(), admin, e))
+		}
+	})
 }

@@ -262,6 +262,11 @@ func TestKeyGivesDirectUse(t *testing.T) {
 		_, err := r.Update(t.Context(), actor, other.ID, apikey.Changes{Direct: ptr(true)})
 		require.ErrorAs(t, err, &forbidden)
 	})
+	t.Run("B21 add a credential to a key that allows it", func(t *testing.T) {
+		allows, _ := r.create(admin, "team-a", "project.list", direct)
+		_, err := r.AddCredential(t.Context(), actor, allows.ID, aPublicKey("laptop"))
+		require.ErrorAs(t, err, &forbidden)
+	})
 	t.Run("B21 rotate", func(t *testing.T) {
 		_, _, err := r.Rotate(t.Context(), actor, other.ID, apikey.Rotation{Changes: apikey.Changes{Direct: ptr(true)}})
 		require.ErrorAs(t, err, &forbidden)

@@ -345,7 +345,7 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 		if len(ids) > 0 {
 			id = ids[random.IntN(len(ids))]
 		}
-		switch random.IntN(8) {
+		switch random.IntN(9) {
 		case 0, 1:
 			key, _, err := r.tryCreate(g.actor, []string{"team-a", "team-b"}[random.IntN(4)/3], set().String(), func(s *apikey.Spec) { s.Expiry = expiry() })
 			if err == nil {
@@ -380,6 +380,11 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 			}
 		case 7:
 			_, _ = r.Update(ctx, g.actor, id, apikey.Changes{Name: ptr("renamed")})
+		case 8:
+			if key, err := r.AddCredential(ctx, g.actor, id, aPublicKey("laptop")); err == nil {
+				require.NotEqual(t, key.ID, g.actor.Ref().ID, "a key adds nothing to itself")
+				gave(key)
+			}
 		}
 		for _, id := range ids {
 			key, err := r.Get(ctx, admin, id)

@@ -3,7 +3,6 @@ package apikey
 import (
 	"cmp"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -105,11 +105,7 @@ func keyTexts(k, other *store.Key) []string {
 // credentialTexts returns a text for each credential of one kind. What a caller chose is
 // quoted, so that no name can pass for another text.
 func credentialTexts(k *store.Key, kind string) (texts []string) {
-	for i := range k.Credentials {
-		c := &k.Credentials[i]
-		if kindOf(c) != kind {
-			continue
-		}
+	for _, c := range ofKind(k, kind) {
 		text := c.ID + " …" + c.Hint
 		if kind != secretKind {
 			text = c.ID + " " + strconv.Quote(c.Name)
@@ -119,17 +115,8 @@ func credentialTexts(k *store.Key, kind string) (texts []string) {
 		}
 		switch kind {
 		case publicKeyKind:
-			var jwk struct {
-				ID string `json:"kid"`
-			}
-			_ = json.Unmarshal([]byte(c.PublicKey.JWK), &jwk) //nolint:errcheck // it was checked when it was stored
-			text += fmt.Sprintf(" kid %q", jwk.ID)
-			if c.PublicKey.EndpointAudience {
-				text += " endpoint_audience"
-			}
-			if c.PublicKey.LongAssertions {
-				text += " long_assertions"
-			}
+			public, _, _ := jose.ParsePublicKey([]byte(c.PublicKey.JWK)) //nolint:errcheck // it was checked when it was stored
+			text += fmt.Sprintf(" kid %q endpoint_audience %t long_assertions %t", public.ID, c.PublicKey.EndpointAudience, c.PublicKey.LongAssertions)
 		case trustKind:
 			text += " issuer " + c.Trust.Issuer
 			for _, claim := range c.Trust.Claims {

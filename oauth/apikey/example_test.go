@@ -143,7 +143,7 @@ func ExampleService_AddCredential() {
 	fmt.Println(err)
 	// Output:
 	// deploy workflow [{environment production} {repository_id 74}]
-	// apikey: trust: The key has a trust with this issuer and these claims already.
+	// apikey: trust: The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.
 }
 
 func ExampleService_Import() {
@@ -337,6 +337,6 @@ func ExampleService_ReportLeak() {
 	// Output:
 	// team-a true <nil>
 	// team-a true <nil>
-	// apikey: the client id or the secret is wrong
+	// apikey: the client id, the secret or the assertion is wrong
 	// 1 https://paste.example.com/1 <nil>
 }

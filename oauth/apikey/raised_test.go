@@ -115,6 +115,8 @@ func TestRaisedPermission(t *testing.T) {
 		_, _, err := r.Rotate(ctx, actor, key.ID, apikey.Rotation{})
 		var forbidden *apikey.ForbiddenError
 		require.ErrorAs(t, err, &forbidden)
+		_, err = r.AddCredential(ctx, actor, key.ID, aPublicKey("laptop"))
+		require.ErrorAs(t, err, &forbidden)
 		require.Equal(t, raised, forbidden.Missing.String(), "it would have a secret of the key once the permission is granted again")
 		plain, _ := r.create(owner, "team-a", "project.list")
 		_, fresh := r.rotate(actor, plain.ID, apikey.Rotation{})

@@ -20,6 +20,10 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) 
 	return s.keyOf(&found, s.now()), nil
 }
 
+// Issuer returns Config.Issuer and Config.TokenURL: the audience of assertions, and where
+// they are sent.
+func (s *Service) Issuer() (issuer, tokenURL string) { return s.cfg.Issuer, s.cfg.TokenURL }
+
 // WorkspaceStanding says whether keys of a workspace can be live. They cannot if the
 // workspace was deleted, if it is suspended in the store or not active by
 // Config.Workspaces, or if keys are switched off. If Config.Workspaces fails, only the

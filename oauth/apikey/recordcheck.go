@@ -37,15 +37,11 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(!key.Permissions.ContainsAll(key.AdminPermissions), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "Each resource must be an absolute URI in printable ASCII, without a user, a fragment, quotes and backslashes.")
-	held := map[string]int{}
-	for i := range key.Credentials {
-		held[kindOf(&key.Credentials[i])]++
-	}
-	bad.addIf(held[secretKind] > maxSecrets, secretKind, fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
-	bad.addIf(held[publicKeyKind] > maxPublicKeys, publicKeyKind, fmt.Sprintf("A key holds at most %d public keys.", maxPublicKeys))
-	bad.addIf(held[trustKind] > maxTrusts, trustKind, fmt.Sprintf("A key holds at most %d trusts.", maxTrusts))
-	if len(bad.Problems) > 0 {
-		return key, &bad
+	for _, kind := range []string{secretKind, publicKeyKind, trustKind} {
+		if most := maxOfKind(kind); len(ofKind(&key, kind)) > most {
+			bad.add(kind, fmt.Sprintf("A key holds at most %d of these.", most))
+			return key, &bad
+		}
 	}
 	for i := range key.Credentials {
 		s.checkRecordCredential(&bad, &key.Credentials[i], key.Credentials[:i])

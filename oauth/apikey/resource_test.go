@@ -117,6 +117,8 @@ func TestResourceEscalation(t *testing.T) {
 	t.Run("B21 nor rotates a key with more resources", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, rich.ID, apikey.Rotation{})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
+		_, err = r.AddCredential(ctx, acting, rich.ID, aPublicKey("laptop"))
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 nor does a key change its own", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, creator.ID, apikey.Rotation{Changes: apikey.Changes{Resources: &[]string{second}}})

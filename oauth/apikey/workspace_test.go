@@ -29,6 +29,8 @@ func TestSuspendAndResume(t *testing.T) {
 	require.Equal(t, "settings.suspended", denied.Rule)
 	_, _, err = r.Rotate(ctx, owner, key.ID, apikey.Rotation{})
 	require.ErrorAs(t, err, &denied)
+	_, err = r.AddCredential(ctx, owner, key.ID, aPublicKey("laptop"))
+	require.ErrorAs(t, err, &denied)
 	_, err = r.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("new")})
 	require.NoError(t, err, "a change that gives nothing is still allowed")
 

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { auth } from '@modelcontextprotocol/sdk/client/auth.js';
-import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
+import {
+  ClientCredentialsProvider, PrivateKeyJwtProvider, StaticPrivateKeyJwtProvider, createPrivateKeyJwtAuth,
+} from '@modelcontextprotocol/sdk/client/auth-extensions.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
@@ -12,7 +14,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import express from 'express';
 import * as jose from 'jose';
-import { bad, listen, opens, quickstart, refuses, shows, start } from './fixture.js';
+import { algorithms, bad, listen, opens, quickstart, refuses, shows, start } from './fixture.js';
 
 const peer = '@modelcontextprotocol/sdk';
 const app = express();
@@ -97,6 +99,48 @@ shows(peer, 'examples/quickstart: discovery from the resource metadata, login', 
 refuses(peer, 'wrong secret', async () => {
   await assert.rejects(whoAmI(new ClientCredentialsProvider(credentials(facts.wrong_secret))), { name: 'InvalidClientError' });
 });
+
+// A private key of its own. The SDK takes an Ed25519 key as a JWK only.
+const { signing } = facts;
+const id = signing.client_id;
+const withKey = async (algorithm, keys = signing.keys, clientId = id) => ({
+  clientId,
+  privateKey: algorithm === 'EdDSA' ? await jose.exportJWK(await jose.importPKCS8(keys.EdDSA, 'EdDSA', { extractable: true })) : keys[algorithm],
+  algorithm,
+  scope: 'project.list',
+  expectedIssuer: facts.issuer,
+});
+const invalidClient = { name: 'InvalidClientError' };
+
+shows(peer, `PrivateKeyJwtProvider: 401, discovery, login, tool call: ${algorithms.join(', ')}`, async () => {
+  for (const algorithm of algorithms) {
+    const provider = new PrivateKeyJwtProvider(await withKey(algorithm));
+    assert.equal(await whoAmI(provider), id);
+    assert.equal(provider.tokens().scope, 'project.list');
+  }
+});
+for (const algorithm of algorithms) {
+  refuses(peer, 'wrong key (PrivateKeyJwtProvider)', async () => {
+    await assert.rejects(whoAmI(new PrivateKeyJwtProvider(await withKey(algorithm, signing.wrong_keys))), invalidClient);
+  });
+  refuses(peer, 'wrong client id (PrivateKeyJwtProvider)', async () => {
+    await assert.rejects(whoAmI(new PrivateKeyJwtProvider(await withKey(algorithm, signing.keys, facts.client_id))), invalidClient);
+  });
+  refuses(peer, 'wrong audience (PrivateKeyJwtProvider)', async () => {
+    const options = await withKey(algorithm);
+    const provider = new PrivateKeyJwtProvider(options);
+    provider.addClientAuthentication = createPrivateKeyJwtAuth({ issuer: id, subject: id, privateKey: options.privateKey, alg: algorithm, audience: facts.token_url });
+    await assert.rejects(whoAmI(provider), invalidClient);
+  });
+  refuses(peer, 'assertion sent before (StaticPrivateKeyJwtProvider)', async () => {
+    const { privateKey } = await withKey(algorithm);
+    const params = new URLSearchParams();
+    await createPrivateKeyJwtAuth({ issuer: id, subject: id, privateKey, alg: algorithm })(null, params, facts.token_url, { issuer: facts.issuer });
+    const options = { clientId: id, jwtBearerAssertion: params.get('client_assertion'), scope: 'project.list', expectedIssuer: facts.issuer };
+    assert.equal(await whoAmI(new StaticPrivateKeyJwtProvider(options)), id);
+    await assert.rejects(whoAmI(new StaticPrivateKeyJwtProvider(options)), invalidClient);
+  });
+}
 
 for (const [wrong, token] of Object.entries(bad(facts))) {
   const codes = {

@@ -46,7 +46,7 @@ func TestKeys(t *testing.T) {
 	made, err := client.CreateKeyWithResponse(t.Context(), w.Facts.Workspace, once, wanted)
 	require.NoError(t, err)
 	key := made.JSON201.Key
-	require.NotEmpty(t, made.JSON201.Secret)
+	require.NotEmpty(t, *made.JSON201.Secret)
 	require.Equal(t, KeyStateActive, key.State)
 	require.Nil(t, key.StateReason)
 	require.Equal(t, types.Date{Time: key.ExpiresAt.AddDate(0, 0, -1)}.String(), key.ExpiresOn.String(), "the end of that day")
@@ -54,7 +54,7 @@ func TestKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, key.Id, *repeated.ApplicationproblemJSON409.Key)
 
-	found, err := client.FindSecretWithResponse(t.Context(), SecretText{Secret: made.JSON201.Secret})
+	found, err := client.FindSecretWithResponse(t.Context(), SecretText{Secret: *made.JSON201.Secret})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, found.StatusCode(), "%s", found.Body)
 	require.Equal(t, key, found.JSON200.Key)
@@ -73,6 +73,15 @@ func TestKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusPreconditionFailed, stale.ApplicationproblemJSON412.Status)
 
+	public := PublicJWK{Kty: EC, Crv: new(P256), X: new("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"), Y: new("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0")}
+	added, err := client.AddPublicKeyWithResponse(t.Context(), key.Id, nil, AddedPublicKeyInput{Name: "deploy", PublicKey: public})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusCreated, added.StatusCode(), "%s", added.Body)
+	require.Equal(t, *public.X, *added.JSON201.PublicKeys[0].PublicKey.X)
+	retired, err := client.RetireCredentialWithResponse(t.Context(), key.Id, added.JSON201.PublicKeys[0].Id, nil)
+	require.NoError(t, err)
+	require.Empty(t, retired.JSON200.PublicKeys)
+
 	var names []string
 	for query := (ListWorkspaceKeysParams{Limit: new(1), Sort: new(ListWorkspaceKeysParamsSort("name"))}); ; {
 		page, err := client.ListWorkspaceKeysWithResponse(t.Context(), w.Facts.Workspace, &query)
@@ -84,7 +93,7 @@ func TestKeys(t *testing.T) {
 			break
 		}
 	}
-	require.Equal(t, []string{"ci", "ended", "generated", "manager"}, names)
+	require.Equal(t, []string{"ci", "ended", "generated", "lenient signer", "manager", "signer"}, names)
 }
 
 func TestSettings(t *testing.T) {

@@ -68,6 +68,8 @@ type Facts struct {
 	// may create and change keys of the workspace, and save settings.
 	ManageURL   string `json:"manage_url"`
 	ManageToken string `json:"manage_token"`
+	// Signing is for clients with a private key.
+	Signing Signing `json:"signing"`
 }
 
 // Tokens are access tokens. All are of the same key, except Ended. Each is valid except
@@ -88,8 +90,10 @@ func (t Tokens) Invalid() map[string]string {
 
 // Server is a running server. Close ends it.
 type Server struct {
-	Facts Facts
-	web   *http.Server
+	Facts  Facts
+	web    *http.Server
+	keys   *apikey.Service
+	signer apikey.Spec // see Signing
 }
 
 // Start serves on a loopback port until Close. Tokens are signed with the algorithm. The
@@ -141,6 +145,11 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 		return nil, err
 	}
 
+	signer := apikey.Spec{Workspace: "team-a", Name: "signer", Permissions: permissions, Resources: resources}
+	signing, err := newSigning(ctx, keys, signer)
+	if err != nil {
+		return nil, err
+	}
 	manages, err := scope.Of("project.list", "key.list", "key.save", "admin.settings.save")
 	if err != nil {
 		return nil, err
@@ -197,6 +206,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 	mux.Handle("GET /workspaces/{workspace}/invoices",
 		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(whoAmI)))
 	return &Server{
+		keys: keys, signer: signer,
 		web: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
 		Facts: Facts{
 			BaseURL:      base,
@@ -217,6 +227,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 			Tokens:       tokens,
 			ManageURL:    base + "/api/manage",
 			ManageToken:  managerToken,
+			Signing:      signing,
 		},
 	}, nil
 }
@@ -265,7 +276,8 @@ func (i issuer) server() (*oauth.Server, error) {
 	}
 	return oauth.New(i.store, oauth.Config{
 		APIKeys: apikey.Options{
-			Management: apikey.Management{List: "key.list", Save: "key.save", SaveSettings: "admin.settings.save"},
+			Management:     apikey.Management{List: "key.list", Save: "key.save", SaveSettings: "admin.settings.save"},
+			LongAssertions: true,
 		},
 		Issuer:           i.base,
 		InsecureLoopback: true,

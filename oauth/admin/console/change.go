@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// create creates a key. Only its answer shows the key's secret.
+// create creates a key. Only its answer shows the key's secret, if the key has one.
 func (f *keyForm) create() error {
 	s := f.call
 	spec := f.spec()
@@ -16,15 +16,15 @@ func (f *keyForm) create() error {
 		return f.ask(http.StatusUnprocessableEntity, f.wrong)
 	}
 	key, secret, err := s.keys().Create(s.r.Context(), s.actor(), spec)
-	if err != nil {
-		return err
+	if err != nil || spec.NoSecret {
+		return s.redirectUnless(err, "done=create", "keys", key.ID)
 	}
 	return s.showSecret(http.StatusCreated, "Key created", key, secret)
 }
 
 // spec reads the form of a new key.
 func (f *keyForm) spec() apikey.Spec {
-	spec := apikey.Spec{Workspace: f.Record.ID, Name: f.Get("name"), Permissions: f.permissions(), Direct: f.Get("direct") != ""}
+	spec := apikey.Spec{Workspace: f.Record.ID, Name: f.Get("name"), Permissions: f.permissions(), Direct: f.Get("direct") != "", NoSecret: f.Get("no_secret") != ""}
 	if spec.Name == "" {
 		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
 	}

@@ -3,25 +3,22 @@ package console
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // question is the data of a page that asks for confirmation.
 type question struct {
-	Action string // confirmRetire, confirmDisable or confirmDelete
-	Key    apikey.Key
-	Secret *apikey.KeyCredential // the secret to retire; otherwise nil
-	Typed  string                // what was typed as the key's name
+	Action     string // confirmRetire, confirmDisable or confirmDelete
+	Key        apikey.Key
+	Credential *apikey.KeyCredential // the credential to retire; otherwise nil
+	Typed      string                // what was typed as the key's name
 }
 
-// The actions that need confirmation. Each text is the beginning of the page's title.
-// ask.html compares confirmDelete, and the button's label begins with confirmDisable or
-// confirmDelete.
+// The actions that need confirmation. Each text is the beginning of the page's title and
+// of the button's label. ask.html compares confirmDelete.
 const (
-	confirmRetire  = "Retire a secret of"
+	confirmRetire  = "Retire"
 	confirmDisable = "Disable"
 	confirmDelete  = "Delete"
 )
@@ -36,15 +33,14 @@ func (s *call) ask(status int, action string, wrong ...problem) error {
 	if err != nil {
 		return err
 	}
-	q := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}
+	q, title := question{Action: action, Key: key, Typed: s.r.PostForm.Get("name")}, action+" "
 	if action == confirmRetire {
-		i := slices.IndexFunc(key.Credentials, func(secret apikey.KeyCredential) bool { return secret.ID == s.pathID("secret") })
-		if i < 0 {
-			return store.ErrNotFound
+		if q.Credential, err = s.credentialOf(&key); err != nil {
+			return err
 		}
-		q.Secret = &key.Credentials[i]
+		title += "a " + kindOf(*q.Credential) + " of "
 	}
-	return s.show(status, "ask", frame{Here: "keys", Title: action + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
+	return s.show(status, "ask", frame{Here: "keys", Title: title + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
 
 // confirmed carries out an action, or asks again if the person can correct the form.
@@ -54,8 +50,8 @@ func confirmed(action string, carryOut func(*call) error) func(*call) error {
 	}
 }
 
-func (s *call) retireSecret() error {
-	_, err := s.keys().Retire(s.r.Context(), s.actor(), s.key(), s.pathID("secret"), s.version(1))
+func (s *call) retire() error {
+	_, err := s.keys().Retire(s.r.Context(), s.actor(), s.key(), s.pathID("credential"), s.version(1))
 	return s.redirectUnless(err, "done=retire", "keys", s.key())
 }
 

@@ -47,6 +47,8 @@
 //     only for 12 hours. Over plain HTTP, except to loopback addresses, browsers send no
 //     Sec-Fetch-Site, and an Origin that is null, because the Referrer-Policy is
 //     no-referrer. So the console refuses all forms there.
+//   - What is pasted in place of a public key, such as a private key, is in no answer and
+//     no log. A public key is kept as a JWK.
 //   - A form that creates a secret works once. If it is sent again, by reload or
 //     with the back button, the answer names the key, and nothing is created. The
 //     secret is only in the first answer. If that answer was lost and no program has
@@ -105,8 +107,9 @@ type Config struct {
 	// same in every replica. Default: a random key; then they are valid only until the
 	// process ends and only in this replica, and New logs a warning.
 	Key []byte
-	// LoginURL is the absolute URL of the token endpoint, for the curl command
-	// that is shown with a new secret. Default: no command is shown.
+	// LoginURL is the absolute URL of the token endpoint, for the commands that are shown
+	// with a new secret, a public key and a trust. Default: no command is shown with a new
+	// secret, and the others have the TokenURL of the service.
 	LoginURL string
 	// SignIn is the address to which a GET is redirected if nobody is signed in: an
 	// absolute URL, or a path of the same host, such as /sign-in?next={return}. A form

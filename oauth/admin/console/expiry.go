@@ -18,9 +18,13 @@ type expiryForm struct {
 type expiryChoice struct{ Value, Label, Note string }
 
 // expiryForm returns the choices that the rules in force allow. The form of an existing
-// key also offers to keep its expiry.
+// key also offers to keep its expiry. The rules are about keys: a public key or a trust may
+// have any expiry, or end with its key.
 func (f *keyForm) expiryForm() expiryForm {
-	longest, latest := f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
+	keep, longest, latest := "As it is", f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
+	if f.Adds() {
+		keep, longest = "With the key", 0
+	}
 	e := expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
 	if longest > 0 {
 		// The key works until the end of the day, which must be within the maximum
@@ -32,7 +36,7 @@ func (f *keyForm) expiryForm() expiryForm {
 			e.Choices = append(e.Choices, expiryChoice{value, label, note})
 		}
 	}
-	offer("keep", "As it is", "", f.Page != "new")
+	offer("keep", keep, "", f.Page != "new")
 	presetIsLongest := false
 	for _, preset := range []struct {
 		value, label string
@@ -45,7 +49,7 @@ func (f *keyForm) expiryForm() expiryForm {
 	}
 	offer("longest", "As long as allowed", "until "+latest.UTC().Format(instantText), longest > 0 && !presetIsLongest && latest.After(f.now))
 	offer("date", "Until a day of your choice", "to the end of that day, UTC", e.Max == "" || e.Max >= e.Min)
-	offer("never", "Never", "works until it is disabled or deleted", longest == 0 && !f.Rules.RequireExpiry && f.mayNeverExpire())
+	offer("never", "Never", "works until it is disabled or deleted", !f.Adds() && longest == 0 && !f.Rules.RequireExpiry && f.mayNeverExpire())
 	// By default an existing key keeps its expiry, and a new one gets 90 days or, if
 	// that is not allowed, a shorter time.
 	for _, value := range []string{f.Get("expires"), "keep", "90d", "30d", "7d", "longest", "date", "never"} {
@@ -57,7 +61,7 @@ func (f *keyForm) expiryForm() expiryForm {
 	return e
 }
 
-// expiry reads the choice. It returns nil if the key keeps its expiry. If the choice is
+// expiry reads the choice. It returns nil for "keep". If the choice is
 // wrong, it calls fail, and returns nil or an empty expiry. The service decides whether
 // the rules allow the choice.
 func (f *keyForm) expiry() *apikey.Expiry {

@@ -40,7 +40,7 @@ func TestFindSecret(t *testing.T) {
 	require.Equal(t, at, find("olga", " "+secret+"\r\n").redirectTarget())
 	body := r.get("olga", at).Body
 	for _, part := range []string{
-		"<h1><bdi>ci of the shop</bdi></h1>", `on">active`, "the secret that you searched for, which ends in <code>" + secret[len(secret)-4:], "<bdi>team-a</bdi>", "Never", "the key's only secret",
+		"<h1><bdi>ci of the shop</bdi></h1>", `on">active`, "the secret that you searched for, which ends in <code>" + secret[len(secret)-4:], "<bdi>team-a</bdi>", "Never", "the key's only credential",
 		`keys/` + key.ID + `/rotate">Rotate the key`, `keys/` + key.ID + `/retire/` + key.Credentials[0].ID + `">retire this secret only`,
 	} {
 		require.Contains(t, body, part)
@@ -74,11 +74,11 @@ func TestFindSecret(t *testing.T) {
 		require.NoError(t, err)
 		body := r.get("olga", at).Body
 		require.Contains(t, body, "retire this secret only")
-		require.NotContains(t, body, "the key's only secret")
+		require.NotContains(t, body, "the key's only credential")
 		r.clock.Advance(time.Minute)
 		require.Equal(t, at, find("olga", secret).redirectTarget())
 		fresh := key.ID + "?found=" + rotated.Credentials[len(rotated.Credentials)-1].ID
-		require.Contains(t, r.get("olga", "/keys/"+fresh).Body, "the key's only secret", "the other one has ended")
+		require.Contains(t, r.get("olga", "/keys/"+fresh).Body, "the key's only credential", "the other one has ended")
 		body = r.get("olga", at).Body
 		require.Contains(t, body, "It has ended: nobody can log in with it.")
 		require.NotContains(t, body, "retire this secret only")

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -38,6 +39,9 @@ var people = map[string]console.Person{
 	"guest": {Actor: harness.Guest},
 	"empty": {},
 }
+
+// issuer is the issuer identifier of the tests' authorization server.
+const issuer = "https://api.example.com/tenant"
 
 // prefix is the path under which the tests mount the pages.
 const prefix = "/some/console"
@@ -68,12 +72,16 @@ func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *co
 	r := &rig{t: t, clock: harness.ClockAt(noon), log: &harness.Recorder{}, store: memstore.New()}
 	log := r.log.Logger()
 	t.Cleanup(func() { r.log.Search(t) })
-	keys := apikey.Config{Permissions: harness.Catalog, Now: r.clock.Now, Logger: log, Options: apikey.Options{Peppers: []apikey.Pepper{harness.Pepper()}}}
+	trusted, err := trust.New([]trust.Issuer{
+		trust.GitHubActions(), trust.GitLab("gitlab", "https://gitlab.com"), trust.Kubernetes("cluster", "https://kubernetes.default.svc"),
+		{Name: "other", Title: "Another issuer", Issuer: "https://issuer.example", Claims: []trust.Claim{{Name: "sub", Help: "Its subject."}}},
+	}, trust.Config{Audience: issuer, Now: r.clock.Now, Logger: log})
+	require.NoError(t, err)
+	keys := apikey.Config{Permissions: harness.Catalog, Now: r.clock.Now, Logger: log, Issuer: issuer, TokenURL: issuer + "/login", TrustedIssuers: trusted, Options: apikey.Options{Peppers: []apikey.Pepper{harness.Pepper()}}}
 	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Timeout: time.Minute, Logger: log}
 	for _, change := range changes {
 		change(&r.store, &keys, &config)
 	}
-	var err error
 	r.keys, err = apikey.New(r.store, keys)
 	require.NoError(t, err)
 	pages, err := console.New(r.keys, config)

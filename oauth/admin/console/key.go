@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -14,13 +15,14 @@ import (
 
 // keyPage is the data of the page of a key.
 type keyPage struct {
-	Key    apikey.Key
-	Found  string        // the id of the secret that led to the page; see findSecret
-	Groups []scope.Group // the key's permissions in the groups of the catalog
-	Lost   []string      // permissions that are no longer in the catalog
-	Raised []string      // permissions that became admin permissions after they were granted
-	Events []store.Event
-	Unused string // what is shown if the key has no last use
+	Key     apikey.Key
+	Found   string        // the id of the secret that led to the page; see findSecret
+	Groups  []scope.Group // the key's permissions in the groups of the catalog
+	Lost    []string      // permissions that are no longer in the catalog
+	Raised  []string      // permissions that became admin permissions after they were granted
+	Events  []store.Event
+	Unused  string         // what is shown if the key has no last use
+	Entries []trust.Issuer // the issuers that trusts can name
 	workspaceInfo
 
 	Counted          bool          // the store keeps the usage of keys
@@ -41,7 +43,7 @@ func (s *call) showKey() error {
 		return err
 	}
 	catalog := s.keys().Catalog()
-	page := keyPage{Key: key, Found: s.r.URL.Query().Get("found"), Unused: "Never", Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
+	page := keyPage{Key: key, Found: s.r.URL.Query().Get("found"), Unused: "Never", Entries: s.keys().TrustedIssuers(), Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.workspaceInfo, err = s.workspaceInfo(key.Workspace); err != nil {

@@ -13,14 +13,16 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyForm is the form to create, change or rotate a key.
+// keyForm is the form to create, change or rotate a key, or to add a public key or a trust.
 type keyForm struct {
 	form
-	Page    string     // "new", "change" or "rotate"
-	Key     apikey.Key // the key to change or rotate
+	Page    string     // "new", "change", "rotate", "publickey" or "trust"
+	Key     apikey.Key // the key to change
 	Version int64      // the key's version when the form was made
 	workspaceInfo
 	// Groups holds what the person may grant and what the key already holds.
@@ -29,6 +31,9 @@ type keyForm struct {
 	Expiry expiryForm
 	// NoDirect says why keys may not allow direct use. It is empty if they may.
 	NoDirect string
+	// NoLong says why public keys may not allow long assertions. It is empty if they may.
+	NoLong string
+	Entry  trust.Issuer // of the trust
 
 	call  *call
 	id    string // the form's id, if it creates a secret
@@ -60,7 +65,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	now, workspace := s.keys().Now(), s.workspace()
 	f := &keyForm{call: s, Page: page, now: now, since: now}
 	var err error
-	if page != "change" {
+	if page == "new" || page == "rotate" {
 		if f.id, err = s.onceFormID(); err != nil {
 			return nil, err
 		}
@@ -71,10 +76,23 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		}
 		workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
-	if page == "change" { // the other pages create a new secret
+	if page == "change" { // the other pages create a new credential
 		f.since = f.Key.LifetimeStart
 	}
-	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	for _, c := range f.Key.Credentials {
+		if page == "rotate" && !c.IsSecret() && c.NotAfter.IsZero() && c.Created.Before(f.since) {
+			f.since = c.Created // see policy.LifetimeStart
+		}
+	}
+	f.Values = url.Values{}
+	if page == "trust" {
+		if f.Entry = entryOf(s.keys().TrustedIssuers(), s.pathID("issuer")); f.Entry.Issuer == "" {
+			return nil, store.ErrNotFound
+		}
+	}
+	if page == "change" {
+		f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	}
 	if f.Key.Direct {
 		f.Set("direct", "yes")
 	}
@@ -135,11 +153,12 @@ func (f *keyForm) mayNeverExpire() bool {
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
 }
 
-// noDirect returns why no new key of a workspace may allow direct use, or "". A refusal
-// for another reason does not count.
-func (s *call) noDirect(workspace string) string {
-	_, wrong := s.try(apikey.Spec{Workspace: workspace, Name: "preview", Direct: true, Expiry: apikey.Expiry{At: s.keys().Now().Add(time.Minute)}})
-	return frame{Problems: wrong}.Reason("direct")
+// reasonAgainst returns why a new key of the workspace may not have what spec asks for in a
+// field, or "". A refusal for another reason does not count.
+func (f *keyForm) reasonAgainst(field string, spec apikey.Spec) string {
+	spec.Workspace, spec.Name, spec.Expiry.At = f.Record.ID, "preview", f.now.Add(time.Minute)
+	_, wrong := f.call.try(spec)
+	return frame{Problems: wrong}.Reason(field)
 }
 
 // permissions reads the selected permissions.
@@ -160,10 +179,17 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.Expiry = f.expiryForm()
-	if f.Page != "rotate" {
-		f.NoDirect = s.noDirect(f.Record.ID)
+	switch f.Page {
+	case "new", "change":
+		f.NoDirect = f.reasonAgainst("direct", apikey.Spec{Direct: true})
+	case "publickey":
+		long := apikey.CredentialSpec{Name: "preview", PublicKey: &store.PublicKey{LongAssertions: true}}
+		f.NoLong = f.reasonAgainst("credentials[0].long_assertions", apikey.Spec{Credentials: []apikey.CredentialSpec{long}})
 	}
-	title := map[string]string{"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name}[f.Page]
+	title := map[string]string{
+		"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name,
+		"publickey": "Add a public key to " + f.Key.Name, "trust": "Add a trust to " + f.Key.Name,
+	}[f.Page]
 	if f.Page == "new" && f.Grantable.Len() == 0 {
 		return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not create any."}
 	}

@@ -97,9 +97,10 @@ func (s *call) answerRepeated(form string) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if last := len(again.Key.Credentials) - 1; flushErr == nil && last >= 0 && strconv.FormatInt(again.Key.Version, 10) == version &&
-		again.Key.Standing.Live() && again.Key.Credentials[last].LastUsed.IsZero() {
-		again.Lost = again.Key.Credentials[last].ID
+	secrets := ofKind("secret", again.Key.Credentials)
+	if last := len(secrets) - 1; flushErr == nil && last >= 0 && strconv.FormatInt(again.Key.Version, 10) == version &&
+		again.Key.Standing.Live() && secrets[last].LastUsed.IsZero() {
+		again.Lost = secrets[last].ID
 	}
 	showErr := s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: cmp.Or(again.Key.Workspace, s.workspace()), Data: again})
 	return cmp.Or(showErr, errAnswered)

@@ -142,9 +142,11 @@ func (s *call) render(name string, f frame) ([]byte, error) {
 // notices returns the texts that confirm a change, by the query parameter "done".
 func notices() map[string]string {
 	return map[string]string{
+		"create":    "The key was created.",
 		"change":    "The key was changed.",
 		"same":      "Nothing was changed.",
-		"retire":    "The secret was retired. It no longer works, and its tokens were revoked.",
+		"add":       "The key got a new credential. It works from now on.",
+		"retire":    "The credential was retired. It no longer works, and its tokens were revoked.",
 		"disable":   "The key was disabled. It cannot log in, and its tokens were revoked.",
 		"enable":    "The key was enabled.",
 		"delete":    "The key was deleted.",

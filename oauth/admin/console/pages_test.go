@@ -125,7 +125,7 @@ func TestEnding(t *testing.T) {
 	require.True(t, r.logsIn(key.ID, secret))
 
 	retire := at + "/retire/" + key.Credentials[0].ID
-	require.Contains(t, r.get("olga", retire).Body, "only secret")
+	require.Contains(t, r.get("olga", retire).Body, "only credential")
 	require.Equal(t, at+"?done=retire", r.post("olga", retire, r.form("olga", retire)).redirectTarget())
 	require.False(t, r.logsIn(key.ID, secret))
 	require.Equal(t, http.StatusNotFound, r.get("olga", retire).StatusCode)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -145,14 +146,15 @@ func (s *call) refuse(err error) {
 
 // offerForm sets what to do with a form that was not carried out: open its page
 // again, or send it again with the same fields. No field is a secret, except on the form
-// that finds a secret's key: that one is not offered again.
+// that finds a secret's key: that one is not offered again. What was pasted as a public key
+// is kept only if it is one.
 func (s *call) offerForm(page *refusal, kind answer.Kind) {
 	switch kind {
 	case answer.Conflict:
 		page.Text = s.changedBy()
-		page.Again = s.root() + formPage(s.r.URL)
+		page.Again = s.root() + s.formPage(s.r.URL)
 	case answer.StaleForm, answer.Malformed, answer.Late:
-		page.Again = s.root() + formPage(s.r.URL)
+		page.Again = s.root() + s.formPage(s.r.URL)
 	case answer.Unauthorized, answer.Unavailable, answer.DeniedForNow, answer.Failed:
 		// If Authorize failed, the form has not been read yet. Otherwise ParseForm does
 		// nothing.
@@ -161,8 +163,12 @@ func (s *call) offerForm(page *refusal, kind answer.Kind) {
 			return
 		}
 		if s.r.PostForm.Has("secret") {
-			page.Again = s.root() + formPage(s.r.URL)
+			page.Again = s.root() + s.formPage(s.r.URL)
 			return
+		}
+		if s.r.PostForm.Has("public_key") { // it may be a private key
+			jwk, _ := readPublicKey(s.r.PostForm.Get("public_key"))
+			s.r.PostForm.Set("public_key", jwk)
 		}
 		page.Sent = s.r.PostForm
 		if kind == answer.Unauthorized && len(page.Sent) > 0 {
@@ -178,7 +184,7 @@ func (s *call) signIn() string {
 		at = s.r.URL
 	}
 	// A browser would read two slashes as the beginning of another host.
-	to := "/" + formPage(at)
+	to := "/" + s.formPage(at)
 	if at.RawQuery != "" {
 		to += "?" + at.RawQuery
 	}
@@ -187,7 +193,10 @@ func (s *call) signIn() string {
 
 // formPage returns the path of the page that a form was sent from, without the slashes
 // at its beginning. Forms of a single button are on the page of their key or workspace.
-func formPage(at *url.URL) string {
-	path := strings.TrimLeft(at.EscapedPath(), "/")
-	return strings.TrimSuffix(strings.TrimSuffix(path, "/enable"), "/resume")
+func (s *call) formPage(at *url.URL) string {
+	page := strings.TrimLeft(at.EscapedPath(), "/")
+	if button := path.Base(s.r.Pattern); button == "enable" || button == "resume" {
+		page = strings.TrimSuffix(page, "/"+button)
+	}
+	return page
 }

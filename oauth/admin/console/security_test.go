@@ -15,9 +15,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// places returns the paths of all pages, for one workspace and key.
+// places returns the paths of all pages, for one workspace and key, and its newest
+// credential.
 func places(key apikey.Key) (get, post []string) {
-	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Credentials[0].ID, "{$}", "")
+	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{credential}", key.Credentials[len(key.Credentials)-1].ID, "{issuer}", "github", "{$}", "")
 	for _, pattern := range console.Patterns() {
 		method, path, _ := strings.Cut(pattern, " ")
 		if method == http.MethodPost {
@@ -32,9 +33,10 @@ func places(key apikey.Key) (get, post []string) {
 func TestEveryPageIsProtected(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
+	key = r.trusting(key, "github", "repository_id", "42", "ref", "refs/heads/main")
 	get, post := places(key)
-	require.Len(t, get, 20)
-	require.Len(t, post, 12)
+	require.Len(t, get, 24)
+	require.Len(t, post, 14)
 
 	protected := func(t *testing.T, got *page) {
 		t.Helper()

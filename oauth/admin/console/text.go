@@ -16,6 +16,7 @@ func functions() template.FuncMap {
 		"count": count, "span": spanText,
 		"list":  func(items ...any) []any { return items },
 		"actor": actorText, "who": whoText, "actionText": actionText, "changes": changeTexts, "nameText": nameText,
+		"kind": kindOf, "ofKind": ofKind, "jwk": jwkOf, "entry": entryOf,
 	}
 }
 
@@ -53,9 +54,10 @@ func (f frame) When(t time.Time, ifZero string) moment {
 // Past reports whether an instant has passed.
 func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
 
-// Only reports whether a secret works, and no other of its key's secrets.
-func (f frame) Only(secrets []apikey.KeyCredential, id string) bool {
-	return !slices.ContainsFunc(secrets, func(s apikey.KeyCredential) bool { return (s.ID == id) == f.Past(s.NotAfter) })
+// Only reports whether a credential works, and no other of its key. If id is empty, it
+// reports whether none works.
+func (f frame) Only(credentials []apikey.KeyCredential, id string) bool {
+	return !slices.ContainsFunc(credentials, func(c apikey.KeyCredential) bool { return (c.ID == id) == f.Past(c.NotAfter) })
 }
 
 // distance returns a text such as "in 3 days" or "2 hours ago".

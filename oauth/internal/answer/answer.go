@@ -24,7 +24,7 @@ type Refusal struct {
 	Fields     []Field
 	Missing    []string // permissions
 	Rule       string   // the policy that refused
-	Key        string   // the key that an earlier request created or rotated
+	Key        string   // the key that an earlier request created or changed
 }
 
 // Field says what is wrong with one field of a request.

@@ -93,8 +93,8 @@ func (k Kind) Row() Row {
 			Problem: "The service is unavailable at the moment", Remedy: "Try again shortly.",
 			PageRemedy: "Try again shortly. If you sent a form, check first whether the change was made."},
 
-		Credentials:         {OAuth: Wire{401, "invalid_client"}, Problem: "The client id or the secret is wrong"},
-		Throttled:           {OAuth: Wire{429, "temporarily_unavailable"}, Problem: "Too many failed logins", Remedy: "Wait, then try again with the right secret."},
+		Credentials:         {OAuth: Wire{401, "invalid_client"}, Problem: "The client id, the secret or the assertion is wrong"},
+		Throttled:           {OAuth: Wire{429, "temporarily_unavailable"}, Problem: "Too many failed logins", Remedy: "Wait, then try again with the right credentials."},
 		Refused:             {OAuth: Wire{401, "invalid_client"}, Problem: "This client may not log in"},
 		Scope:               {OAuth: Wire{400, "invalid_scope"}, Problem: "The scope cannot be granted"},
 		Target:              {OAuth: Wire{400, "invalid_target"}, Problem: "This API key may not request tokens for this resource", Remedy: "Request one that the key is allowed."},
@@ -130,7 +130,7 @@ func (k Kind) Row() Row {
 		Conflict:             {Manage: Wire{409, "conflict"}, Problem: "This was changed by another request", Remedy: "Nothing was done. Send it again.", PageRemedy: "Nothing was done. Open the page again and decide again."},
 		Changed:              {Manage: Wire{412, "changed"}, Problem: "This has changed since you read it", Remedy: "Nothing was done. Read it again and decide again."},
 		PreconditionRequired: {Manage: Wire{428, "precondition-required"}, Problem: "If-Match is missing", Remedy: "Send it with the ETag of the settings that you read."},
-		AlreadyDone:          {Manage: Wire{409, "already-done"}, Problem: "A request with this Idempotency-Key was carried out before", Remedy: "The secret that it created is not kept. If you lost it, rotate the key."},
+		AlreadyDone:          {Manage: Wire{409, "already-done"}, Problem: "A request with this Idempotency-Key was carried out before", Remedy: "A secret that it created is not kept. If you lost it, rotate the key."},
 		IdempotencyMismatch:  {Manage: Wire{422, "idempotency-mismatch"}, Problem: "This Idempotency-Key was used for another request", Remedy: "Use a new one for a new request."},
 
 		StaleForm: {Manage: Wire{403, "forbidden"}, Problem: "This form is too old, or was made for another person", Remedy: again},

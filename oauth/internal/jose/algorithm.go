@@ -30,6 +30,15 @@ const (
 	HS256 Algorithm = "HS256" // HMAC and SHA-256: the key that verifies can also sign
 )
 
+// named returns the algorithm with a name. Ed25519 is the name that RFC 9864 gives to EdDSA
+// with such a key, and that clients send.
+func named(name string) Algorithm {
+	if name == "Ed25519" {
+		return EdDSA
+	}
+	return Algorithm(name)
+}
+
 // Sizes of keys, in bits and bytes.
 const (
 	minRSABits = 2048

@@ -162,7 +162,7 @@ func (p *publishedKey) read() (PublicKey, error) {
 		return PublicKey{}, fmt.Errorf("%w: its kid is longer than %d bytes", ErrKey, MaxKeyID)
 	// RFC 7517, sections 4.2 and 4.3.
 	case p.Use != nil && *p.Use != "sig", p.KeyOps != nil && !slices.Contains(p.KeyOps, "verify"),
-		p.ID == "", p.Algorithm != nil && !Algorithm(*p.Algorithm).Known():
+		p.ID == "", p.Algorithm != nil && !named(*p.Algorithm).Known():
 		return PublicKey{}, nil
 	}
 	key := PublicKey{ID: p.ID}
@@ -187,7 +187,7 @@ func (p *publishedKey) read() (PublicKey, error) {
 		key.Algorithm, err = DefaultAlgorithm(key.Key)
 	}
 	if err == nil && p.Algorithm != nil {
-		key.Algorithm = Algorithm(*p.Algorithm)
+		key.Algorithm = named(*p.Algorithm)
 		err = key.Check()
 	}
 	if err != nil {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
 // ParsePrivateKeyPEM reads one private key: PKCS#8 ("PRIVATE KEY"), SEC 1
@@ -53,4 +56,22 @@ func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) {
 		return nil, err
 	}
 	return signer, nil
+}
+
+// JWKFromPEM returns the JWK of the one public key ("PUBLIC KEY") in data, for
+// ParsePublicKey. The error wraps ErrKey and contains no part of data.
+func JWKFromPEM(data []byte) ([]byte, error) {
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("%w: it is not one PEM block of the type PUBLIC KEY", ErrKey)
+	}
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the contents of the PEM block are not valid", ErrKey)
+	}
+	key, err := jwk.FromRaw(public)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it is of a type that cannot be used", ErrKey)
+	}
+	return json.Marshal(key)
 }

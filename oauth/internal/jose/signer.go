@@ -17,7 +17,7 @@ import (
 // MaxKeyID is the maximum length of a kid, in bytes.
 const MaxKeyID = 255
 
-// Signer signs access tokens with one key. It is immutable. It is safe for
+// Signer signs tokens of one type with one key. It is immutable. It is safe for
 // concurrent use if its key is.
 type Signer struct {
 	public  PublicKey
@@ -29,11 +29,17 @@ type Signer struct {
 	buffers sync.Pool // of *[]byte
 }
 
-// NewSigner checks the key and prepares the header. key is a crypto.Signer (P-256,
-// RSA of 2048 bits or more, Ed25519; it may be in a KMS) or, for HS256, a secret of at
-// least 32 bytes, which is copied. If kid is empty, it is the key's thumbprint (RFC
-// 7638) or, for a secret, a SHA-256 that does not reveal it. The error wraps ErrKey.
+// NewSigner returns a signer of access tokens. See NewSignerOf.
 func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
+	return NewSignerOf("at+jwt", alg, kid, key)
+}
+
+// NewSignerOf returns a signer of tokens with the given typ. It checks the key, which is a
+// crypto.Signer (P-256, RSA of 2048 bits or more, Ed25519; it may be in a KMS) or, for
+// HS256, a secret of at least 32 bytes, which is copied. If kid is empty, it is the key's
+// thumbprint (RFC 7638) or, for a secret, a SHA-256 that does not reveal it. The error
+// wraps ErrKey.
+func NewSignerOf(typ string, alg Algorithm, kid string, key any) (*Signer, error) {
 	s := &Signer{public: PublicKey{ID: kid, Algorithm: alg}}
 	switch k := key.(type) {
 	case []byte:
@@ -64,7 +70,7 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 		return nil, err
 	}
 	s.sigSize = signatureSize(s.public)
-	header, _ := json.Marshal(map[string]string{"alg": string(alg), "kid": s.public.ID, "typ": "at+jwt"}) //nolint:errcheck // texts always marshal
+	header, _ := json.Marshal(map[string]string{"alg": string(alg), "kid": s.public.ID, "typ": typ}) //nolint:errcheck // texts always marshal
 	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
 	return s, nil
 }

@@ -48,12 +48,13 @@ for (const form of posts) {
 }
 addEventListener("pageshow", () => { for (const form of posts) lock(form, false); });
 
-// The page's entry in the browser's history keeps what was typed. When the person goes
+// The page's entry in the browser's history keeps what was typed, except in fields into which
+// a private key may be pasted. When the person goes
 // back to the page, it is filled in again, unless another person has signed in.
 const sheet = document.querySelector("form.sheet");
 if (sheet) {
   const person = document.querySelector(".person").textContent;
-  const fields = [...sheet.elements].filter((field) => field.name && !["hidden", "submit"].includes(field.type));
+  const fields = [...sheet.elements].filter((field) => field.name && !["hidden", "submit"].includes(field.type) && !("forget" in field.dataset));
   const ticked = (field) => ["checkbox", "radio"].includes(field.type);
   const keep = () => {
     const kept = fields.filter((field) => !ticked(field) || field.checked).map((field) => [field.name, field.value]);
@@ -145,5 +146,5 @@ if (problems) problems.focus();
 // The secret is removed before a browser puts the page into its back/forward cache.
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-secret]")) element.textContent = "shown once";
-  for (const field of document.querySelectorAll("#f-secret")) field.value = "";
+  for (const field of document.querySelectorAll("#f-secret, [data-forget]")) field.value = "";
 });
