@@ -18,6 +18,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add("id", "team-a", "name", "digest", int64(0))
 	f.Add("a b\n{c}%", "}{", "\x00\x01\xff", " \n", int64(-62135596800000000))
 	f.Add("", "%7b", "", "", int64(253402300799999999))
+	f.Add("id", "team-a", "name", "digest", int64(4)) // one switch of a public key is on
 	f.Fuzz(func(t *testing.T, id, workspace, name, digest string, at int64) {
 		if at < -62135596800000000 || at > 253402300799999999 {
 			return // the years 1 to 9999

@@ -206,9 +206,9 @@ func credentialBreakages() []breakage {
 
 		{"compares new ids with those of secrets only", func(s store.Store) store.Store {
 			return onTaken(s, func(k store.Key, c store.Change, again func(store.Key) error) error {
-				for _, new := range k.Credentials {
-					found, err := s.Secrets.LookupSecret(context.Background(), new.ID)
-					if err == nil && found.Key.ID != k.ID && isSecret(new.ID, found.Key) {
+				for _, added := range k.Credentials {
+					found, err := s.Secrets.LookupSecret(context.Background(), added.ID)
+					if err == nil && found.Key.ID != k.ID && isSecret(added.ID, found.Key) {
 						return store.ErrSecretExists
 					}
 				}

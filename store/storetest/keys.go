@@ -70,7 +70,7 @@ func updateRules() []rule {
 		},
 		{
 			name: "keeps the creator and the creation time",
-			why:  "Created and CreatedBy are kept from the stored record, of the key and of each secret that stays: an update must not prolong a lifetime that is counted from them.",
+			why:  "Created and CreatedBy are kept from the stored record, of the key and of each credential that stays: an update must not prolong a lifetime that is counted from them.",
 			run: func(t tester, s store.Store) {
 				first := newKey("team-a", "key-1")
 				create(t, s, first)
@@ -90,7 +90,7 @@ func updateRules() []rule {
 		},
 		{
 			name: "keeps the use times",
-			why:  "LastUsed is kept from the stored record, of the key and of each secret that stays: RecordUses may have changed it since the caller read the key.",
+			why:  "LastUsed is kept from the stored record, of the key and of each credential that stays: RecordUses may have changed it since the caller read the key.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)

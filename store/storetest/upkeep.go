@@ -10,7 +10,7 @@ func upkeepRules() []rule {
 	return []rule{
 		{
 			name: "RecordUses records a use",
-			why:  "A use is recorded for the key and for the secret that was used, and for no other. Version and epoch do not change.",
+			why:  "A use is recorded for the key and for the credential that was used, and for no other. Version and epoch do not change.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "key-2"))
@@ -22,7 +22,7 @@ func upkeepRules() []rule {
 		},
 		{
 			name: "an older use changes nothing",
-			why:  "Replicas write uses late and in any order; the latest time is kept, for the key and for each secret.",
+			why:  "Replicas write uses late and in any order; the latest time is kept, for the key and for each credential.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				uses := []store.Use{
@@ -40,7 +40,7 @@ func upkeepRules() []rule {
 		},
 		{
 			name: "RecordUses skips missing keys and secrets",
-			why:  "A use of a missing key or secret is skipped. The other uses of the call are recorded.",
+			why:  "A use of a missing key or credential is skipped. The other uses of the call are recorded.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
 				remove(t, s, "team-a", "deleted")
