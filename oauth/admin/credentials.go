@@ -64,7 +64,8 @@ func readPublicKey(b *body) apikey.CredentialSpec {
 // readTrust reads the members of a trust.
 func readTrust(b *body) apikey.CredentialSpec {
 	b.require("name", "issuer", "claims")
-	claims := read[map[string]string](b, "claims", "It must be an object whose values are strings.") // null becomes "", which no claim may be
+	// null becomes "", which trust.List.Check refuses.
+	claims := read[map[string]string](b, "claims", "It must be an object whose values are strings.")
 	t := &store.Trust{Issuer: b.text("issuer")}
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		t.Claims = append(t.Claims, store.Claim{Name: name, Value: claims[name]})
@@ -95,12 +96,12 @@ func (c *call) credentials(name string, known []string, one func(*body) apikey.C
 // inBody names the fields in an error of the service as the body names them. specs are the
 // credentials that the service got, of which the first are publicKeys public keys.
 func (h *Handler) inBody(err error, publicKeys int, specs ...apikey.CredentialSpec) error {
-	invalid, is := errors.AsType[*apikey.InvalidError](err)
+	bad, is := errors.AsType[*apikey.InvalidError](err)
 	if !is {
 		return err
 	}
-	for i := range invalid.Problems {
-		at, list, member := 0, "", invalid.Problems[i].Field
+	for i := range bad.Problems {
+		at, list, member := 0, "", bad.Problems[i].Field
 		if _, err := fmt.Sscanf(member, "credentials[%d].%s", &at, &member); err == nil {
 			list = fmt.Sprintf("public_keys[%d].", at)
 			if at >= publicKeys {
@@ -109,11 +110,11 @@ func (h *Handler) inBody(err error, publicKeys int, specs ...apikey.CredentialSp
 		}
 		if member == "trust" {
 			member = "claims"
-			if !slices.ContainsFunc(h.keys.TrustedIssuers(), func(i trust.Issuer) bool { return i.Name == specs[at].Trust.Issuer }) {
+			if !slices.ContainsFunc(h.keys.TrustedIssuers(), func(e trust.Issuer) bool { return e.Name == specs[at].Trust.Issuer }) {
 				member = "issuer"
 			}
 		}
-		invalid.Problems[i].Field = list + member
+		bad.Problems[i].Field = list + member
 	}
 	return err
 }

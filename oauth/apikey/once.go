@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// FindOnce finds a one-time id of Spec.Once or Rotation.Once by its Space and ID. It
-// returns the id of the key that was created or rotated, and the Value that the caller
+// FindOnce finds a one-time id of Spec, Rotation or CredentialSpec by its Space and ID. It
+// returns the id of the key that was created or changed, and the Value that the caller
 // gave. If the id was never spent or has expired, or the store has no OnceIDs, the
 // error is store.ErrNotFound. An id is not bound to an actor: use a Space per actor
 // to separate them.
