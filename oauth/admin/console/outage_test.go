@@ -42,6 +42,14 @@ func TestPolicyOutages(t *testing.T) {
 			path := "/keys/" + key.ID + "/rotate"
 			return r.post("olga", path, r.form("olga", path, "grace", "0", "expires", "keep"))
 		},
+		"public key": func() *page {
+			path := "/keys/" + key.ID + "/public-keys/new"
+			return r.post("olga", path, r.form("olga", path, "name", "build", "public_key", publicJWK, "expires", "keep"))
+		},
+		"trust": func() *page {
+			path := "/keys/" + key.ID + "/trusts/new/other"
+			return r.post("olga", path, r.form("olga", path, "name", "build", "claim_sub", "robot", "expires", "keep"))
+		},
 		"enable": func() *page {
 			return r.post("olga", "/keys/"+off.ID+"/enable", r.form("olga", "/keys/"+off.ID))
 		},
