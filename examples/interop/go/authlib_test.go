@@ -36,7 +36,7 @@ func TestAuthlib(t *testing.T) {
 	if os.Getenv("LATCHKEY_PYTHON") == "" {
 		t.Skip("LATCHKEY_PYTHON is not set; examples/interop/run sets it")
 	}
-	f := start(t, "ES256")
+	_, f := startSigning(t)
 	signing := f.Signing
 	// logins logs in once with each algorithm.
 	logins := func(t *testing.T, change func(*authlibLogin)) []authlibAnswer {

@@ -84,7 +84,7 @@ func TestKeys(t *testing.T) {
 			break
 		}
 	}
-	require.Equal(t, []string{"ci", "ended", "generated", "manager", "signer", "signer, audience", "signer, lenient", "signer, life"}, names)
+	require.Equal(t, []string{"ci", "ended", "generated", "manager"}, names)
 }
 
 func TestSettings(t *testing.T) {

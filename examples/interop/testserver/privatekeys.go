@@ -32,7 +32,12 @@ type Signing struct {
 	KeyIDs map[string]string `json:"key_ids"`
 }
 
-// newSigning makes the private keys and the API keys. spec is for the API keys.
+// AddSigning makes the private keys and their API keys, and sets Facts.Signing.
+func (w *Server) AddSigning(ctx context.Context) (err error) {
+	w.Facts.Signing, err = newSigning(ctx, w.keys, w.signer)
+	return err
+}
+
 func newSigning(ctx context.Context, keys *apikey.Service, spec apikey.Spec) (Signing, error) {
 	s := Signing{Keys: map[string]string{}, WrongKeys: map[string]string{}, KeyIDs: map[string]string{}}
 	var public []string
