@@ -221,6 +221,8 @@ func TestRemoteConfigurations(t *testing.T) {
 		"Timeout":  {{Timeout: -1}, {Timeout: time.Minute + 1}},
 		"Refresh":  {{Refresh: -1}, {Refresh: time.Second - 1}, {Refresh: 24*time.Hour + 1}},
 		"Cooldown": {{Cooldown: -1}, {Cooldown: time.Second - 1}, {Cooldown: 6 * time.Minute}, {Cooldown: time.Minute, Refresh: 30 * time.Second}},
+		"Retry":    {{Retry: -1}, {Retry: time.Second - 1}, {Retry: 61 * time.Second}},
+		"Issuer":   {{Issuer: "https://api.example.com"}},
 		"MaxStale": {{MaxStale: -1}, {MaxStale: time.Minute}, {MaxStale: 31 * 24 * time.Hour}},
 	} {
 		for _, config := range configs {

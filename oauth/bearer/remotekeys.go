@@ -122,8 +122,8 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	address := config.URL
 	if config.Issuer != "" {
 		address = strings.TrimSuffix(config.Issuer, "/") + "/.well-known/openid-configuration"
-		if config.URL != "" {
-			problems = append(problems, errors.New("URL: must be empty if Issuer is set"))
+		if config.URL != "" || strings.Contains(config.Issuer, "?") {
+			problems = append(problems, errors.New("Issuer: must not have a query, nor be set beside URL"))
 		}
 	}
 	endpoint, err := newEndpoint(address, config.InsecureLoopback, config.Client, config.Timeout)

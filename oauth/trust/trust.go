@@ -3,7 +3,8 @@
 // can trust such an identity, and then a program logs in with it and needs no secret.
 //
 // The host lists the issuers in oauth.Config.TrustedIssuers. A trust of a key
-// (store.Trust) names one of them and the claims that an identity must have.
+// (store.Trust) names one of them and the claims that an identity must have. README.md has
+// what is checked, and entries for Google Cloud, Azure, AWS, Buildkite and SPIFFE.
 package trust
 
 import (
@@ -11,13 +12,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
 // Issuer is an entry of the host's list. Name, Issuer and Claims are required.
@@ -60,7 +59,7 @@ type Issuer struct {
 	// Once accepts each token only once. Its claim jti is then required.
 	Once bool
 
-	// Shared says that strangers get identities from this issuer too, as from GitHub and
+	// Shared says that everybody can get identities from this issuer, as from GitHub and
 	// GitLab.com. Each trust must then name a claim that is Immutable.
 	Shared bool
 	// Claims are the claims that trusts may name.
@@ -82,7 +81,7 @@ type Claim struct {
 	// is how many segments must stand before it, so that these name the owner.
 	Prefix int
 	// Unless are values that a token may have only if the trust names this claim, such
-	// as the events that strangers can cause.
+	// as the events that people without write access can cause.
 	Unless []string
 	// Help says in one sentence what the claim is, for forms.
 	Help string
@@ -122,47 +121,24 @@ type List struct {
 // entry is one of the host's list, with defaults set.
 type entry struct {
 	Issuer
-	algorithms []jose.Algorithm
-	keys       bearer.KeySet
-	remote     *bearer.RemoteKeys // nil if the keys are static
+	keys   bearer.KeySet
+	remote *bearer.RemoteKeys // nil if the keys are static
 }
 
-// claim returns the claim that trusts call name.
-func (e *entry) claim(name string) (*Claim, bool) {
-	for i := range e.Claims {
-		if e.Claims[i].Name == name {
-			return &e.Claims[i], true
-		}
-	}
-	return nil, false
-}
-
-// clone returns a copy that shares nothing that changes.
-func (i Issuer) clone() Issuer {
-	i.JWKS, i.Ports = slices.Clone(i.JWKS), slices.Clone(i.Ports)
-	i.Algorithms, i.Types = slices.Clone(i.Algorithms), slices.Clone(i.Types)
-	i.Claims, i.OneOf = slices.Clone(i.Claims), slices.Clone(i.OneOf)
-	for n := range i.Claims {
-		c := &i.Claims[n]
-		c.Path, c.Unless = slices.Clone(c.Path), slices.Clone(c.Unless)
-	}
-	return i
-}
-
-// Issuers returns the entries, with defaults set.
+// Issuers returns the entries, with defaults set. Their slices must not be changed.
 func (l *List) Issuers() []Issuer {
 	if l == nil {
 		return nil
 	}
 	issuers := make([]Issuer, len(l.entries))
 	for i, e := range l.entries {
-		issuers[i] = e.clone()
+		issuers[i] = e.Issuer
 	}
 	return issuers
 }
 
-// Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is signed with
-// a known key waits for an issuer. It returns at once if no keys are fetched.
+// Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is
+// signed with a known key waits for an issuer. It returns at once if no keys are fetched.
 func (l *List) Run(ctx context.Context) {
 	if l == nil {
 		return

@@ -38,18 +38,28 @@ func ParseAssertion(token string) (*Unverified, error) {
 	if err != nil {
 		return nil, err
 	}
+	data, err := decode(u.claims)
+	if err != nil {
+		u.assertionErr = fmt.Errorf("%w: claims: %w", ErrToken, err)
+		return u, nil
+	}
+	u.assertion, u.assertionErr = ReadAssertion(data)
 	return u, nil
 }
 
 // UnverifiedParties returns the issuer and the subject that an assertion claims, to find
 // the keys that can verify it. Nothing else may be decided by them.
 func (u *Unverified) UnverifiedParties() (issuer, subject string, err error) {
-	data, err := decode(u.claims)
-	if err != nil {
-		return "", "", fmt.Errorf("%w: claims: %w", ErrToken, err)
+	return u.assertion.Issuer, u.assertion.Subject, u.assertionErr
+}
+
+// VerifyAssertion is Verify and ReadAssertion for what ParseAssertion returned. It does not read
+// the claims a second time.
+func (u *Unverified) VerifyAssertion(public PublicKey) (Assertion, error) {
+	if _, err := u.Verify(public); err != nil {
+		return Assertion{}, err
 	}
-	claims, err := ReadAssertion(data)
-	return claims.Issuer, claims.Subject, err
+	return u.assertion, u.assertionErr
 }
 
 // ReadAssertion reads the claims that Verify returned. Like ParseClaims it is strict.

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -211,6 +212,33 @@ func TestParseKeySetBounds(t *testing.T) {
 			_, err := jose.ParseKeySet(data)
 			require.Error(t, err)
 		})
+	}
+}
+
+func TestUsableKeys(t *testing.T) {
+	first, second := jwkOf(t, newSigner(t, jose.ES256, "k").Public()), jwkOf(t, newSigner(t, jose.EdDSA, "k2").Public())
+	again := jwkOf(t, newSigner(t, jose.ES256, "k").Public())
+	private := maps.Clone(second)
+	private["d"], private["kid"] = "AAAA", "private"
+	set := func(keys ...any) []byte {
+		data, err := json.Marshal(map[string]any{"keys": keys})
+		require.NoError(t, err)
+		return data
+	}
+	keys, err := jose.UsableKeys(set(7, private, map[string]any{"kty": "RSA", "kid": "weak", "n": "AQAB", "e": "AQAB"}, map[string]any{"kty": "oct", "kid": "k2", "k": "AA"}, first, again, second))
+	require.NoError(t, err)
+	require.Len(t, keys, 2)
+	strict, err := jose.ParseKeySet(set(first, second))
+	require.NoError(t, err)
+	require.True(t, keys[0].Same(strict[0]), "the first of two with the same kid")
+	require.True(t, keys[1].Same(strict[1]))
+	for name, data := range map[string][]byte{
+		"101 keys": set(make([]any, jose.MaxKeySetKeys+1)...),
+		"64 KiB":   append(set(first), bytes.Repeat([]byte(" "), jose.MaxKeySet)...),
+		"no keys":  []byte(`{}`),
+	} {
+		_, err := jose.UsableKeys(data)
+		require.Error(t, err, name)
 	}
 }
 

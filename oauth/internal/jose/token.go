@@ -39,6 +39,10 @@ type Unverified struct {
 	signed    string // the encoded header and claims, which were signed
 	claims    string // base64url
 	signature string // base64url
+
+	// What ReadAssertion says about the claims, if ParseAssertion read them.
+	assertion    Assertion
+	assertionErr error
 }
 
 // headerNames are the standard header parameters (RFC 7515, section 4.1; RFC 7797;
