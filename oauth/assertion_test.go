@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
@@ -98,10 +97,6 @@ func TestAssertion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unthrottled)
 	m := w.newMachine()
-	claims := func(m *machine, changes ...any) string {
-		return m.assertion(append(changes, "jti", fmt.Sprint("own-", time.Now().UnixNano()))...)
-	}
-
 	t.Run("7523-01 and 9700-03 a valid assertion", func(t *testing.T) {
 		m := m.at(t)
 		a := m.login(m.assertion(), "client_id", m.key.ID)

@@ -304,3 +304,66 @@ func addPublicKey(t *testing.T, w *world, id string, p *harness.Program, notAfte
 	require.NoError(t, err)
 	return key
 }
+
+// TestAssertionElsewhere tests that a key authenticates with an assertion at the endpoints
+// about tokens as it does at the login.
+func TestAssertionElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, unthrottled)
+	m := w.newMachine()
+	ask := func(m *machine, path, assertion, token string, further ...string) answer {
+		return m.w.send(http.MethodPost, path, m.form(assertion, append(further, "token", token)...), "Content-Type", form)
+	}
+	for path, works := range map[string]func(m *machine, a answer, token string){
+		"/api/introspect": func(m *machine, a answer, token string) {
+			require.Equal(m.w.t, true, a.Member("active"), a.Body)
+			require.Equal(m.w.t, http.StatusOK, m.w.call(token))
+		},
+		"/api/revoke": func(m *machine, _ answer, token string) {
+			require.Equal(m.w.t, http.StatusUnauthorized, m.w.call(token))
+		},
+	} {
+		t.Run("7523-01 "+path, func(t *testing.T) {
+			m := m.at(t)
+			token := m.login(m.assertion()).Token()
+			a := ask(m, path, m.assertion(), token)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+			works(m, a, token)
+		})
+		t.Run("7523-03 "+path+": its URL is no audience", func(t *testing.T) {
+			m := m.at(t)
+			m.w.refused(ask(m, path, m.assertion("aud", m.w.base+path), "x"), http.StatusUnauthorized, "invalid_client")
+		})
+		t.Run("7523-05 "+path+" spends it", func(t *testing.T) {
+			m := m.at(t)
+			text := m.assertion()
+			require.Equal(t, http.StatusOK, ask(m, path, text, "x").StatusCode)
+			m.w.refused(ask(m, path, text, "x"), http.StatusUnauthorized, "invalid_client")
+			m.refused(text)
+		})
+		t.Run("7523-01 "+path+" with another method too", func(t *testing.T) {
+			m := m.at(t)
+			m.w.refused(ask(m, path, m.assertion(), "x", "client_secret", m.w.secret), http.StatusBadRequest, "invalid_request")
+			m.w.refused(ask(m, path, m.assertion(), "x", "client_assertion", "x"), http.StatusBadRequest, "invalid_request")
+		})
+	}
+	t.Run("7009-04 not the token of another key", func(t *testing.T) {
+		m := m.at(t)
+		token := m.w.login(m.w.key.ID, m.w.secret)
+		require.Equal(t, http.StatusOK, ask(m, "/api/revoke", m.assertion(), token).StatusCode)
+		require.Equal(t, http.StatusOK, m.w.call(token))
+	})
+	t.Run("B32 an assertion is not taken in place of a token", func(t *testing.T) {
+		m := m.at(t)
+		for _, value := range []string{"Bearer " + m.assertion(), "Basic " + m.assertion()} {
+			require.Equal(t, http.StatusUnauthorized, m.w.send(http.MethodGet, "/any", "", "Authorization", value).StatusCode)
+		}
+	})
+	t.Run("6749-23 an assertion sent as the scope is not repeated", func(t *testing.T) {
+		m := m.at(t)
+		text := m.assertion()
+		a := m.login(text, "scope", "no.such "+text)
+		m.w.refused(a, http.StatusBadRequest, "invalid_scope")
+		require.NotContains(t, a.Body, text[:20])
+	})
+}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -149,10 +151,10 @@ func (s *Service) proveTrusted(ctx context.Context, text string, p *Proof) error
 	}
 	at, identity, err := s.cfg.TrustedIssuers.Find(ctx, text, trusts)
 	if err != nil {
-		if store.IsOutage(err) {
+		if !errors.Is(err, trust.ErrRefused) {
 			return fmt.Errorf("apikey: key %s: %w", p.found.Key.ID, outage(err))
 		}
-		return &assertionError{err.Error()}
+		return &assertionError{strings.TrimPrefix(err.Error(), trust.ErrRefused.Error()+": ")}
 	}
 	if identity.OnceID != "" {
 		once := store.OnceID{Space: trustedToken + trusts[at].Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(clockSkew)}
