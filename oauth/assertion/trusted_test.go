@@ -38,9 +38,13 @@ func issuers(t *testing.T) ([]trust.Issuer, func(claims map[string]any) string) 
 		all := map[string]any{"iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix()}
 		maps.Copy(all, claims)
 		data, err := json.Marshal(all)
-		require.NoError(t, err)
+		if err != nil {
+			t.Error(err) // it also runs in the server's goroutine
+		}
 		token, err := signer.Sign(data)
-		require.NoError(t, err)
+		if err != nil {
+			t.Error(err)
+		}
 		return token
 	}
 }

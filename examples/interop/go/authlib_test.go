@@ -36,7 +36,7 @@ func TestAuthlib(t *testing.T) {
 	if os.Getenv("LATCHKEY_PYTHON") == "" {
 		t.Skip("LATCHKEY_PYTHON is not set; examples/interop/run sets it")
 	}
-	f := start(t, "ES256")
+	_, f := startSigning(t)
 	signing := f.Signing
 	// logins logs in once with each algorithm.
 	logins := func(t *testing.T, change func(*authlibLogin)) []authlibAnswer {
@@ -59,12 +59,16 @@ func TestAuthlib(t *testing.T) {
 	authlib.shows(t, "PrivateKeyJWT, for a PublicKey with EndpointAudience and LongAssertions: "+strings.Join(testserver.Algorithms(), ", "), func(t *testing.T) {
 		granted(t, logins(t, func(*authlibLogin) {}))
 	})
+	authlib.shows(t, "PrivateKeyJWT with the issuer as the audience, for a PublicKey with LongAssertions", func(t *testing.T) {
+		granted(t, logins(t, func(l *authlibLogin) { l.ClientID, l.Audience = signing.LifeID, f.Issuer }))
+	})
 	again := func(l *authlibLogin) { l.TokenID = "the same for " + l.Algorithm }
 	for _, c := range []struct {
 		what   string
 		change func(*authlibLogin)
 	}{
-		{"the same for a PublicKey without them", func(l *authlibLogin) { l.ClientID = signing.ClientID }},
+		{"the same for a PublicKey without EndpointAudience", func(l *authlibLogin) { l.ClientID = signing.LifeID }},
+		{"the same for a PublicKey without LongAssertions", func(l *authlibLogin) { l.ClientID = signing.AudienceID }},
 		{"wrong key", func(l *authlibLogin) { l.Key = signing.WrongKeys[l.Algorithm] }},
 		{"assertion sent before", again},
 		{"wrong audience", func(l *authlibLogin) { l.Audience = f.Issuer + "/other" }},

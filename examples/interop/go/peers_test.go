@@ -39,6 +39,16 @@ func start(t *testing.T, algorithm string) testserver.Facts {
 	return w.Facts
 }
 
+// startSigning is start for clients with a private key.
+func startSigning(t *testing.T) (*testserver.Server, testserver.Facts) {
+	t.Helper()
+	w, err := testserver.Start(t.Context(), "ES256")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	require.NoError(t, w.AddSigning(t.Context()))
+	return w, w.Facts
+}
+
 // limited returns a context with a timeout, for peers that hang.
 func limited(t *testing.T) context.Context {
 	t.Helper()

@@ -15,13 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/latchkey-go/latchkey/examples/interop/testserver"
 	"github.com/latchkey-go/latchkey/oauth/assertion"
 )
 
 // TestXOAuth2WithKey tests golang.org/x/oauth2 with package oauth/assertion.
 func TestXOAuth2WithKey(t *testing.T) {
-	f := start(t, "ES256")
+	_, f := startSigning(t)
 	algorithms := []string{"ES256", "RS256", "EdDSA"}
 	signed := func(t *testing.T, keys map[string]string, algorithm, id, audience string) func(context.Context) (string, error) {
 		t.Helper()
@@ -90,10 +89,8 @@ func TestCurlWithKey(t *testing.T) {
 	}
 	functions, newKey, login := blocks[1], blocks[2], blocks[3]
 
-	server, err := testserver.Start(t.Context(), "ES256")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	f, dir := server.Facts, t.TempDir()
+	server, f := startSigning(t)
+	dir := t.TempDir()
 	bash := func(t *testing.T, id, issuer string, blocks ...string) string {
 		t.Helper()
 		command := exec.CommandContext(limited(t), "bash", "-euo", "pipefail", "-c", strings.Join(blocks, "\n"))

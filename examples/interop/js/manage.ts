@@ -55,7 +55,7 @@ test('create, rotate, list', async () => {
     names.push(...page.data.keys.map((k) => k.name));
     cursor = page.data.next;
   }
-  assert.deepEqual(names, ['ci', 'ended', 'generated', 'lenient signer', 'manager', 'signer']);
+  assert.deepEqual(names, ['ci', 'ended', 'generated', 'manager', 'signer', 'signer, audience', 'signer, lenient', 'signer, life']);
 });
 
 test('settings', async () => {

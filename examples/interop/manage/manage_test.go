@@ -93,7 +93,7 @@ func TestKeys(t *testing.T) {
 			break
 		}
 	}
-	require.Equal(t, []string{"ci", "ended", "generated", "lenient signer", "manager", "signer"}, names)
+	require.Equal(t, []string{"ci", "ended", "generated", "manager"}, names)
 }
 
 func TestSettings(t *testing.T) {

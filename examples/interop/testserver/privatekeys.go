@@ -19,8 +19,11 @@ type Signing struct {
 	// ClientID is the id of an API key that has the public half of each of Keys.
 	ClientID string `json:"client_id"`
 	// LenientID is the id of another one, which also accepts the URL of the token endpoint as
-	// the audience, and assertions that are valid for an hour.
-	LenientID string `json:"lenient_id"`
+	// the audience, and assertions that are valid for an hour. AudienceID and LifeID are
+	// of keys that accept only the one or the other.
+	LenientID  string `json:"lenient_id"`
+	AudienceID string `json:"audience_id"`
+	LifeID     string `json:"life_id"`
 	// Keys and WrongKeys hold private keys by algorithm, in PEM (PKCS #8). No API key has
 	// the public half of one of WrongKeys.
 	Keys      map[string]string `json:"keys"`
@@ -29,12 +32,15 @@ type Signing struct {
 	KeyIDs map[string]string `json:"key_ids"`
 }
 
-// newSigning makes the private keys and the API keys. spec is for the API keys.
+// AddSigning makes the private keys and their API keys, and sets Facts.Signing.
+func (w *Server) AddSigning(ctx context.Context) (err error) {
+	w.Facts.Signing, err = newSigning(ctx, w.keys, w.signer)
+	return err
+}
+
 func newSigning(ctx context.Context, keys *apikey.Service, spec apikey.Spec) (Signing, error) {
 	s := Signing{Keys: map[string]string{}, WrongKeys: map[string]string{}, KeyIDs: map[string]string{}}
-	spec.NoSecret = true
-	lenient := spec
-	lenient.Name = "lenient signer"
+	var public []string
 	for _, algorithm := range Algorithms() {
 		kid := "client-" + algorithm
 		key, text, err := newPrivateKey(algorithm)
@@ -50,19 +56,31 @@ func newSigning(ctx context.Context, keys *apikey.Service, spec apikey.Spec) (Si
 		if err != nil {
 			return s, err
 		}
-		spec.Credentials = append(spec.Credentials, apikey.CredentialSpec{Name: algorithm, PublicKey: &store.PublicKey{JWK: string(jwk)}})
-		lenient.Credentials = append(lenient.Credentials, apikey.CredentialSpec{
-			Name: algorithm, PublicKey: &store.PublicKey{JWK: string(jwk), EndpointAudience: true, LongAssertions: true},
-		})
+		public = append(public, string(jwk))
 	}
-	admin := apikey.OrganizationAdmin("interop")
-	key, _, err := keys.Create(ctx, admin, spec)
-	if err != nil {
-		return s, fmt.Errorf("signing: %w", err)
+	for _, k := range []struct {
+		name           string
+		audience, life bool
+		id             *string
+	}{
+		{"signer", false, false, &s.ClientID},
+		{"signer, lenient", true, true, &s.LenientID},
+		{"signer, audience", true, false, &s.AudienceID},
+		{"signer, life", false, true, &s.LifeID},
+	} {
+		spec.Name, spec.NoSecret, spec.Credentials = k.name, true, nil
+		for _, jwk := range public {
+			spec.Credentials = append(spec.Credentials, apikey.CredentialSpec{
+				Name: k.name, PublicKey: &store.PublicKey{JWK: jwk, EndpointAudience: k.audience, LongAssertions: k.life},
+			})
+		}
+		key, _, err := keys.Create(ctx, apikey.OrganizationAdmin("interop"), spec)
+		if err != nil {
+			return s, fmt.Errorf("%s: %w", k.name, err)
+		}
+		*k.id = key.ID
 	}
-	lenientKey, _, err := keys.Create(ctx, admin, lenient)
-	s.ClientID, s.LenientID = key.ID, lenientKey.ID
-	return s, err
+	return s, nil
 }
 
 // AddSigner adds an API key that has a public key and no secret, and returns its id.

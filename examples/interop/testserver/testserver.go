@@ -68,7 +68,7 @@ type Facts struct {
 	// may create and change keys of the workspace, and save settings.
 	ManageURL   string `json:"manage_url"`
 	ManageToken string `json:"manage_token"`
-	// Signing is for clients with a private key.
+	// Signing is for clients with a private key; AddSigning sets it.
 	Signing Signing `json:"signing"`
 }
 
@@ -146,10 +146,6 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 	}
 
 	signer := apikey.Spec{Workspace: "team-a", Name: "signer", Permissions: permissions, Resources: resources}
-	signing, err := newSigning(ctx, keys, signer)
-	if err != nil {
-		return nil, err
-	}
 	manages, err := scope.Of("project.list", "key.list", "key.save", "admin.settings.save")
 	if err != nil {
 		return nil, err
@@ -227,7 +223,6 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Se
 			Tokens:       tokens,
 			ManageURL:    base + "/api/manage",
 			ManageToken:  managerToken,
-			Signing:      signing,
 		},
 	}, nil
 }
