@@ -2,6 +2,8 @@ package trust
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -17,71 +19,49 @@ func (l *List) Check(t store.Trust) (problems []string) {
 		return []string{"This service trusts no issuers."}
 	}
 	e := l.entry(t.Issuer)
-	if e == nil {
-		return []string{"There is no such issuer; it must be one of " + strings.Join(l.names(), ", ") + "."}
+	switch {
+	case e == nil:
+		return []string{"There is no such issuer; it must be one of " + strings.Join(slices.Sorted(maps.Keys(l.byName)), ", ") + "."}
+	case len(t.Claims) == 0 || len(t.Claims) > maxTrustClaims:
+		return []string{fmt.Sprintf("Name 1 to %d claims.", maxTrustClaims)}
 	}
-	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	if len(t.Claims) == 0 || len(t.Claims) > maxTrustClaims {
-		add("Name 1 to %d claims.", maxTrustClaims)
-		return problems
+	addIf := func(wrong bool, format string, args ...any) {
+		if wrong {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
 	}
 	named := make(map[string]bool, len(t.Claims))
 	immutable := false
 	for _, want := range t.Claims {
-		c, ok := e.claim(want.Name)
-		switch {
-		case !ok:
-			add("%s has no claim that is called %.64q; it must be one of %s.", e.Title, want.Name, strings.Join(e.claimNames(), ", "))
+		c := e.claim(want.Name)
+		if c == nil {
+			addIf(true, "%s has no claim that is called %.64q; it must be one of %s.", e.Title, want.Name, e.claimNames(false))
 			continue
-		case named[want.Name]:
-			add("The claim %s is named twice.", want.Name)
-		case !isText(want.Value):
-			add("The value of %s must have 1 to %d printable bytes.", want.Name, maxText)
 		}
-		named[want.Name] = true
+		addIf(named[want.Name], "The claim %s is named twice.", want.Name)
+		addIf(!isText(want.Value), "The value of %s must have 1 to %d printable bytes.", want.Name, maxText)
 		prefix, wild := c.wildcard(want.Value)
-		switch {
-		case wild && !strings.Contains(prefix, "*"), !strings.Contains(want.Value, "*"):
-		case c.Prefix == 0:
-			add("The value of %s may not contain \"*\".", want.Name)
-		default:
-			add("In the value of %s, \"*\" may only be the whole last segment after / or :, behind at least %d others.", want.Name, c.Prefix)
-		}
+		stars := strings.Contains(want.Value, "*")
+		addIf(stars && c.Prefix == 0, `The value of %s may not contain "*".`, want.Name)
+		addIf(stars && c.Prefix > 0 && (!wild || strings.Contains(prefix, "*")),
+			`In the value of %s, "*" may only be the whole last segment after / or :, behind at least %d others.`, want.Name, c.Prefix)
+		named[want.Name] = true
 		immutable = immutable || c.Immutable && !wild
 	}
-	if e.Shared && !immutable {
-		add("%s gives identities to everybody; name one of %s, without \"*\", because names can be taken over by others and ids cannot.",
-			e.Title, strings.Join(e.immutable(), ", "))
-	}
-	one := len(e.OneOf) == 0
-	for _, name := range e.OneOf {
-		one = one || named[name]
-	}
-	if !one {
-		add("Name at least one of %s.", strings.Join(e.OneOf, ", "))
-	}
+	addIf(e.Shared && !immutable, `%s gives identities to everybody; name one of %s, without "*", because names can be taken over by others and ids cannot.`,
+		e.Title, e.claimNames(true))
+	addIf(len(e.OneOf) > 0 && !slices.ContainsFunc(e.OneOf, func(name string) bool { return named[name] }),
+		"Name at least one of %s.", strings.Join(e.OneOf, ", "))
 	return problems
 }
 
-func (l *List) names() (names []string) {
-	for _, e := range l.entries {
-		names = append(names, e.Name)
-	}
-	return names
-}
-
-func (e *entry) claimNames() (names []string) {
+// claimNames returns the names of the claims, or of those that are immutable.
+func (e *entry) claimNames(immutable bool) string {
+	var names []string
 	for i := range e.Claims {
-		names = append(names, e.Claims[i].Name)
-	}
-	return names
-}
-
-func (e *entry) immutable() (names []string) {
-	for i := range e.Claims {
-		if e.Claims[i].Immutable {
+		if e.Claims[i].Immutable || !immutable {
 			names = append(names, e.Claims[i].Name)
 		}
 	}
-	return names
+	return strings.Join(names, ", ")
 }

@@ -195,7 +195,7 @@ func TestBadAnswers(t *testing.T) {
 		"jwks_uri of the same in IPv6":   {named("https://[::ffff:a9fe:a9fe]/s3cret"), "the address is not allowed"},
 		"jwks_uri of no host":            {named("https://s3cret.invalid/"), "jwks_uri of the issuer's metadata"},
 		"jwks_uri redirects":             {redirecting(good, other.URL), "status 302"},
-		"no keys":                        {metadata(good, []byte(`{"keys":[]}`)), "no usable key"},
+		"no keys":                        {metadata(good, []byte(`{"keys":[]}`)), "not a key set"},
 		"keys of another form":           {metadata(good, []byte(`{"s3cret":1}`)), "not a key set"},
 		"101 keys":                       {metadata(good, []byte(`{"keys":[`+strings.Repeat(`{},`, 100)+`{}]}`)), "not a key set"},
 		"keys longer than 64 KiB":        {metadata(good, append(make([]byte, 64<<10), keys...)), "longer than 65536"},

@@ -17,23 +17,17 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// Bounds of an Issuer.
 const (
 	maxIssuers   = 100
-	maxClaims    = 32 // that trusts may name
-	maxText      = 512
-	maxPath      = 8
-	maxPorts     = 16
-	maxSegments  = 16
-	minLifetime  = time.Minute
-	maxLifetime  = 366 * 24 * time.Hour
-	minStale     = bearer.DefaultRefresh
-	maxStale     = 30 * 24 * time.Hour
+	maxText      = 512 // bytes
 	fetchTimeout = 5 * time.Second
+
+	lowercase = "abcdefghijklmnopqrstuvwxyz"
+	digits    = "0123456789"
 )
 
 // New checks the entries and returns their list. It makes no request. It joins all problems into
-// one error, each naming its field.
+// one error, each naming its field. The slices of the entries must not be changed after it.
 func New(issuers []Issuer, cfg Config) (*List, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Now == nil {
@@ -41,24 +35,22 @@ func New(issuers []Issuer, cfg Config) (*List, error) {
 	}
 	l := &List{cfg: cfg, byName: make(map[string]*entry, len(issuers))}
 	var problems []error
-	if len(issuers) > maxIssuers {
-		return nil, fmt.Errorf("trust: TrustedIssuers: has %d entries, at most %d are allowed", len(issuers), maxIssuers)
+	addIf := func(wrong bool, format string, args ...any) {
+		if wrong {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
 	}
-	if len(issuers) > 0 && cfg.Audience == "" {
-		problems = append(problems, errors.New("Audience: is empty"))
-	}
-	for i, issuer := range issuers {
-		e := &entry{Issuer: issuer.clone()}
+	addIf(len(issuers) > maxIssuers, "TrustedIssuers: has more than %d entries", maxIssuers)
+	addIf(len(issuers) > 0 && cfg.Audience == "", "Audience: is empty")
+	for i, issuer := range issuers[:min(len(issuers), maxIssuers)] {
+		e := &entry{Issuer: issuer}
 		e.setDefaults()
-		found := e.check()
-		if l.byName[e.Name] != nil {
-			found.add("Name", "is used twice")
-		}
-		if err := e.findKeys(&cfg); err != nil {
-			found = append(found, err)
-		}
-		for _, err := range found {
-			problems = append(problems, fmt.Errorf("TrustedIssuers[%d].%w", i, err))
+		e.check(func(wrong bool, field, format string, args ...any) {
+			addIf(wrong, "TrustedIssuers[%d].%s: %w", i, field, fmt.Errorf(format, args...))
+		})
+		addIf(l.byName[e.Name] != nil, "TrustedIssuers[%d].Name: is used twice", i)
+		if err := e.setKeys(&cfg); err != nil {
+			addIf(true, "TrustedIssuers[%d].%w", i, err)
 		}
 		l.entries, l.byName[e.Name] = append(l.entries, e), e
 	}
@@ -78,67 +70,39 @@ func (e *entry) setDefaults() {
 	if e.Types == nil {
 		e.Types = []string{"JWT", ""}
 	}
+	e.Claims = slices.Clone(e.Claims)
 	for i := range e.Claims {
 		if c := &e.Claims[i]; c.Path == nil {
 			c.Path = []string{c.Name}
 		}
 	}
-	for _, name := range e.Algorithms {
-		e.algorithms = append(e.algorithms, jose.Algorithm(name))
-	}
-}
-
-// fieldErrors are problems, each with the name of its field.
-type fieldErrors []error
-
-func (f *fieldErrors) add(field, format string, args ...any) {
-	*f = append(*f, fmt.Errorf(field+": "+format, args...))
-}
-
-func (f *fieldErrors) addIf(wrong bool, field, format string, args ...any) {
-	if wrong {
-		f.add(field, format, args...)
-	}
 }
 
 // check checks the fields but those about keys.
-func (e *entry) check() (bad fieldErrors) {
-	bad.addIf(!isName(e.Name, 32, "abcdefghijklmnopqrstuvwxyz0123456789-"), "Name", "must have 1 to 32 characters of a-z 0-9 -")
-	bad.addIf(!isText(e.Title), "Title", "must have at most %d printable bytes", maxText)
-	bad.addIf(!isText(e.Issuer.Issuer), "Issuer", "must have 1 to %d printable bytes", maxText)
-	bad.addIf(len(e.Algorithms) == 0, "Algorithms", "is empty")
-	for _, a := range e.algorithms {
-		bad.addIf(!a.Known() || a == jose.HS256, "Algorithms", "may have ES256, RS256, PS256 and EdDSA only")
-	}
-	bad.addIf(len(e.Types) == 0, "Types", "is empty")
-	for _, t := range e.Types {
-		bad.addIf(t != "" && !isText(t), "Types", "has a type that is not printable or too long")
-		bad.addIf((&jose.Unverified{Type: t}).HasType("at+jwt"), "Types", "may not have at+jwt, the type of access tokens")
-	}
-	bad.addIf(e.MaxLifetime < minLifetime || e.MaxLifetime > maxLifetime, "MaxLifetime", "must be %s to %s", minLifetime, maxLifetime)
-	bad.addIf(len(e.Claims) == 0 || len(e.Claims) > maxClaims, "Claims", "must have 1 to %d claims", maxClaims)
-	immutable := false
+func (e *entry) check(badIf func(wrong bool, field, format string, args ...any)) {
+	const text = "must have at most %d printable bytes"
+	badIf(!isName(e.Name, 32, lowercase+digits+"-"), "Name", "must have 1 to 32 characters of a-z 0-9 -")
+	badIf(!isText(e.Title), "Title", text, maxText)
+	badIf(!isText(e.Issuer.Issuer), "Issuer", "must have 1 to %d printable bytes", maxText)
+	badIf(len(e.Algorithms) == 0 || slices.ContainsFunc(e.Algorithms, func(a string) bool { return !jose.Algorithm(a).Known() || a == string(jose.HS256) }),
+		"Algorithms", "must be some of ES256, RS256, PS256 and EdDSA")
+	badIf(len(e.Types) == 0 || slices.ContainsFunc(e.Types, func(t string) bool { return t != "" && !isText(t) }), "Types", "must have texts of at most %d printable bytes", maxText)
+	badIf(slices.ContainsFunc(e.Types, func(t string) bool { return (&jose.Unverified{Type: t}).HasType("at+jwt") }), "Types", "may not have at+jwt, the type of access tokens")
+	badIf(e.MaxLifetime < time.Minute || e.MaxLifetime > 366*24*time.Hour, "MaxLifetime", "must be 1 minute to 366 days")
+	badIf(len(e.Claims) == 0 || len(e.Claims) > 32, "Claims", "must have 1 to 32 claims")
 	for i := range e.Claims {
 		c := &e.Claims[i]
 		field := fmt.Sprintf("Claims[%d].", i)
-		bad.addIf(!isName(c.Name, 64, claimNameCharacters), field+"Name", "must have 1 to 64 characters of a-z A-Z 0-9 _ -")
-		first, _ := e.claim(c.Name)
-		bad.addIf(first != c, field+"Name", "is used twice")
-		bad.addIf(len(c.Path) == 0 || len(c.Path) > maxPath || !allTexts(c.Path), field+"Path", "must have 1 to %d names", maxPath)
-		bad.addIf(c.Prefix < 0 || c.Prefix > maxSegments, field+"Prefix", "must be 0 to %d", maxSegments)
-		bad.addIf(!allTexts(c.Unless), field+"Unless", "each value must have 1 to %d printable bytes", maxText)
-		bad.addIf(c.Help != "" && !isText(c.Help), field+"Help", "must have at most %d printable bytes", maxText)
-		immutable = immutable || c.Immutable
+		badIf(!isName(c.Name, 64, lowercase+strings.ToUpper(lowercase)+digits+"_-"), field+"Name", "must have 1 to 64 characters of a-z A-Z 0-9 _ -")
+		badIf(e.claim(c.Name) != c, field+"Name", "is used twice")
+		badIf(len(c.Path) == 0 || len(c.Path) > 8 || !areTexts(c.Path), field+"Path", "must have 1 to 8 names of at most %d printable bytes", maxText)
+		badIf(c.Prefix < 0 || c.Prefix > 16, field+"Prefix", "must be 0 to 16")
+		badIf(!areTexts(c.Unless), field+"Unless", "must have values of 1 to %d printable bytes", maxText)
+		badIf(c.Help != "" && !isText(c.Help), field+"Help", text, maxText)
 	}
-	bad.addIf(e.Shared && !immutable, "Claims", "one must be Immutable, because the issuer is Shared")
-	for _, name := range e.OneOf {
-		_, ok := e.claim(name)
-		bad.addIf(!ok, "OneOf", "has a name that is not in Claims")
-	}
-	return bad
+	badIf(e.Shared && e.claimNames(true) == "", "Claims", "one must be Immutable, because the issuer is Shared")
+	badIf(slices.ContainsFunc(e.OneOf, func(name string) bool { return e.claim(name) == nil }), "OneOf", "has a name that is not in Claims")
 }
-
-const claimNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 func isName(text string, longest int, characters string) bool {
 	return text != "" && len(text) <= longest && strings.Trim(text, characters) == ""
@@ -150,38 +114,33 @@ func isText(text string) bool {
 		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-func allTexts(texts []string) bool {
+func areTexts(texts []string) bool {
 	return !slices.ContainsFunc(texts, func(text string) bool { return !isText(text) })
 }
 
-// findKeys checks the fields about keys and sets keys and remote.
-func (e *entry) findKeys(cfg *Config) error {
-	var bad fieldErrors
-	bad.addIf(e.MaxStale < minStale || e.MaxStale > maxStale, "MaxStale", "must be %s to %s", minStale, maxStale)
-	bad.addIf(len(e.Ports) > maxPorts, "Ports", "has more than %d", maxPorts)
-	for _, port := range e.Ports {
-		bad.addIf(port < 1 || port > 65535, "Ports", "%d is not a port", port)
-	}
-	bad.addIf(e.JWKS != nil && e.JWKSURL != "", "JWKS", "is set, and so JWKSURL must be empty")
-	if len(bad) > 0 {
-		return errors.Join(bad...)
-	}
-	var err error
-	if e.JWKS != nil {
+// setKeys checks the fields about keys and sets keys and remote.
+func (e *entry) setKeys(cfg *Config) (err error) {
+	switch {
+	case e.MaxStale < bearer.DefaultRefresh || e.MaxStale > 30*24*time.Hour:
+		return errors.New("MaxStale: must be 5 minutes to 30 days")
+	case len(e.Ports) > 16 || slices.ContainsFunc(e.Ports, func(port int) bool { return port < 1 || port > 65535 }):
+		return errors.New("Ports: must be at most 16 of 1 to 65535")
+	case e.JWKS != nil && e.JWKSURL != "":
+		return errors.New("JWKSURL: must be empty, because JWKS is set")
+	case e.JWKS != nil:
 		if e.keys, err = bearer.StaticKeys(e.JWKS); err != nil {
 			return fmt.Errorf("JWKS: %w", err)
 		}
 		return nil
 	}
-	field, address := "JWKSURL", e.JWKSURL
 	remote := bearer.RemoteKeysConfig{
-		URL: e.JWKSURL, Parse: parseKeys, Timeout: fetchTimeout,
-		Retry: bearer.DefaultCooldown, MaxStale: e.MaxStale, Now: cfg.Now, Logger: cfg.Logger,
+		URL: e.JWKSURL, Parse: parseKeys, Timeout: fetchTimeout, Retry: bearer.DefaultCooldown, MaxStale: e.MaxStale, Now: cfg.Now, Logger: cfg.Logger,
 	}
-	if address == "" {
-		field, address, remote.Issuer = "Issuer", e.Issuer.Issuer, e.Issuer.Issuer
+	field := "JWKSURL"
+	if e.JWKSURL == "" {
+		field, remote.Issuer = "Issuer", e.Issuer.Issuer
 	}
-	u, err := url.Parse(address)
+	u, err := url.Parse(cmp.Or(e.JWKSURL, e.Issuer.Issuer))
 	if err != nil {
 		return fmt.Errorf("%s: is not a URL", field)
 	}
@@ -200,11 +159,8 @@ func (e *entry) findKeys(cfg *Config) error {
 // parseKeys reads the answer of an issuer. Its errors contain nothing of the answer.
 func parseKeys(answer []byte) (map[string]bearer.PublicKey, error) {
 	usable, err := jose.UsableKeys(answer)
-	if err != nil {
-		return nil, errors.New("the issuer's answer is not a key set of at most 64 KiB and 100 keys")
-	}
-	if len(usable) == 0 {
-		return nil, errors.New("the issuer's key set has no usable key")
+	if err != nil || len(usable) == 0 {
+		return nil, errors.New("the issuer's answer is not a key set of at most 64 KiB and 100 keys, or none of them is usable")
 	}
 	keys := make(map[string]bearer.PublicKey, len(usable))
 	for _, key := range usable {

@@ -24,22 +24,14 @@ const (
 // refusal says which check an identity did not pass. Its text contains nothing of the token.
 type refusal struct {
 	reason string
-	passed int // how many checks were passed before; the refusal of the closest trust is returned
+	// passed counts the checks before: the entry, its checks, the claims of the trust. The refusal
+	// of the closest trust is returned.
+	passed int
 }
 
 func (r *refusal) Error() string { return ErrRefused.Error() + ": " + r.reason }
 
 func (r *refusal) Unwrap() error { return ErrRefused }
-
-// The first checks, in order. The claims that a trust names come after them.
-const (
-	atIssuer = iota
-	atHeader
-	atKey
-	atSignature
-	atClaims
-	atTrust
-)
 
 // Find returns which of the trusts accepts the token, and the identity. It tries the keys of
 // only those entries that a trust names and whose Issuer is the token's. It returns an
@@ -59,9 +51,14 @@ func (l *List) FindParsed(ctx context.Context, unverified *jose.Unverified, trus
 	if err != nil {
 		return 0, Identity{}, &refusal{reason: "its claims are malformed, or iss, sub, aud or exp is missing"}
 	}
+	type verification struct {
+		by     *entry
+		claims jose.Assertion
+		err    error
+	}
+	verified := make([]verification, 0, 4)
 	closest := &refusal{reason: "no trust names an entry with its issuer"}
 	var outage error
-	verified := make([]verification, 0, 4)
 	for i := range trusts {
 		e := l.entry(trusts[i].Issuer)
 		if e == nil || e.Issuer.Issuer != issuer {
@@ -69,136 +66,124 @@ func (l *List) FindParsed(ctx context.Context, unverified *jose.Unverified, trus
 		}
 		at := slices.IndexFunc(verified, func(v verification) bool { return v.by == e })
 		if at < 0 {
-			at = len(verified)
-			verified = append(verified, l.verify(ctx, e, unverified))
+			claims, err := e.verify(ctx, unverified, &l.cfg)
+			at, verified = len(verified), append(verified, verification{e, claims, err})
 		}
 		v := &verified[at]
 		err := v.err
 		if err == nil {
-			if err = e.match(&trusts[i], v.claims.All); err == nil {
-				return i, e.identity(&v.claims), nil
-			}
+			err = e.match(&trusts[i], v.claims.All)
 		}
 		var refused *refusal
 		switch {
+		case err == nil:
+			return i, e.identity(&v.claims), nil
 		case !errors.As(err, &refused):
 			outage = err
 		case refused.passed > closest.passed:
 			closest = refused
 		}
 	}
-	if outage != nil {
+	if outage != nil { // the keys may show that a trust accepts it
 		return 0, Identity{}, outage
 	}
 	return 0, Identity{}, closest
 }
 
-// verification is what an entry says about a token, whatever the trust.
-type verification struct {
-	by     *entry
-	claims jose.Assertion
-	err    error
-}
-
-func (l *List) verify(ctx context.Context, e *entry, unverified *jose.Unverified) verification {
-	claims, err := e.verify(ctx, unverified)
-	if err == nil {
-		if reason := e.checkClaims(&claims, l.cfg.Audience, l.cfg.Now()); reason != "" {
-			err = &refusal{reason, atClaims}
-		}
+// verify checks what is the same for all trusts that name the entry: header, signature and the
+// registered claims (RFC 7523, section 3).
+func (e *entry) verify(ctx context.Context, unverified *jose.Unverified, cfg *Config) (c jose.Assertion, err error) {
+	refuse := func(format string, args ...any) (jose.Assertion, error) {
+		return jose.Assertion{}, &refusal{fmt.Sprintf(format, args...), 1}
 	}
-	return verification{e, claims, err}
-}
-
-// verify checks header and signature.
-func (e *entry) verify(ctx context.Context, unverified *jose.Unverified) (jose.Assertion, error) {
 	switch {
 	case !unverified.HasType(e.Types...):
-		return jose.Assertion{}, &refusal{"its typ is not accepted from this issuer", atHeader}
-	case !slices.Contains(e.algorithms, unverified.Algorithm):
-		return jose.Assertion{}, &refusal{"its alg is not accepted from this issuer", atHeader}
+		return refuse("its typ is not accepted from this issuer")
+	case !slices.Contains(e.Algorithms, string(unverified.Algorithm)):
+		return refuse("its alg is not accepted from this issuer")
 	case unverified.KeyID == "":
-		return jose.Assertion{}, &refusal{"it has no kid", atHeader}
+		return refuse("it has no kid")
 	}
 	key, err := e.keys.Key(ctx, unverified.KeyID)
 	switch {
 	case errors.Is(err, bearer.ErrUnknownKey):
-		return jose.Assertion{}, &refusal{"the issuer has no key with its kid", atKey}
+		return refuse("the issuer has no key with its kid")
 	case err != nil:
-		return jose.Assertion{}, fmt.Errorf("trust: the keys of %s: %w: %w", e.Name, store.ErrUnavailable, err)
+		return c, fmt.Errorf("trust: the keys of %s: %w: %w", e.Name, store.ErrUnavailable, err)
 	}
-	claims, err := unverified.VerifyAssertion(jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key})
-	if err != nil {
-		return jose.Assertion{}, &refusal{"its signature does not match the key", atSignature}
-	}
-	return claims, nil
-}
-
-// checkClaims checks the claims that are the same for all trusts (RFC 7523, section 3). It returns
-// what is wrong.
-func (e *entry) checkClaims(c *jose.Assertion, audience string, now time.Time) string {
+	c, err = unverified.VerifyAssertion(jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key})
+	now := cfg.Now()
 	latest := now.Add(clockSkew).Unix()
 	switch {
-	case len(c.Audience) != 1 || c.Audience[0] != audience:
-		return "its aud is not the issuer identifier of this server alone"
+	case err != nil:
+		return refuse("its signature does not match the key")
+	case len(c.Audience) != 1 || c.Audience[0] != cfg.Audience:
+		return refuse("its aud is not the issuer identifier of this server alone")
 	case !now.Before(time.Unix(c.Expires, 0)):
-		return "its exp is past"
+		return refuse("its exp is past")
 	case c.IssuedAt == 0:
-		return "it has no iat"
+		return refuse("it has no iat")
 	case c.IssuedAt > latest:
-		return "its iat is in the future"
+		return refuse("its iat is in the future")
 	case c.NotBefore > latest:
-		return "its nbf is in the future"
+		return refuse("its nbf is in the future")
 	case c.Expires-c.IssuedAt > int64(e.MaxLifetime/time.Second):
-		return fmt.Sprintf("it is valid for longer than %s", e.MaxLifetime)
+		return refuse("it is valid for longer than %s", e.MaxLifetime)
 	case e.Once && (c.TokenID == "" || len(c.TokenID) > maxTokenID):
-		return fmt.Sprintf("its jti must have 1 to %d bytes", maxTokenID)
+		return refuse("its jti must have 1 to %d bytes", maxTokenID)
 	}
-	return ""
+	return c, nil
 }
 
 // match checks the claims that a trust names, and those that it must name.
 func (e *entry) match(t *store.Trust, claims strictjson.Object) error {
 	if len(t.Claims) == 0 {
-		return &refusal{"the trust names no claim", atTrust}
+		return &refusal{"the trust names no claim", 2}
 	}
 	for i := range t.Claims {
 		want := &t.Claims[i]
-		c, ok := e.claim(want.Name)
-		if !ok {
-			return &refusal{fmt.Sprintf("the trust names the claim %q, which the entry %s does not list", want.Name, e.Name), atTrust + i}
+		c := e.claim(want.Name)
+		if c == nil {
+			return &refusal{fmt.Sprintf("the trust names the claim %q, which the entry %s does not list", want.Name, e.Name), 2 + i}
 		}
-		value, _ := c.value(claims)
-		text, err := strictjson.String(value)
-		if err != nil || !c.accepts(want.Value, text) {
-			return &refusal{fmt.Sprintf("its claim %q differs", want.Name), atTrust + i}
+		if value, err := strictjson.String(c.value(claims)); err != nil || !c.accepts(want.Value, value) {
+			return &refusal{fmt.Sprintf("its claim %q differs", want.Name), 2 + i}
 		}
 	}
 	for i := range e.Claims {
 		c := &e.Claims[i]
-		if len(c.Unless) == 0 || slices.ContainsFunc(t.Claims, func(n store.Claim) bool { return n.Name == c.Name }) {
+		value := c.value(claims)
+		if value == nil || len(c.Unless) == 0 || slices.ContainsFunc(t.Claims, func(n store.Claim) bool { return n.Name == c.Name }) {
 			continue
 		}
-		value, ok := c.value(claims)
-		text, err := strictjson.String(value)
-		if ok && (err != nil || slices.Contains(c.Unless, text)) { // what cannot be compared is refused
-			return &refusal{fmt.Sprintf("its claim %q has a value that only a trust with this claim accepts", c.Name), atTrust + len(t.Claims)}
+		if text, err := strictjson.String(value); err != nil || slices.Contains(c.Unless, text) { // what cannot be compared is refused
+			return &refusal{fmt.Sprintf("its claim %q has a value that only a trust with this claim accepts", c.Name), 2 + len(t.Claims)}
 		}
 	}
 	return nil
 }
 
-// value returns the JSON text of the claim.
-func (c *Claim) value(claims strictjson.Object) (json.RawMessage, bool) {
-	last := len(c.Path) - 1
-	for _, name := range c.Path[:last] {
-		value, _ := claims.Get(name)
-		var err error
-		if claims, err = strictjson.Members(value, nil); err != nil {
-			return nil, false
+// claim returns the claim that trusts call name, or nil.
+func (e *entry) claim(name string) *Claim {
+	for i := range e.Claims {
+		if e.Claims[i].Name == name {
+			return &e.Claims[i]
 		}
 	}
-	return claims.Get(c.Path[last])
+	return nil
+}
+
+// value returns the JSON text of the claim, or nil.
+func (c *Claim) value(claims strictjson.Object) json.RawMessage {
+	value, _ := claims.Get(c.Path[0])
+	for _, name := range c.Path[1:] {
+		inner, err := strictjson.Members(value, nil)
+		if err != nil {
+			return nil
+		}
+		value, _ = inner.Get(name)
+	}
+	return value
 }
 
 // accepts reports whether a trust that wants a value accepts a token's.
@@ -228,7 +213,7 @@ func (e *entry) identity(c *jose.Assertion) Identity {
 		claims := make(map[string]any, len(all))
 		for _, m := range all {
 			var value any
-			if json.Unmarshal(m.Value, &value) == nil {
+			if json.Unmarshal(m.Value, &value) == nil { // otherwise a number that is too large
 				claims[m.Name] = value
 			}
 		}

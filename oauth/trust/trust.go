@@ -11,13 +11,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
 // Issuer is an entry of the host's list. Name, Issuer and Claims are required.
@@ -123,41 +121,18 @@ type List struct {
 // entry is one of the host's list, with defaults set.
 type entry struct {
 	Issuer
-	algorithms []jose.Algorithm
-	keys       bearer.KeySet
-	remote     *bearer.RemoteKeys // nil if the keys are static
+	keys   bearer.KeySet
+	remote *bearer.RemoteKeys // nil if the keys are static
 }
 
-// claim returns the claim that trusts call name.
-func (e *entry) claim(name string) (*Claim, bool) {
-	for i := range e.Claims {
-		if e.Claims[i].Name == name {
-			return &e.Claims[i], true
-		}
-	}
-	return nil, false
-}
-
-// clone returns a copy that shares nothing that changes.
-func (i Issuer) clone() Issuer {
-	i.JWKS, i.Ports = slices.Clone(i.JWKS), slices.Clone(i.Ports)
-	i.Algorithms, i.Types = slices.Clone(i.Algorithms), slices.Clone(i.Types)
-	i.Claims, i.OneOf = slices.Clone(i.Claims), slices.Clone(i.OneOf)
-	for n := range i.Claims {
-		c := &i.Claims[n]
-		c.Path, c.Unless = slices.Clone(c.Path), slices.Clone(c.Unless)
-	}
-	return i
-}
-
-// Issuers returns the entries, with defaults set.
+// Issuers returns the entries, with defaults set. Their slices must not be changed.
 func (l *List) Issuers() []Issuer {
 	if l == nil {
 		return nil
 	}
 	issuers := make([]Issuer, len(l.entries))
 	for i, e := range l.entries {
-		issuers[i] = e.clone()
+		issuers[i] = e.Issuer
 	}
 	return issuers
 }
