@@ -29,9 +29,12 @@ func aged(age time.Duration, notAfter time.Time) store.Key {
 	}
 }
 
-// rotated returns k with another secret, created now.
+// rotated returns k with another secret, created now. The others end in an hour.
 func rotated(k store.Key) store.Key {
 	k = k.Clone()
+	for i := range k.Credentials {
+		k.Credentials[i].NotAfter = now.Add(time.Hour)
+	}
 	k.Credentials = append(k.Credentials, store.Credential{ID: "s2", Created: now})
 	return k
 }

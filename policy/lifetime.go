@@ -22,8 +22,9 @@ func RequireExpiry() Policy {
 }
 
 // MaxLifetime denies a key that has no expiry, or an expiry later than d after the
-// creation of its newest secret. Exactly d is allowed. To live longer, a key must
-// be rotated. An expiry given as a date means the end of that day, so a date d
+// creation of its newest credential, or of an older one that goes on; see LifetimeStart.
+// Exactly d is allowed. To live longer, a key must be rotated, and its public keys and
+// trusts replaced. An expiry given as a date means the end of that day, so a date d
 // ahead is usually some hours too late; the refusal names the latest instant. If d
 // is 0 or less, every key is denied.
 //
@@ -34,7 +35,7 @@ func MaxLifetime(d time.Duration) Policy {
 		if !r.ExtendsLife() {
 			return nil
 		}
-		start := NewestCredential(r.After)
+		start := LifetimeStart(r.After, d)
 		if start.After(r.Now) {
 			// An imported key may have a creation date in the future. That must not
 			// allow a longer life.

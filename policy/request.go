@@ -116,16 +116,24 @@ func (r *KeyRequest) ExtendsLife() bool {
 	return earlier(r.Before.NotAfter, r.After.NotAfter)
 }
 
-// NewestCredential returns when the newest secret of k was created. If k has no
-// secrets, it returns when k was created.
-func NewestCredential(k *store.Key) time.Time {
+// LifetimeStart returns the instant from which a maximum lifetime of d counts for k: when
+// its newest credential was created, or k itself if it has none. If an older credential
+// does not end by itself within d from then, it is when the oldest such one was created: a
+// credential that is added does not prolong the life of those that the key has.
+func LifetimeStart(k *store.Key, d time.Duration) time.Time {
 	newest := k.Created
-	for i, s := range k.Credentials {
-		if i == 0 || s.Created.After(newest) {
-			newest = s.Created
+	for i, c := range k.Credentials {
+		if i == 0 || c.Created.After(newest) {
+			newest = c.Created
 		}
 	}
-	return newest
+	start := newest
+	for _, c := range k.Credentials {
+		if (c.NotAfter.IsZero() || c.NotAfter.After(newest.Add(d))) && c.Created.Before(start) {
+			start = c.Created
+		}
+	}
+	return start
 }
 
 // Use is what a key is used for.
@@ -147,8 +155,8 @@ const (
 	UseDirect
 )
 
-// TokenRequest is the use of a live key whose secret was verified: a login, unless
-// Use says otherwise. A policy reads the fields, and narrows the token through the
+// TokenRequest is the use of a live key of which a credential was verified: a login,
+// unless Use says otherwise. A policy reads the fields, and narrows the token through the
 // methods. A TokenRequest belongs to one request and is not safe for concurrent use.
 type TokenRequest struct {
 	// Use is what the key is used for.
@@ -160,7 +168,7 @@ type TokenRequest struct {
 	// Workspace and Instance are the settings that apply to the key.
 	Workspace store.Workspace
 	Instance  store.Instance
-	// Key is the key, and Secret is its secret that was presented. The digests
+	// Key is the key, and Credential is the one that the program proved. The digests
 	// are empty.
 	Key        *store.Key
 	Credential store.Credential
@@ -183,7 +191,7 @@ type Identity struct {
 	Subject string // the sub claim
 	// Claims are all claims, as encoding/json decodes them.
 	Claims  map[string]any
-	Expires time.Time
+	Expires time.Time // the token ends no later
 }
 
 // NewTokenRequest returns a request with the given facts, the permissions that the

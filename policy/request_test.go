@@ -188,13 +188,28 @@ func TestExtendsLife(t *testing.T) {
 	}
 }
 
-func TestNewestSecret(t *testing.T) {
-	k := rotated(aged(30*day, never))
-	k.Credentials[0], k.Credentials[1] = k.Credentials[1], k.Credentials[0]
-	if got := policy.NewestCredential(&k); !got.Equal(now) {
-		t.Errorf("got %v, want %v whatever the order", got, now)
+func TestLifetimeStart(t *testing.T) {
+	older, newer := now.Add(-60*day), now.Add(-20*day)
+	trust := func(created, ends time.Time) store.Credential {
+		return store.Credential{Created: created, NotAfter: ends, Trust: &store.Trust{}}
 	}
-	if got := policy.NewestCredential(&store.Key{Created: now}); !got.Equal(now) {
-		t.Errorf("without secrets: got %v, want the key's creation", got)
+	for _, c := range []struct {
+		name string
+		of   []store.Credential
+		want time.Time
+	}{
+		{"no credential: the key's creation", nil, now},
+		{"one", []store.Credential{{Created: older}}, older},
+		{"a rotated secret, whatever the order", []store.Credential{{Created: newer}, {Created: older, NotAfter: now.Add(day)}}, newer},
+		{"a trust that was added lets no secret live longer", []store.Credential{{Created: older}, trust(newer, time.Time{})}, older},
+		{"nor a trust", []store.Credential{trust(older, time.Time{}), {Created: newer}}, older},
+		{"one that ends too late by itself", []store.Credential{trust(older, newer.Add(90*day+1)), {Created: newer}}, older},
+		{"one that ends in time by itself", []store.Credential{trust(older, newer.Add(90*day)), {Created: newer}}, newer},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := policy.LifetimeStart(&store.Key{Created: now, Credentials: c.of}, 90*day); !got.Equal(c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
 	}
 }

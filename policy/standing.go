@@ -75,7 +75,7 @@ func settingsState(w store.Workspace, instance store.Instance) (State, string) {
 
 // expiryUnder returns the instant from which k is expired under rules, which come from
 // EffectiveRules; zero means never. Without EnforcedFrom it is the key's own expiry. With
-// EnforcedFrom, MaxLifetime, counted from the newest secret, can expire the key earlier.
+// EnforcedFrom, MaxLifetime, counted from LifetimeStart, can expire the key earlier.
 // Without a MaxLifetime, RequireExpiry expires a key that has no expiry at EnforcedFrom.
 // The rules never expire a key before EnforcedFrom.
 func expiryUnder(k *store.Key, rules store.Rules) time.Time {
@@ -85,7 +85,7 @@ func expiryUnder(k *store.Key, rules store.Rules) time.Time {
 	bound := time.Time{}
 	switch {
 	case rules.MaxLifetime != 0:
-		bound = NewestCredential(k).Add(rules.MaxLifetime)
+		bound = LifetimeStart(k, rules.MaxLifetime).Add(rules.MaxLifetime)
 	case rules.RequireExpiry && k.NotAfter.IsZero():
 		bound = rules.EnforcedFrom
 	}

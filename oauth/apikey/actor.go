@@ -16,7 +16,7 @@ type Actor struct {
 	workspaces []string
 	limited    bool
 	limit      scope.Set
-	secret     string
+	credential string
 	name       string
 	address    netip.Addr
 }
@@ -50,11 +50,11 @@ func Owner(id string, workspaces ...string) Actor {
 // granted, the scope of the token that the request carried. It may grant the
 // permissions that it holds, except admin permissions.
 //
-// secret is the id of the secret that the token was issued for. Once the key no
-// longer has that secret, the actor may do nothing, even in a request whose token was
-// checked before that. Empty: the secret is not checked.
-func ByKey(id string, granted scope.Set, secret string) Actor {
-	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, secret: secret}
+// credential is the id of the credential that the token was issued for. Once the key no
+// longer has that credential, the actor may do nothing, even in a request whose token was
+// checked before that. Empty: the credential is not checked.
+func ByKey(id string, granted scope.Set, credential string) Actor {
+	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, credential: credential}
 }
 
 // Granting returns a copy of the actor that may grant only permissions of s. If the actor

@@ -69,8 +69,11 @@ var operations = []operation{
 	{"Disable", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return errOf(r.Disable(context.Background(), a, k.ID, 0))
 	}},
-	{"RetireSecret", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
+	{"Retire", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return errOf(r.Retire(context.Background(), a, k.ID, k.Credentials[0].ID, 0))
+	}},
+	{"AddCredential", true, func(r *rig, a apikey.Actor, k apikey.Key) error {
+		return errOf(r.AddCredential(context.Background(), a, k.ID, aPublicKey("laptop")))
 	}},
 	{"Delete", false, func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 }
@@ -256,6 +259,12 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 		"Delete of a version":  {1, func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, k.Version) }},
 		"Update":               {1, func(r *rig, k apikey.Key) error { return operations[3].do(r, owner, k) }},
 		"Rotate":               {1, func(r *rig, k apikey.Key) error { return operations[2].do(r, owner, k) }},
+		"AddCredential":        {1, func(r *rig, k apikey.Key) error { return operations[7].do(r, owner, k) }},
+		"AddCredential of a version": {1, func(r *rig, k apikey.Key) error {
+			spec := aPublicKey("laptop")
+			spec.Version = k.Version
+			return errOf(r.AddCredential(ctx, owner, k.ID, spec))
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s *stage

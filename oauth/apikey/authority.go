@@ -124,8 +124,8 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if !standing.Live() {
 		return &ForbiddenError{Action: "act", Reason: standing.Text}
 	}
-	if a.secret != "" && !slices.ContainsFunc(found.Key.Credentials, func(s store.Credential) bool { return s.ID == a.secret && !expired(s.NotAfter, now) }) {
-		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has expired or was retired; log in with another one."}
+	if a.credential != "" && !slices.ContainsFunc(found.Key.Credentials, func(c store.Credential) bool { return c.ID == a.credential && !expired(c.NotAfter, now) }) {
+		return &ForbiddenError{Action: "act", Reason: "The credential that the acting key logged in with has expired or was retired; log in with another one."}
 	}
 	p.key, p.found, p.expires = &found.Key, &found, standing.Expires
 	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
@@ -159,9 +159,9 @@ func (p powers) in(workspace string) rights {
 // Rights are what an actor may do at one moment, in these words:
 //
 //	list_keys           see keys, their usage and audit events
-//	save_keys           create, change, rotate, disable and enable keys
+//	save_keys           create, change, rotate, disable and enable keys, add and retire credentials
 //	delete_keys         delete keys
-//	rotate_own          rotate its own secret; for a key
+//	rotate_own          rotate its own secret, replace a public key of its own; for a key
 //	read_settings       read the settings of the instance and of every workspace
 //	save_settings       replace these settings
 //	suspend_workspaces  suspend and resume workspaces
@@ -285,7 +285,8 @@ const (
 )
 
 // mayActOn refuses an actor that may not do the action on an existing key. A key
-// may do two things with itself: read its record and rotate its secret.
+// may do two things with itself: read its record, and rotate its secret or replace a public
+// key (see powers.replace).
 func (p powers) mayActOn(action string, k *store.Key) error {
 	in, self := p.in(k.Workspace), p.self(k.ID)
 	var may bool
@@ -312,11 +313,13 @@ func (p powers) mayActOn(action string, k *store.Key) error {
 	return nil
 }
 
-const rotatesOnly = "A key may rotate its own secret and change nothing else of itself."
+const rotatesOnly = "A key may rotate its own secret or replace a public key of its own, and change nothing else of itself."
 
-// mayRotateWith refuses changes together with the rotation of a key by itself.
-func (p powers) mayRotateWith(k *store.Key, c Changes) error {
-	if p.self(k.ID) && c != (Changes{Version: c.Version}) {
+// mayRotateWith refuses changes together with the rotation of a key by itself, and a first
+// secret: a program that has only a key or an identity must not give itself a secret.
+func (p powers) mayRotateWith(k *store.Key, c Changes, now time.Time) error {
+	held := func(c store.Credential) bool { return c.IsSecret() && !expired(c.NotAfter, now) }
+	if p.self(k.ID) && (c != (Changes{Version: c.Version}) || !slices.ContainsFunc(k.Credentials, held)) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: rotatesOnly}
 	}
 	return nil
@@ -338,7 +341,7 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 	return p, found, p.mayActOn(action, &found.Key)
 }
 
-// mayGrant checks a key as it is after a change that gives it a secret or a new
+// mayGrant checks a key as it is after a change that gives it a credential or a new
 // name, enables it, extends its expiry, allows direct use or gives it more permissions or
 // resources.
 // The actor must be able to grant every permission that the key then holds. gives

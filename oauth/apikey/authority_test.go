@@ -62,7 +62,11 @@ var acts = []act{
 		_, _, err := r.Rotate(context.Background(), a, k.ID, apikey.Rotation{})
 		return err
 	}},
-	{"RetireSecret", func(r *rig, a apikey.Actor, k apikey.Key) error {
+	{"AddCredential", func(r *rig, a apikey.Actor, k apikey.Key) error {
+		_, err := r.AddCredential(context.Background(), a, k.ID, aPublicKey("laptop"))
+		return err
+	}},
+	{"Retire", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Retire(context.Background(), a, k.ID, k.Credentials[0].ID, 0)
 		return err
 	}},
@@ -125,55 +129,55 @@ func TestRights(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		actor func(*rig) apikey.Actor
-		// Get List Events Workspace | Create Import Update Rename Rotate RetireSecret Disable Enable Delete |
+		// Get List Events Workspace | Create Import Update Rename Rotate AddCredential Retire Disable Enable Delete |
 		// Settings SaveSettings SaveWorkspace Suspend Resume DeleteWorkspace DisableAllBy
 		own, foreign string
 	}{
-		{"nobody", person(apikey.Actor{}), "0000 000000000 fffffff", "0000 000000000 fffffff"},
-		{"organization admin", person(admin), "++++ +++++++++ +++++++", "++++ +++++++++ +++++++"},
-		{"organization admin limited to nothing", person(admin.Granting(scope.Set{})), "++++ +++ff++f+ +++++++", "++++ +++ff++f+ +++++++"},
-		{"owner", person(owner), "++++ +++++++++ fffffff", "0000 000000000 fffffff"},
-		{"manager", person(manager), "++++ +++++++++ fffffff", "0000 000000000 fffffff"},
-		{"owner limited to another permission", person(owner.Granting(perms("project.save"))), "++++ +++ff++f+ fffffff", "0000 000000000 fffffff"},
-		{"owner of nothing", person(apikey.Owner("olga")), "0000 000000000 fffffff", "0000 000000000 fffffff"},
-		{"key with all of its workspace", byKey(everything), "++++ ++++f++f+ fffffff", "0000 000000000 fffffff"},
-		{"key that lists", byKey("keys.list project.list"), "++++ fffffffff fffffff", "0000 000000000 fffffff"},
-		{"key that saves", byKey("keys.save project.list"), "ffff ++++f++ff fffffff", "0000 000000000 fffffff"},
-		{"key that deletes", byKey("keys.delete project.list"), "ffff ffffffff+ fffffff", "0000 000000000 fffffff"},
-		{"key that rotates itself", byKey("keys.rotate project.list"), "0000 000000000 fffffff", "0000 000000000 fffffff"},
-		{"key without permissions", byKey(""), "0000 000000000 fffffff", "0000 000000000 fffffff"},
-		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "++++ ++++f++f+ fffffff", "++++ ++++f++f+ fffffff"},
-		{"key that reads settings", byKey("admin.settings.read project.list"), "000+ 000000000 +ffffff", "000+ 000000000 +ffffff"},
-		{"key that saves settings", byKey("admin.settings.save project.list"), "000+ 000000000 +++ffff", "000+ 000000000 +++ffff"},
-		{"key that suspends", byKey("admin.workspaces.suspend project.list"), "000+ 000000000 +fff+ff", "000+ 000000000 +ff++ff"},
+		{"nobody", person(apikey.Actor{}), "0000 0000000000 fffffff", "0000 0000000000 fffffff"},
+		{"organization admin", person(admin), "++++ ++++++++++ +++++++", "++++ ++++++++++ +++++++"},
+		{"organization admin limited to nothing", person(admin.Granting(scope.Set{})), "++++ +++fff++f+ +++++++", "++++ +++fff++f+ +++++++"},
+		{"owner", person(owner), "++++ ++++++++++ fffffff", "0000 0000000000 fffffff"},
+		{"manager", person(manager), "++++ ++++++++++ fffffff", "0000 0000000000 fffffff"},
+		{"owner limited to another permission", person(owner.Granting(perms("project.save"))), "++++ +++fff++f+ fffffff", "0000 0000000000 fffffff"},
+		{"owner of nothing", person(apikey.Owner("olga")), "0000 0000000000 fffffff", "0000 0000000000 fffffff"},
+		{"key with all of its workspace", byKey(everything), "++++ ++++ff++f+ fffffff", "0000 0000000000 fffffff"},
+		{"key that lists", byKey("keys.list project.list"), "++++ ffffffffff fffffff", "0000 0000000000 fffffff"},
+		{"key that saves", byKey("keys.save project.list"), "ffff ++++ff++ff fffffff", "0000 0000000000 fffffff"},
+		{"key that deletes", byKey("keys.delete project.list"), "ffff fffffffff+ fffffff", "0000 0000000000 fffffff"},
+		{"key that rotates itself", byKey("keys.rotate project.list"), "0000 0000000000 fffffff", "0000 0000000000 fffffff"},
+		{"key without permissions", byKey(""), "0000 0000000000 fffffff", "0000 0000000000 fffffff"},
+		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "++++ ++++ff++f+ fffffff", "++++ ++++ff++f+ fffffff"},
+		{"key that reads settings", byKey("admin.settings.read project.list"), "000+ 0000000000 +ffffff", "000+ 0000000000 +ffffff"},
+		{"key that saves settings", byKey("admin.settings.save project.list"), "000+ 0000000000 +++ffff", "000+ 0000000000 +++ffff"},
+		{"key that suspends", byKey("admin.workspaces.suspend project.list"), "000+ 0000000000 +fff+ff", "000+ 0000000000 +ff++ff"},
 		{"disabled key", byKey(everything, func(r *rig, k apikey.Key) {
 			_, err := r.Disable(context.Background(), admin, k.ID, 0)
 			require.NoError(r.t, err)
-		}), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},
-		{"expired key", byKey(everything, func(r *rig, _ apikey.Key) { r.clock.Advance(time.Hour) }), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},
+		}), "ffff ffffffffff fffffff", "ffff ffffffffff fffffff"},
+		{"expired key", byKey(everything, func(r *rig, _ apikey.Key) { r.clock.Advance(time.Hour) }), "ffff ffffffffff fffffff", "ffff ffffffffff fffffff"},
 		{"deleted key", byKey(everything, func(r *rig, k apikey.Key) {
 			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID, 0))
-		}), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},
+		}), "ffff ffffffffff fffffff", "ffff ffffffffff fffffff"},
 		{"key that no rule lets live", byKey(everything, func(r *rig, _ apikey.Key) {
 			_, err := r.SaveSettings(context.Background(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}}})
 			require.NoError(r.t, err)
 			r.clock.Advance(time.Minute)
-		}), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},
+		}), "ffff ffffffffff fffffff", "ffff ffffffffff fffffff"},
 		{"key whose token has no scope", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", everything)
 			return apikey.ByKey(key.ID, scope.Set{}, "")
-		}, "0000 000000000 fffffff", "0000 000000000 fffffff"},
+		}, "0000 0000000000 fffffff", "0000 0000000000 fffffff"},
 		{"key whose token lists only", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", everything)
 			return apikey.ByKey(key.ID, perms("keys.list"), "")
-		}, "++++ fffffffff fffffff", "0000 000000000 fffffff"},
+		}, "++++ ffffffffff fffffff", "0000 0000000000 fffffff"},
 	} {
 		for _, where := range []struct{ workspace, want string }{{"team-a", row.own}, {"team-b", row.foreign}} {
 			t.Run("B21 B03 "+row.name+" in "+where.workspace, func(t *testing.T) {
 				t.Parallel()
 				var got strings.Builder
 				for i, act := range acts {
-					if i == 4 || i == 13 {
+					if i == 4 || i == 14 {
 						got.WriteByte(' ')
 					}
 					r := newRig(t, func(c *apikey.Config) { c.Imported = true })

@@ -14,8 +14,8 @@ import (
 
 // Budgets bound the failed logins per minute in this process. Only failures spend a
 // budget, and it refills evenly. Failures from one address do not keep another
-// address from logging in, nor do they keep a correct secret that Latchkey generated
-// from logging in. A secret with a slow digest, which a person may have chosen, is not
+// address from logging in, nor do they keep an assertion, or a correct secret that Latchkey
+// generated, from logging in. A secret with a slow digest, which a person may have chosen, is not
 // compared once its budget is spent. For guesses at such secrets there is a second pair
 // of budgets of the same sizes, which nothing else spends. Service.RevokeSecret without
 // an id has a third one. The zero value sets the defaults.

@@ -28,7 +28,8 @@ type Changes struct {
 // Rotation are the options of Rotate.
 type Rotation struct {
 	// Grace is how long the other secrets still work, from 0 to 366 days. 0: they
-	// are retired and every token issued for them is revoked at once.
+	// are retired and every token issued for them is revoked at once. Public keys and trusts
+	// stay as they are.
 	Grace time.Duration
 	// Changes are made to the key in the same write.
 	Changes Changes
@@ -61,9 +62,10 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 	})
 }
 
-// Rotate adds a new secret, and lets the others expire after the grace. The secret is
-// returned here and can never be read again. A key may rotate its own secret. If
-// two rotations run at once, one succeeds and the other returns store.ErrConflict.
+// Rotate adds a new secret, and lets the other secrets expire after the grace. A key
+// without a secret gets one. The secret is returned here and can never be read again. A key
+// may rotate its own secret, if it has one. If two rotations run at once, one succeeds and
+// the other returns store.ErrConflict. AddCredential replaces public keys and trusts.
 func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
 	var bad InvalidError
 	bad.addIf(r.Grace < 0 || r.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
@@ -77,7 +79,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 	key, err := s.alter(ctx, actor, id, alteration{
 		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, once: r.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
-			if err := p.mayRotateWith(k, r.Changes); err != nil {
+			if err := p.mayRotateWith(k, r.Changes, now); err != nil {
 				return err
 			}
 			expiry := k.NotAfter
@@ -128,7 +130,7 @@ type alteration struct {
 	version int64
 	once    *store.OnceID
 	now     time.Time
-	// gives says that the action gives a secret or enables the key, whatever else it
+	// gives says that the action gives a credential or enables the key, whatever else it
 	// changes.
 	gives bool
 	// narrows says that the action only takes away. If another call changes the key
@@ -248,12 +250,12 @@ func widens(before, after *store.Key) bool {
 }
 
 // revokesTokens reports whether the change must raise the key's epoch, because older
-// tokens would allow more than the key does now. If one secret is removed, its own
+// tokens would allow more than the key does now. If one credential is removed, its own
 // tokens are revoked without that. If all are removed or have ended, the epoch is raised
 // too, for a verifier that checks only epochs.
 func revokesTokens(before, after *store.Key) bool {
-	stays := func(secret store.Credential) bool {
-		return !expired(secret.NotAfter, after.Updated) && slices.ContainsFunc(before.Credentials, func(old store.Credential) bool { return old.ID == secret.ID })
+	stays := func(c store.Credential) bool {
+		return !expired(c.NotAfter, after.Updated) && slices.ContainsFunc(before.Credentials, func(old store.Credential) bool { return old.ID == c.ID })
 	}
 	return after.Disabled && !before.Disabled || len(before.Credentials) > 0 && !slices.ContainsFunc(after.Credentials, stays) ||
 		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||

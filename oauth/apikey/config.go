@@ -1,6 +1,10 @@
 // Package apikey creates, authenticates, changes, rotates and deletes API keys, and
 // decides which tokens they get.
 //
+// A program logs in as a key with one of the key's credentials: a secret, a private key of
+// its own of which the key has the public half, or an identity that another issuer gave it
+// and that the key trusts.
+//
 // A Service needs a store and a catalog of permissions. Every management call names
 // its Actor, whose rights are checked at each call, and policies decide as well.
 // Every change is one atomic write, together with its audit event and the epoch
@@ -47,15 +51,16 @@ type Config struct {
 	// Logger receives warnings and errors and, at level Info, whether secrets still use
 	// old peppers and prefixes. Default slog.Default().
 	Logger *slog.Logger
-	// Observer, unless nil, is called after each decision about an id and secret. An
+	// Observer, unless nil, is called after each decision about Credentials. An
 	// accepted direct use is left to the guard's Observer (bearer.Config.Observer).
 	Observer observe.Observer
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	// Issuer and TokenURL are the issuer identifier of the authorization server and the
-	// URL of its token endpoint: the audience of assertions. Without an Issuer every
-	// assertion is refused.
+	// Issuer is the issuer identifier of the authorization server: the audience of
+	// assertions. Empty: every assertion is refused. With an Issuer, Store.OnceIDs is
+	// required. TokenURL is the URL of the token endpoint, see
+	// store.PublicKey.EndpointAudience.
 	Issuer, TokenURL string
 	// TrustedIssuers are the issuers that trusts can name. Nil: none.
 	TrustedIssuers *trust.List
@@ -91,7 +96,7 @@ type Options struct {
 	// Workspaces is called when a call other than SetSuspended, SaveWorkspace,
 	// DeleteWorkspace and a restore names a workspace, when an actor
 	// creates, rotates or enables a key, when a key acts as an Actor, and at each login,
-	// direct use, revocation of a token and introspection after the secret was verified. If it
+	// direct use, revocation of a token and introspection after the credentials were verified. If it
 	// returns an error, the call fails with an error that wraps
 	// store.ErrUnavailable; only WorkspaceStanding ignores it.
 	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
@@ -133,7 +138,7 @@ type Options struct {
 	// one address for one key.
 	Budgets Budgets
 	// RefuseAfter is how long after its arrival a login with an unknown id or a
-	// wrong secret is refused, so that the response time does not show which of the
+	// wrong secret or assertion is refused, so that the response time does not show which of the
 	// two it was. The wait ends early if the request's context ends. A refusal that
 	// needs no read of the store, such as that of a malformed secret, is sent at
 	// once. If the store takes longer than RefuseAfter, or the digest is a slow one
@@ -177,9 +182,10 @@ type Options struct {
 // admin grants them.
 type Management struct {
 	List   string // see keys
-	Save   string // create, change, rotate, retire, disable, enable
+	Save   string // create, change, rotate, disable, enable; add and retire credentials
 	Delete string // delete
-	// RotateOwn lets a key rotate its own secret, and nothing else.
+	// RotateOwn lets a key rotate its own secret, or replace a public key of its own, and
+	// nothing else: it adds none, and changes no trust. Save includes it.
 	RotateOwn string
 
 	AdminList   string
@@ -202,7 +208,7 @@ type Management struct {
 	MaxDepth int
 }
 
-// maxSecrets is how many secrets a key can hold at once.
+// maxSecrets is how many secrets a key can hold at once; see also maxPublicKeys.
 const maxSecrets = 8
 
 // Service creates, authenticates and changes keys. It is safe for concurrent use. It

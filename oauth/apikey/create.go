@@ -43,11 +43,12 @@ type Spec struct {
 	// Direct allows the key's secrets in requests in place of a token, on routes whose
 	// guard accepts them (bearer.Guard.OrSecret). Settings and policies may forbid it.
 	Direct bool
-	// NoSecret creates the key without a secret: it logs in with its Credentials, and
-	// Create returns the zero Secret.
+	// NoSecret creates the key without a secret: programs log in with its Credentials, and
+	// Create returns the zero Secret. Import refuses it.
 	NoSecret bool
-	// Credentials are public keys and trusts of the key. Replaces, Grace and Version have
-	// no effect.
+	// Credentials are public keys and trusts of the key, as for AddCredential. Their
+	// Replaces, Grace and Version have no effect. A problem of the first one is on the field
+	// "credentials[0].name" and so on.
 	Credentials []CredentialSpec
 	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the
 	// key by it. In the store its Value becomes the key's id, followed by a space and
@@ -55,7 +56,7 @@ type Spec struct {
 	// store.ErrExists. It must expire in the future.
 	Once *store.OnceID
 	// BeforeStore, unless nil, is called with the key as it is to be stored and its
-	// secret, after every check and policy and right before the write. If it
+	// secret, if it has one, after every check and policy and right before the write. If it
 	// returns an error, nothing is stored, and the call returns that error wrapped.
 	// Use it to save what would be lost if the process ended now, such as the
 	// secret, or to refuse a key that differs from the one asked for. It is called
@@ -65,8 +66,8 @@ type Spec struct {
 	BeforeStore func(ctx context.Context, key Key, secret Secret) error `json:"-"`
 }
 
-// Create creates a key with a new secret. The secret is returned here and can never
-// be read again.
+// Create creates a key with a new secret, unless spec says NoSecret. The secret is
+// returned here and can never be read again.
 //
 // Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a
 // workspace in which the actor has no right, store.ErrExists for a spent Once,
@@ -176,7 +177,12 @@ func (s *Service) makeCredentials(c *creation, key *store.Key) ([]store.Credenti
 	for i := range c.spec.Credentials {
 		added, err := s.newCredential(&c.spec.Credentials[i], key.CreatedBy, key.Created)
 		if err == nil {
-			err = addCredential(key, added, key.Created)
+			err = addCredential(key, added, "", key.Created)
+		}
+		if bad, is := errors.AsType[*InvalidError](err); is {
+			for j := range bad.Problems {
+				bad.Problems[j].Field = fmt.Sprintf("credentials[%d].%s", i, bad.Problems[j].Field)
+			}
 		}
 		if err != nil {
 			return nil, err

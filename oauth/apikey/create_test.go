@@ -27,7 +27,7 @@ func TestCreate(t *testing.T) {
 			Generated: true, Created: noon,
 		}},
 		CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
-		Created:   noon, Updated: noon, NewestCredential: noon, Version: 1, Standing: policy.Standing{State: policy.StateActive},
+		Created:   noon, Updated: noon, LifetimeStart: noon, Version: 1, Standing: policy.Standing{State: policy.StateActive},
 	}, key)
 	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, key.ID, "B03")
 	stored, err := r.Get(t.Context(), owner, key.ID)

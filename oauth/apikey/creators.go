@@ -14,17 +14,17 @@ import (
 // DisableAllBy disables every key that one person or key created, in all workspaces,
 // and every key that those keys created in turn. If such a key was deleted, the keys
 // that it created are still found as long as its audit events are kept. DisableAllBy
-// also retires the secrets that any of these creators gave to other keys by rotating
-// them, since a creator that has such a secret can act as the other key. If a key
-// gave the secret, what the other key created since then is disabled as well. If a
-// person gave it, only the secret is retired; the caller should check what that key
+// also retires the credentials that any of these creators gave to other keys, since a
+// creator that can log in with such a credential can act as the other key. If a key
+// gave the credential, what the other key created since then is disabled as well. If a
+// person gave it, only the credential is retired; the caller should check what that key
 // created since then.
 //
 // Call it when an owner leaves or a key leaked. creator is a key, which is disabled
 // first, or a person, who may have acted as an owner or as an organization admin.
 // With an empty Kind, creator stands for both a key and a person with that ID.
 // DisableAllBy returns the number of keys that it disabled plus the number of
-// secrets that it retired.
+// credentials that it retired.
 //
 // If creator is a key and the error is nil, no key that it created is live any more,
 // even if it was creating keys during the call. If creator is a person, take the
@@ -33,7 +33,7 @@ import (
 // disabled: suspend the workspaces or switch keys off, and call it again. After the
 // failure to change one key it goes on with the others, and it joins the errors. If it
 // cannot list keys or read the audit log, it ends. It reads the events of all creations,
-// imports and rotations. For an organization admin.
+// imports, rotations and added credentials. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, creator store.ActorRef) (int, error) {
 	if _, err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
@@ -73,14 +73,14 @@ type walk struct {
 	service    *Service
 	actor      Actor
 	seen       map[store.ActorRef]time.Time // creators handled in this round, and from which time on
-	ended      int                          // keys disabled plus secrets retired
+	ended      int                          // keys disabled plus credentials retired
 	unfinished bool                         // in this round a key kept changing and was not disabled
 	problems   []error
 }
 
 // source is a creator whose keys are to be disabled. If since is zero, all of them
 // are. If not, only those created from since on are: at that time another creator gave
-// this one a secret, and could act as it.
+// this one a credential, and could act as it.
 type source struct {
 	creator store.ActorRef
 	since   time.Time
@@ -119,7 +119,7 @@ func (w *walk) round(ctx context.Context, creator store.ActorRef) error {
 	return nil
 }
 
-// disableAll disables the keys of one source and retires the secrets that it gave. It
+// disableAll disables the keys of one source and retires the credentials that it gave. It
 // returns these keys as further sources.
 func (w *walk) disableAll(ctx context.Context, from source) (further []source, err error) {
 	// Newest first: keys created during the walk do not make the list longer.
@@ -154,11 +154,11 @@ func (w *walk) disableAll(ctx context.Context, from source) (further []source, e
 func (w *walk) earliest(at time.Time) time.Time { return at.Add(-2 * w.service.cfg.MaxClockSkew) }
 
 // logEntries reads from the audit log which keys the creator and all keys created, and to
-// which keys other keys gave secrets. For a key that was deleted, and for a secret that
-// was replaced, only the log says where they came from.
+// which keys other keys gave credentials. For a key that was deleted, and for a credential
+// that was replaced, only the log says where they came from.
 func (w *walk) logEntries(ctx context.Context, creator store.ActorRef) (byCreator map[store.ActorRef][]logEntry, err error) {
 	byCreator = map[store.ActorRef][]logEntry{}
-	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
+	for _, action := range []string{audit.Create, audit.Import, audit.Rotate, audit.AddCredential} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
 			page, err := w.service.store.Events.List(ctx, q)
@@ -169,7 +169,7 @@ func (w *walk) logEntries(ctx context.Context, creator store.ActorRef) (byCreato
 			for _, event := range page.Events {
 				entry := logEntry{source{creator: store.ActorRef{Kind: kindKey, ID: event.Key}}, event.Time}
 				byKey := event.Actor.Kind == kindKey
-				if action == audit.Rotate {
+				if action == audit.Rotate || action == audit.AddCredential {
 					if !byKey || event.Actor.ID == event.Key {
 						continue
 					}
@@ -197,20 +197,20 @@ func (w *walk) disable(ctx context.Context, id string) {
 	})
 }
 
-// retire retires the secrets that a source gave to the key k. If the source is a key
-// other than k, retire returns when the first of these secrets was created: since then
-// the source could act as k. For any other source, and if it gave k no secret, retire
-// returns zero.
+// retire retires the credentials that a source gave to the key k. If the source is a key
+// other than k, retire returns when the first of these was created: since then the source
+// could act as k. For any other source, and if it gave k no credential, retire returns
+// zero.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
-	given := func(secret store.Credential) bool {
-		return sameCreator(from.creator, secret.CreatedBy) && !secret.Created.Before(from.since)
+	given := func(c store.Credential) bool {
+		return sameCreator(from.creator, c.CreatedBy) && !c.Created.Before(from.since)
 	}
 	if !slices.ContainsFunc(k.Credentials, given) {
 		return first
 	}
-	for _, secret := range k.Credentials {
-		if given(secret) && secret.CreatedBy.Kind == kindKey && secret.CreatedBy.ID != k.ID {
-			first = secret.Created
+	for _, c := range k.Credentials {
+		if given(c) && c.CreatedBy.Kind == kindKey && c.CreatedBy.ID != k.ID {
+			first = c.Created
 			break // they are in order
 		}
 	}
@@ -223,7 +223,7 @@ func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first tim
 }
 
 // alter changes a key with apply, which returns 1 if it disabled the key, or how many
-// secrets it retired.
+// credentials it retired.
 func (w *walk) alter(ctx context.Context, id, action string, apply func(*store.Key) int) {
 	count := 0
 	_, err := w.service.alter(ctx, w.actor, id, alteration{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
@@ -17,6 +18,7 @@ import (
 const (
 	maxPublicKeys = 8
 	maxTrusts     = 16
+	maxJWK        = 4096 // bytes
 )
 
 // CredentialSpec describes a public key or a trust to be added to a key. One of
@@ -25,16 +27,20 @@ type CredentialSpec struct {
 	// Name is for people: 1 to 255 printable characters.
 	Name string
 	// PublicKey lets a program log in with the private half. Its JWK is for ES256, RS256,
-	// PS256 or EdDSA, and an RSA key has 2048 to 4096 bits. Members other than those of the public
-	// key, kid and alg are dropped; a private one is refused.
+	// PS256 or EdDSA, and an RSA key has 2048 to 4096 bits. Without alg, an RSA key is for
+	// RS256; without kid, the kid is the thumbprint (RFC 7638). The JWK has at most 4096
+	// bytes. A private member is refused, and members other than those of the public key, kid
+	// and alg are dropped. The key may hold neither this public key nor its kid.
 	PublicKey *store.PublicKey
-	// Trust lets programs log in with an identity of Config.TrustedIssuers.
+	// Trust lets programs log in with an identity of Config.TrustedIssuers. The key may hold
+	// no other trust with the same issuer and claims. The claims are stored by name.
 	Trust *store.Trust
-	// NotAfter is the instant from which the credential is refused. Zero: it is valid as
-	// long as the key.
+	// NotAfter is the instant from which the credential is refused, if the key has not
+	// expired before. Zero: it is valid as long as the key.
 	NotAfter time.Time
 	// Replaces, unless empty, is the id of a credential of the same kind that ends after
-	// Grace, from 0 to 366 days, unless it ends earlier. With 0 it is removed.
+	// Grace, from 0 to 366 days, unless it ends earlier. With 0 it is removed, and every
+	// token issued for it is revoked.
 	Replaces string
 	Grace    time.Duration
 	// Version is as in Changes.
@@ -42,8 +48,9 @@ type CredentialSpec struct {
 }
 
 // AddCredential adds a public key or a trust to a key, which holds at most 8 public keys
-// and 16 trusts. The actor must be able to rotate the key's secret. An acting key may do it
-// for itself only to replace a public key. The errors are those of Update.
+// and 16 trusts. It removes those of the same kind that have ended. The actor needs the
+// rights to rotate the key. An acting key may only replace a public key of its own, by one
+// that ends no later and accepts no more. The errors are those of Update.
 func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spec CredentialSpec) (Key, error) {
 	action := audit.AddCredential
 	if spec.Replaces != "" && spec.PublicKey != nil {
@@ -56,10 +63,12 @@ func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spe
 			if err != nil {
 				return err
 			}
-			if err := replace(k, &spec, now); err != nil {
-				return err
+			if spec.Replaces != "" {
+				if err := p.replace(k, &added, &spec, now); err != nil {
+					return err
+				}
 			}
-			return addCredential(k, added, now)
+			return addCredential(k, added, spec.Replaces, now)
 		},
 	})
 }
@@ -71,66 +80,128 @@ func (s *Service) TrustedIssuers() []trust.Issuer { return s.cfg.TrustedIssuers.
 func (s *Service) newCredential(spec *CredentialSpec, creator store.ActorRef, now time.Time) (store.Credential, error) {
 	var bad InvalidError
 	checkText(&bad, "name", spec.Name)
-	bad.addIf(expired(spec.NotAfter, now), "expires_at", "It is in the past.")
-	bad.addIf(spec.NotAfter.Year() > maxYear, "expires_at", "It may not be after the year 9999.")
+	checkExpiry(&bad, Expiry{At: spec.NotAfter}, now)
 	bad.addIf(spec.Grace < 0 || spec.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
-	bad.addIf((spec.PublicKey == nil) == (spec.Trust == nil), "public_key", "Give either a public key or a trust.")
-	if err := bad.orNil(); err != nil {
-		return store.Credential{}, err
-	}
 	c := store.Credential{Name: spec.Name, CreatedBy: creator, Created: now, NotAfter: micro(spec.NotAfter)}
+	switch {
+	case (spec.PublicKey == nil) == (spec.Trust == nil):
+		bad.add("public_key", "Give either a public key or a trust.")
+	case spec.PublicKey != nil:
+		bad.addIf(spec.PublicKey.LongAssertions && !s.cfg.LongAssertions, "long_assertions", "This service does not accept assertions that are valid for longer than 5 minutes.")
+		c.PublicKey = &store.PublicKey{EndpointAudience: spec.PublicKey.EndpointAudience, LongAssertions: spec.PublicKey.LongAssertions}
+		c.PublicKey.JWK = checkJWK(&bad, "public_key", spec.PublicKey.JWK)
+	default:
+		for _, problem := range s.cfg.TrustedIssuers.Check(*spec.Trust) {
+			bad.add("trust", problem)
+		}
+		c.Trust = &store.Trust{Issuer: spec.Trust.Issuer, Claims: sortedClaims(spec.Trust.Claims)}
+	}
+	if err := bad.orNil(); err != nil {
+		return c, err
+	}
 	var err error
 	if c.ID, err = secrets.RandomID(s.cfg.Random); err != nil {
 		return c, fmt.Errorf("apikey: add credential: %w", err)
 	}
-	if spec.Trust != nil {
-		for _, problem := range s.cfg.TrustedIssuers.Check(*spec.Trust) {
-			bad.add("trust", problem)
-		}
-		c.Trust = &store.Trust{Issuer: spec.Trust.Issuer, Claims: slices.Clone(spec.Trust.Claims)}
+	if c.Trust != nil {
 		c.ID = c.Trust.Issuer + "." + c.ID // see trust.List.Names
-		return c, bad.orNil()
 	}
-	bad.addIf(spec.PublicKey.LongAssertions && !s.cfg.LongAssertions, "long_assertions", "This service does not accept assertions that are valid for longer than 5 minutes.")
-	_, jwk, err := jose.ParsePublicKey([]byte(spec.PublicKey.JWK))
-	if err != nil {
-		bad.add("public_key", "It is not a JWK that can be used: "+err.Error()+".")
-	}
-	c.PublicKey = &store.PublicKey{JWK: string(jwk), EndpointAudience: spec.PublicKey.EndpointAudience, LongAssertions: spec.PublicKey.LongAssertions}
-	return c, bad.orNil()
+	return c, nil
 }
 
-// replace ends the credential that spec replaces.
-func replace(k *store.Key, spec *CredentialSpec, now time.Time) error {
-	if spec.Replaces == "" {
-		return nil
+// checkJWK checks a public key, and returns it in the form that stores keep. What it adds
+// to bad contains no part of it.
+func checkJWK(bad *InvalidError, field, text string) string {
+	if len(text) > maxJWK {
+		bad.add(field, fmt.Sprintf("The JWK may have at most %d bytes.", maxJWK))
+		return ""
 	}
+	key, jwk, err := jose.ParsePublicKey([]byte(text))
+	if err != nil {
+		bad.add(field, "It is not a JWK that can be used: "+err.Error()+".")
+		return ""
+	}
+	checkText(bad, field, key.ID)
+	return string(jwk)
+}
+
+func sortedClaims(claims []store.Claim) []store.Claim {
+	return slices.SortedFunc(slices.Values(claims), func(a, b store.Claim) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// replace ends the credential that added replaces.
+func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialSpec, now time.Time) error {
 	i := slices.IndexFunc(k.Credentials, func(c store.Credential) bool {
-		return c.ID == spec.Replaces && (c.PublicKey != nil) == (spec.PublicKey != nil) && !c.IsSecret()
+		return c.ID == spec.Replaces && kindOf(&c) == kindOf(added) && !expired(c.NotAfter, now)
 	})
 	if i < 0 {
 		return invalid("replaces", "The key has no credential of this kind with this id.")
 	}
-	k.Credentials[i].NotAfter = earlier(now.Add(spec.Grace), k.Credentials[i].NotAfter)
+	old := &k.Credentials[i]
+	if p.self(k.ID) && (outlives(added.NotAfter, old.NotAfter) || added.PublicKey.EndpointAudience && !old.PublicKey.EndpointAudience || added.PublicKey.LongAssertions && !old.PublicKey.LongAssertions) {
+		return &ForbiddenError{Action: audit.Rotate, Reason: "A key may replace a public key of its own only by one that ends no later and accepts no more."}
+	}
+	old.NotAfter = earlier(now.Add(spec.Grace), old.NotAfter)
 	return nil
 }
 
-// addCredential adds a credential and drops those that have ended.
-func addCredential(k *store.Key, added store.Credential, now time.Time) error {
-	k.Credentials = slices.DeleteFunc(k.Credentials, func(c store.Credential) bool { return expired(c.NotAfter, now) })
-	same := 0
-	for i := range k.Credentials {
-		if old := &k.Credentials[i]; (old.PublicKey != nil) == (added.PublicKey != nil) && !old.IsSecret() {
-			same++
+// addCredential adds a credential, and drops those of its kind that have ended. replaced is
+// the id of the one that it replaces, if any.
+func addCredential(k *store.Key, added store.Credential, replaced string, now time.Time) error {
+	kind, most, twice := kindOf(&added), maxTrusts, "The key has a trust with this issuer and these claims already."
+	if kind == publicKeyKind {
+		most, twice = maxPublicKeys, "The key has this public key, or one with this kid, already."
+	}
+	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
+	if slices.ContainsFunc(k.Credentials, same) {
+		return invalid(strings.TrimSuffix(kind, "s"), twice)
+	}
+	held := 0
+	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool {
+		ended := expired(old.NotAfter, now)
+		if kindOf(&old) == kind && !ended {
+			held++
 		}
-	}
-	limit := maxTrusts
-	if added.PublicKey != nil {
-		limit = maxPublicKeys
-	}
-	if same >= limit {
-		return invalid("name", fmt.Sprintf("The key holds %d of these already; retire one first.", limit))
+		return kindOf(&old) == kind && ended
+	})
+	if held >= most {
+		return invalid(strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d of these already; retire one first.", held))
 	}
 	k.Credentials = append(k.Credentials, added)
 	return nil
+}
+
+// duplicates reports whether added is the same trust as old, or the same public key, or a
+// public key with the same kid. A trust may be renewed by the same one, but a public key may
+// not.
+func duplicates(old, added *store.Credential, replaced string, now time.Time) bool {
+	ended := expired(old.NotAfter, now)
+	switch {
+	case old.Trust != nil && added.Trust != nil:
+		return !ended && old.ID != replaced && old.Trust.Issuer == added.Trust.Issuer && slices.Equal(old.Trust.Claims, added.Trust.Claims)
+	case old.PublicKey != nil && added.PublicKey != nil && (!ended || old.ID == replaced):
+		a, _, errA := jose.ParsePublicKey([]byte(old.PublicKey.JWK))
+		b, _, errB := jose.ParsePublicKey([]byte(added.PublicKey.JWK))
+		sameID := a.ID == b.ID
+		a.ID, a.Algorithm = b.ID, b.Algorithm
+		return errA == nil && errB == nil && (sameID || a.Same(b))
+	}
+	return false
+}
+
+// The kinds of credentials, which are also fields of events.
+const (
+	secretKind    = "secrets"
+	publicKeyKind = "public_keys"
+	trustKind     = "trusts"
+)
+
+func kindOf(c *store.Credential) string {
+	switch {
+	case c.PublicKey != nil:
+		return publicKeyKind
+	case c.Trust != nil:
+		return trustKind
+	}
+	return secretKind
 }

@@ -18,7 +18,7 @@ import (
 var ErrInvalidCredentials = errors.New("apikey: the client id, the secret or the assertion is wrong")
 
 // errMalformed refuses credentials without a read of the store. The client gets the
-// same response as for a wrong secret.
+// same response as for a wrong secret or assertion.
 var errMalformed = fmt.Errorf("%w: one of them is malformed", ErrInvalidCredentials)
 
 // ForbiddenError says that the actor may not do something with a key or workspace
@@ -41,7 +41,7 @@ func (e *ForbiddenError) Error() string {
 
 // FieldProblem says what is wrong with one field of a request.
 type FieldProblem struct {
-	Field  string // as in JSON: "name", "permissions", "expires_at"
+	Field  string // as in JSON: "name", "permissions", "expires_at", "credentials[0].public_key"
 	Reason string
 }
 
@@ -80,7 +80,7 @@ func invalid(field, reason string) error {
 	return &InvalidError{[]FieldProblem{{field, reason}}}
 }
 
-// RefusedError refuses a login with a correct credential, and says why.
+// RefusedError refuses a login with a correct secret or assertion, and says why.
 type RefusedError struct {
 	// Reason is "disabled", "expired", "suspended" or "keys_off"; "direct" for a
 	// secret in place of a token that the key or the settings do not allow; "scope" for

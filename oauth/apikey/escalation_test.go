@@ -80,6 +80,12 @@ func TestEscalation(t *testing.T) {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Grace: time.Hour})
 			return err
 		}, new(apikey.ForbiddenError)},
+		{"owner adds a public key to a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
+			return errOf(r.AddCredential(ctx, a, k.ID, aPublicKey("laptop")))
+		}, new(apikey.ForbiddenError)},
+		{"owner adds a trust to a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
+			return errOf(r.AddCredential(ctx, a, k.ID, aTrust("deploy", "repository_id", "7", "environment", "prod")))
+		}, new(apikey.ForbiddenError)},
 		{"owner rotates and narrows to what he may grant", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Changes: apikey.Changes{Permissions: ptr(perms("project.delete"))}})
 			return err
@@ -119,13 +125,25 @@ func TestEscalation(t *testing.T) {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
 		}, new(apikey.ForbiddenError)},
+		{"key with an end adds a public key to a key without", saving, func(r *rig) apikey.Key {
+			key, _ := r.create(admin, "team-a", "project.list")
+			return key
+		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
+			return errOf(r.AddCredential(ctx, a, k.ID, aPublicKey("laptop")))
+		}, new(apikey.ForbiddenError)},
+		{"key adds a public key to a sibling within itself", forever, func(r *rig) apikey.Key {
+			key, _ := r.create(admin, "team-a", "project.list")
+			return key
+		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
+			return errOf(r.AddCredential(ctx, a, k.ID, aPublicKey("laptop")))
+		}, nil},
 		{"key with an end takes the end from another", saving, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list", inOneHour)
 			return key
 		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), new(apikey.ForbiddenError)},
 	} {
 		t.Run("B21 "+tc.name, func(t *testing.T) {
-			r := newRig(t)
+			r := newRig(t, trusting)
 			var target apikey.Key
 			if tc.target != nil {
 				target = tc.target(r)

@@ -3,9 +3,11 @@ package apikey
 import (
 	"cmp"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +59,7 @@ func addressText(a netip.Addr) string {
 
 // changedFields returns the fields that differ.
 func changedFields(before, after *store.Key) []store.FieldChange {
-	return fieldChanges("name permissions expires_at resources disabled direct secrets", keyTexts(before, after), keyTexts(after, before))
+	return fieldChanges("name permissions expires_at resources disabled direct "+secretKind+" "+publicKeyKind+" "+trustKind, keyTexts(before, after), keyTexts(after, before))
 }
 
 // fieldChanges returns the fields whose texts before and after differ. names are those
@@ -72,8 +74,9 @@ func fieldChanges(names string, before, after []string) (changed []store.FieldCh
 }
 
 // keyTexts returns the fields of k as texts, in the order of changedFields. Keys that
-// differ have different texts. other is the key to compare with: if the permissions of
-// either are too long for an event, only those that other lacks are returned.
+// differ have different texts. other is the key to compare with: if the permissions, or the
+// credentials of one kind, of either are too long for an event, only those that other lacks
+// are returned.
 func keyTexts(k, other *store.Key) []string {
 	held, requested := k.Permissions, k.RequestedPermissions
 	if max(len(held.String()), len(other.Permissions.String())) > maxEventText { // what differs must not be cut off
@@ -86,17 +89,56 @@ func keyTexts(k, other *store.Key) []string {
 	if k.AdminPermissions.Len() > 0 {
 		permissions += " (granted by an administrator: " + k.AdminPermissions.String() + ")"
 	}
-	var secrets []string
-	for _, secret := range k.Credentials {
-		text := secret.ID + " …" + secret.Hint
-		if !secret.NotAfter.IsZero() {
-			text += " until " + instantText(secret.NotAfter)
+	texts := []string{
+		k.Name, permissions, cmp.Or(k.NotAfterText, instantText(k.NotAfter)), strings.Join(k.Resources, " "), strconv.FormatBool(k.Disabled), strconv.FormatBool(k.Direct),
+	}
+	for _, kind := range []string{secretKind, publicKeyKind, trustKind} {
+		mine, others := credentialTexts(k, kind), credentialTexts(other, kind)
+		if max(len(strings.Join(mine, ", ")), len(strings.Join(others, ", "))) > maxEventText {
+			mine = slices.DeleteFunc(mine, func(text string) bool { return slices.Contains(others, text) })
 		}
-		secrets = append(secrets, text)
+		texts = append(texts, strings.Join(mine, ", "))
 	}
-	return []string{
-		k.Name, permissions, cmp.Or(k.NotAfterText, instantText(k.NotAfter)), strings.Join(k.Resources, " "), strconv.FormatBool(k.Disabled), strconv.FormatBool(k.Direct), strings.Join(secrets, ", "),
+	return texts
+}
+
+// credentialTexts returns a text for each credential of one kind. What a caller chose is
+// quoted, so that no name can pass for another text.
+func credentialTexts(k *store.Key, kind string) (texts []string) {
+	for i := range k.Credentials {
+		c := &k.Credentials[i]
+		if kindOf(c) != kind {
+			continue
+		}
+		text := c.ID + " …" + c.Hint
+		if kind != secretKind {
+			text = c.ID + " " + strconv.Quote(c.Name)
+		}
+		if !c.NotAfter.IsZero() {
+			text += " until " + instantText(c.NotAfter)
+		}
+		switch kind {
+		case publicKeyKind:
+			var jwk struct {
+				ID string `json:"kid"`
+			}
+			_ = json.Unmarshal([]byte(c.PublicKey.JWK), &jwk) //nolint:errcheck // it was checked when it was stored
+			text += fmt.Sprintf(" kid %q", jwk.ID)
+			if c.PublicKey.EndpointAudience {
+				text += " endpoint_audience"
+			}
+			if c.PublicKey.LongAssertions {
+				text += " long_assertions"
+			}
+		case trustKind:
+			text += " issuer " + c.Trust.Issuer
+			for _, claim := range c.Trust.Claims {
+				text += fmt.Sprintf(" %s=%q", claim.Name, claim.Value)
+			}
+		}
+		texts = append(texts, text)
 	}
+	return texts
 }
 
 // settingsNames are the fields of settingsTexts. Those of a workspace are the first

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -83,6 +84,66 @@ func ExampleService_Rotate() {
 	// <nil>
 	// <nil>
 	// 13:00:00
+}
+
+// A program that has a private key logs in without a secret.
+func ExampleService_Create_withoutSecret() {
+	keys := exampleService()
+	key, secret, err := keys.Create(context.Background(), apikey.Owner("olga", "team-a"), apikey.Spec{
+		Workspace: "team-a", Name: "ci", NoSecret: true,
+		Credentials: []apikey.CredentialSpec{{Name: "build server", PublicKey: &store.PublicKey{
+			JWK: `{"kty":"OKP","crv":"Ed25519","kid":"2026","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+		}}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%q\n", secret.Reveal())
+	fmt.Println(key.Credentials[0].Name, key.Credentials[0].PublicKey.JWK)
+	// Output:
+	// ""
+	// build server {"alg":"EdDSA","crv":"Ed25519","kid":"2026","kty":"OKP","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+}
+
+// A workflow logs in with the identity that GitHub gives it.
+func ExampleService_AddCredential() {
+	ctx := context.Background()
+	issuers, err := trust.New([]trust.Issuer{trust.GitHubActions()}, trust.Config{Audience: "https://auth.example.com"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Package oauth sets these fields from its own configuration.
+	keys, err := apikey.New(memstore.New(), apikey.Config{
+		Permissions: scope.MustCatalog(), Issuer: "https://auth.example.com", TrustedIssuers: issuers, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	olga := apikey.Owner("olga", "team-a")
+	key, _, err := keys.Create(ctx, olga, apikey.Spec{Workspace: "team-a", Name: "deploy", NoSecret: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The name of a repository can be given to another one. Its id cannot.
+	spec := apikey.CredentialSpec{Name: "deploy workflow", Trust: &store.Trust{Issuer: "github", Claims: []store.Claim{
+		{Name: "repository_id", Value: "74"}, {Name: "environment", Value: "production"},
+	}}}
+	key, err = keys.AddCredential(ctx, olga, key.ID, spec)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(key.Credentials[0].Name, key.Credentials[0].Trust.Claims)
+
+	_, err = keys.AddCredential(ctx, olga, key.ID, spec)
+	fmt.Println(err)
+	// Output:
+	// deploy workflow [{environment production} {repository_id 74}]
+	// apikey: trust: The key has a trust with this issuer and these claims already.
 }
 
 func ExampleService_Import() {

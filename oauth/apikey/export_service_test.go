@@ -45,7 +45,7 @@ func (u Unwritten) Refusal(key string, at time.Time) {
 
 // Of returns the last use and the logins of a key on a day.
 func (u Unwritten) Of(key string, day time.Time) (time.Time, int64) {
-	return u.u.uses[usedSecret{key, "secret"}], u.u.counts[keyDay{key, day}].Logins
+	return u.u.uses[usedCredential{key, "secret"}], u.u.counts[keyDay{key, day}].Logins
 }
 
 // Kept is how much is kept in memory. names are those of events of this hour.

@@ -39,7 +39,9 @@ func (s *Service) FindSecret(ctx context.Context, actor Actor, text string) (Key
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Key{}, KeyCredential{}, fmt.Errorf("apikey: find secret: %w", err)
 	}
-	i := slices.IndexFunc(found.Key.Credentials, func(secret store.Credential) bool { return secret.ID == id && !secrets.IsSlow(secret.Digest) })
+	i := slices.IndexFunc(found.Key.Credentials, func(secret store.Credential) bool {
+		return secret.ID == id && secret.IsSecret() && !secrets.IsSlow(secret.Digest)
+	})
 	// The actor's right comes before the digest: an error about the digest names the key.
 	if i < 0 || p.mayActOn(actRead, &found.Key) != nil {
 		return Key{}, KeyCredential{}, errNoSecret

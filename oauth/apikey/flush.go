@@ -31,13 +31,13 @@ type unwritten struct {
 	logged   hourly
 	seen     seenSecrets
 	mu       sync.Mutex
-	uses     map[usedSecret]time.Time
-	writing  map[usedSecret]time.Time // the uses that a Flush writes at the moment
+	uses     map[usedCredential]time.Time
+	writing  map[usedCredential]time.Time // the uses that a Flush writes at the moment
 	counts   map[keyDay]store.Count
 	events   []store.Event // of refusals, one for each key, reason and hour
 }
 
-type usedSecret struct{ key, secret string }
+type usedCredential struct{ key, credential string }
 
 type keyDay struct {
 	key string
@@ -52,7 +52,7 @@ type batch struct {
 }
 
 func newUnwritten(counting bool) *unwritten {
-	return &unwritten{counting: counting, uses: make(map[usedSecret]time.Time), counts: make(map[keyDay]store.Count)}
+	return &unwritten{counting: counting, uses: make(map[usedCredential]time.Time), counts: make(map[keyDay]store.Count)}
 }
 
 // Flush writes to the store what logins and direct uses have left in memory: last uses,
@@ -88,10 +88,10 @@ func (s *Service) Flush(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
+func (u *unwritten) login(k *store.Key, credential string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.use(store.Use{Key: k.ID, Credential: secret, At: at})
+	u.use(store.Use{Key: k.ID, Credential: credential, At: at})
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
 }
 
@@ -122,13 +122,13 @@ func (u *unwritten) refusal(p *Proof, reason string) bool {
 	return true
 }
 
-// used reports whether a login with the secret waits to be written, or the first of
+// used reports whether a login with the credential waits to be written, or the first of
 // several direct uses, which counts like a login.
-func (u *unwritten) used(key, secret string) bool {
+func (u *unwritten) used(key, credential string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	_, waits := u.uses[usedSecret{key, secret}]
-	_, writes := u.writing[usedSecret{key, secret}]
+	_, waits := u.uses[usedCredential{key, credential}]
+	_, writes := u.writing[usedCredential{key, credential}]
 	return waits || writes
 }
 
@@ -141,7 +141,7 @@ func (u *unwritten) written() {
 
 // use records a use. The caller holds the lock, as for count.
 func (u *unwritten) use(use store.Use) {
-	id := usedSecret{use.Key, use.Credential}
+	id := usedCredential{use.Key, use.Credential}
 	old, known := u.uses[id]
 	if use.At.After(old) && (known || len(u.uses) < maxUnwritten) {
 		u.uses[id] = use.At
@@ -169,12 +169,12 @@ func (u *unwritten) take() batch {
 	u.seen.flush(u)
 	b := batch{events: u.events}
 	for id, at := range u.uses {
-		b.uses = append(b.uses, store.Use{Key: id.key, Credential: id.secret, At: at})
+		b.uses = append(b.uses, store.Use{Key: id.key, Credential: id.credential, At: at})
 	}
 	for _, c := range u.counts {
 		b.counts = append(b.counts, c)
 	}
-	u.writing, u.uses = u.uses, make(map[usedSecret]time.Time)
+	u.writing, u.uses = u.uses, make(map[usedCredential]time.Time)
 	clear(u.counts)
 	u.events = nil
 	return b

@@ -129,7 +129,7 @@ func (r *rig) tryCreate(actor apikey.Actor, workspace, permissions string, chang
 		c(&spec)
 	}
 	key, secret, err := r.Create(context.Background(), actor, spec)
-	if err == nil {
+	if err == nil && !spec.NoSecret {
 		r.keep(secret.Reveal())
 	}
 	return key, secret, r.note(err)

@@ -58,6 +58,7 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key
 	var bad InvalidError
 	bad.addIf(!s.cfg.Imported, "secret", "Config.Imported is false, so an imported secret could not log in. Set it to true to import keys.")
 	bad.addIf(!validID(spec.ID), "id", idForm)
+	bad.addIf(spec.NoSecret, "no_secret", "An imported key has a secret; create the key instead.")
 	given := slices.DeleteFunc([]string{spec.Secret, spec.Digest, spec.SHA256}, func(text string) bool { return text == "" })
 	switch {
 	case len(given) != 1:

@@ -25,10 +25,12 @@ type Request struct {
 
 // Grant is the content of a token to be issued.
 type Grant struct {
-	// Key is the key that logged in. Its Credentials, DirectOff, RulesBroken and
-	// Outdated are left out.
-	Key          Key
-	CredentialID string // id of the credential that the key logged in with
+	// Key is the key that logged in. Its Credentials, LifetimeStart, DirectOff,
+	// RulesBroken and Outdated are left out.
+	Key Key
+	// CredentialID is the id of the credential that the program proved: of a secret, a
+	// public key or a trust. The token ends with it.
+	CredentialID string
 	// Resource is the token's audience; empty: the server's own.
 	Resource    string
 	Permissions scope.Set
@@ -83,7 +85,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		return nil, err
 	}
 	grant := &Grant{
-		Key:          withoutSecrets(key, held, p.standing),
+		Key:          withoutCredentials(key, held, p.standing),
 		CredentialID: p.credential.ID,
 		Resource:     r.Resource,
 		Permissions:  granted,
@@ -93,7 +95,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		Epochs:       [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key or what it logged in with expires now, or a policy gives its token no time."}
+		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key or its credential expires now, or a policy gives its token no time."}
 	}
 	return grant, nil
 }
@@ -163,7 +165,8 @@ func (s *Service) askTokenPolicy(
 	}
 	// Policies get a copy, so that what they write into it does not reach the token.
 	shown := forPolicies(p.found.Key)
-	use.Now, use.Address, use.Key, use.Credential, use.Identity = p.now, p.address, &shown, p.credential, p.identity
+	use.Now, use.Address, use.Key, use.Identity = p.now, p.address, &shown, p.identity
+	use.Credential = shown.Credentials[slices.IndexFunc(shown.Credentials, func(c store.Credential) bool { return c.ID == p.credential.ID })]
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)
 	err := s.cfg.Policy.CheckToken(ctx, request)
@@ -201,13 +204,13 @@ func (p *Proof) ends() time.Time {
 	return first
 }
 
-// withoutSecrets returns a key as its users see it, without Secrets, DirectOff,
-// RulesBroken and Outdated. issuable are the permissions that its tokens carry.
-func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+// withoutCredentials returns a key as its users see it, without Credentials,
+// LifetimeStart, DirectOff, RulesBroken and Outdated. issuable are the permissions that its tokens carry.
+func withoutCredentials(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
 	return Key{
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
 		Permissions: k.Permissions, RequestedPermissions: k.RequestedPermissions, Withheld: k.Permissions.Minus(issuable),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled, Direct: k.Direct,
-		NewestCredential: policy.NewestCredential(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+		CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
 	}
 }

@@ -25,9 +25,9 @@ type Key struct {
 	Withheld scope.Set
 	// Credentials are what programs log in with as this key, newest last.
 	Credentials []KeyCredential
-	// NewestCredential is when the newest credential was created, or when the key was
-	// created if it has none. The rule MaxLifetime counts from it.
-	NewestCredential time.Time
+	// LifetimeStart is the instant from which the rule MaxLifetime counts: when the newest
+	// credential was created, or an older one that goes on; see policy.LifetimeStart.
+	LifetimeStart time.Time
 	// NotAfter is the key's own expiry; zero is never. NotAfterText is the date
 	// that it was given as, or empty if it was given as an instant. Rules may end
 	// the key earlier, see Standing.
@@ -54,7 +54,7 @@ type Key struct {
 	// Config.Workspaces and Config.Policy are not asked for it.
 	Standing policy.Standing
 	// RulesBroken names the expiry rules of the settings that the key's own expiry
-	// breaks: "require_expiry", "max_lifetime". MaxLifetime counts from SecretCreated.
+	// breaks: "require_expiry", "max_lifetime". MaxLifetime counts from LifetimeStart.
 	// Such a key may still be live; Standing says when the rules end it.
 	RulesBroken []string
 	// Outdated names the peppers and prefixes of the key's secrets that are not the
@@ -91,14 +91,16 @@ func (c *KeyCredential) IsSecret() bool { return c.PublicKey == nil && c.Trust =
 // keyOf returns the Key of a stored key.
 func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	record, instance := forPolicies(f.Key), s.effective(f.Instance)
-	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
+	shown := withoutCredentials(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
 	shown.DirectOff = instance.DirectOff
-	shown.RulesBroken, shown.Outdated = rulesBroken(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
+	rules := policy.EffectiveRules(instance, f.Workspace)
+	shown.LifetimeStart = policy.LifetimeStart(&record, rules.MaxLifetime)
+	shown.RulesBroken, shown.Outdated = rulesBroken(&record, rules), s.outdated(&f.Key, now)
 	shown.Credentials = make([]KeyCredential, len(record.Credentials))
-	for i, secret := range record.Credentials {
+	for i, c := range record.Credentials {
 		shown.Credentials[i] = KeyCredential{
-			ID: secret.ID, Name: secret.Name, Hint: secret.Hint, Prefix: secret.Prefix, PublicKey: secret.PublicKey, Trust: secret.Trust, CreatedBy: secret.CreatedBy, Generated: secret.Generated,
-			Created: secret.Created, NotAfter: secret.NotAfter, LastUsed: secret.LastUsed,
+			ID: c.ID, Name: c.Name, Hint: c.Hint, Prefix: c.Prefix, PublicKey: c.PublicKey, Trust: c.Trust, CreatedBy: c.CreatedBy, Generated: c.Generated,
+			Created: c.Created, NotAfter: c.NotAfter, LastUsed: c.LastUsed,
 		}
 	}
 	return shown

@@ -11,39 +11,39 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Retire removes one credential of a key and revokes every token issued for it.
-// If the key has none left, it cannot log in until it gets another one. If version
+// Retire removes one credential of a key, of any kind, and revokes every token issued for
+// it. If the key has none left, no program can log in until it gets another one. If version
 // is not 0 and the key has another version, the error is store.ErrConflict.
-func (s *Service) Retire(ctx context.Context, actor Actor, id, secret string, version int64) (Key, error) {
+func (s *Service) Retire(ctx context.Context, actor Actor, id, credential string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Retire, version: version, narrows: true,
-		apply: func(_ powers, k *store.Key, _ time.Time) error { return removeSecret(k, secret) },
+		apply: func(_ powers, k *store.Key, _ time.Time) error { return removeCredential(k, credential) },
 	})
 }
 
-// removeSecret removes one secret, which revokes its tokens: a token is refused if its
-// key no longer has the secret that it names.
-func removeSecret(k *store.Key, id string) error {
-	i := slices.IndexFunc(k.Credentials, func(secret store.Credential) bool { return secret.ID == id })
+// removeCredential removes one credential, which revokes its tokens: a token is refused if
+// its key no longer has the credential that it names.
+func removeCredential(k *store.Key, id string) error {
+	i := slices.IndexFunc(k.Credentials, func(c store.Credential) bool { return c.ID == id })
 	if i < 0 {
-		return fmt.Errorf("apikey: the key has no secret with this id: %w", store.ErrNotFound)
+		return fmt.Errorf("apikey: the key has no credential with this id: %w", store.ErrNotFound)
 	}
 	k.Credentials = slices.Delete(slices.Clone(k.Credentials), i, i+1)
 	return nil
 }
 
-// removeUnused is removeSecret for a secret that no program has logged in with.
+// removeUnused is removeCredential for a secret that no program has logged in with.
 func (s *Service) removeUnused(k *store.Key, id string) error {
 	for i := range k.Credentials {
-		if k.Credentials[i].ID == id && k.Credentials[i].LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
-			return removeSecret(k, id)
+		if c := &k.Credentials[i]; c.ID == id && c.IsSecret() && c.LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
+			return removeCredential(k, id)
 		}
 	}
 	return invalid("replaces", "The secret was not replaced: a program has logged in with it, or the key no longer has it. Rotate without naming it, and choose how long the other secrets still work.")
 }
 
 // Disable stops logins with a key and revokes its tokens. It is no error if the key
-// is disabled already. version is as in RetireSecret.
+// is disabled already. version is as in Retire.
 func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Disable, version: version, narrows: true,
@@ -55,7 +55,7 @@ func (s *Service) Disable(ctx context.Context, actor Actor, id string, version i
 }
 
 // Enable lets a disabled key log in again. Its old tokens stay revoked. It is no
-// error if the key is enabled already. version is as in RetireSecret.
+// error if the key is enabled already. version is as in Retire.
 func (s *Service) Enable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Enable, policy: policy.ActionEnable, version: version, gives: true,
@@ -67,7 +67,7 @@ func (s *Service) Enable(ctx context.Context, actor Actor, id string, version in
 }
 
 // Delete deletes a key and revokes its tokens. Its audit events stay. version is as
-// in RetireSecret.
+// in Retire.
 func (s *Service) Delete(ctx context.Context, actor Actor, id string, version int64) error {
 	now := s.now()
 	return retryErr(func() error { return s.deleteOnce(ctx, actor, id, version, now) })

@@ -93,6 +93,7 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 		return r.note(err)
 	}
 	rotate := func() error { _, _, err := r.Rotate(ctx, owner, key.ID, apikey.Rotation{}); return r.note(err) }
+	add := func() error { return r.note(errOf(r.AddCredential(ctx, owner, key.ID, aPublicKey("laptop")))) }
 	enable := func() error { _, err := r.Enable(ctx, owner, key.ID, 0); return r.note(err) }
 	logIn := func() error {
 		_, err := r.logIn(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}, apikey.Request{})
@@ -110,12 +111,14 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 		{"a policy, import", &keys, false, false, bring},
 		{"a policy, update", &keys, false, false, update},
 		{"a policy, rotate", &keys, false, false, rotate},
+		{"a policy, add a credential", &keys, false, false, add},
 		{"a policy, enable", &keys, true, false, enable},
 		{"a policy, login", &tokens, false, true, logIn},
 		{"a policy, issue", &tokens, false, true, issue},
 		{"the workspace, create", &workspaces, false, false, create},
 		{"the workspace, import", &workspaces, false, false, bring},
 		{"the workspace, rotate", &workspaces, false, false, rotate},
+		{"the workspace, add a credential", &workspaces, false, false, add},
 		{"the workspace, enable", &workspaces, true, false, enable},
 		{"the workspace, login", &workspaces, false, true, logIn},
 	} {

@@ -84,7 +84,7 @@ func rulesBroken(k *store.Key, rules store.Rules) []string {
 	if rules.RequireExpiry && k.NotAfter.IsZero() {
 		broken = append(broken, "require_expiry")
 	}
-	if rules.MaxLifetime != 0 && outlives(k.NotAfter, policy.NewestCredential(k).Add(rules.MaxLifetime)) {
+	if rules.MaxLifetime != 0 && outlives(k.NotAfter, policy.LifetimeStart(k, rules.MaxLifetime).Add(rules.MaxLifetime)) {
 		broken = append(broken, "max_lifetime")
 	}
 	return broken

@@ -192,7 +192,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 			_, _, err := r.Rotate(ctx, owner, k.ID, apikey.Rotation{})
 			return err
 		},
-		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
+		"Retire": func(r *rig, k apikey.Key, _ apikey.Secret) error {
 			_, err := r.Retire(ctx, owner, k.ID, k.Credentials[0].ID, 0)
 			return err
 		},
@@ -211,7 +211,10 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tokens := 0
 				for round := range harness.Rounds(5, 2_000) {
-					tokens += endMeanwhile(t, newRig(t), end, round)
+					r := newRig(t)
+					key, secret := r.create(owner, "team-a", "project.list")
+					login := func() (*apikey.Grant, error) { return r.login(key.ID, secret.Reveal()) }
+					tokens += endMeanwhile(t, r, login, func() error { return end(r, key, secret) }, round)
 				}
 				t.Log(tokens, "tokens were issued meanwhile")
 			})
@@ -219,8 +222,35 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 	}
 }
 
-func endMeanwhile(t *testing.T, r *rig, end func(*rig, apikey.Key, apikey.Secret) error, round int) int {
-	key, secret := r.create(owner, "team-a", "project.list")
+// TestNoTokenAfterTheEndOfAPublicKey is TestNoTokenAfterTheEnd for logins with a public
+// key, in a key that has others.
+func TestNoTokenAfterTheEndOfAPublicKey(t *testing.T) {
+	ctx := context.Background()
+	for name, end := range map[string]func(r *rig, k apikey.Key, id string) error{
+		"Retire": func(r *rig, k apikey.Key, id string) error { return errOf(r.Retire(ctx, owner, k.ID, id, 0)) },
+		"AddCredential": func(r *rig, k apikey.Key, id string) error {
+			spec := aPublicKey("next")
+			spec.Replaces = id
+			return errOf(r.AddCredential(ctx, owner, k.ID, spec))
+		},
+		"DisableAllBy": func(r *rig, _ apikey.Key, _ string) error { return errOf(r.DisableAllBy(ctx, admin, manager.Ref())) },
+	} {
+		t.Run("B22 "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for round := range harness.Rounds(5, 2_000) {
+					r := newRig(t, trusting)
+					key, _ := r.create(owner, "team-a", "project.list")
+					spec, private := withPrivate("first")
+					id := last(r.add(manager, key.ID, spec)).ID
+					login := func() (*apikey.Grant, error) { return r.assert(key.ID, private) }
+					endMeanwhile(t, r, login, func() error { return end(r, key, id) }, round)
+				}
+			})
+		})
+	}
+}
+
+func endMeanwhile(t *testing.T, r *rig, login func() (*apikey.Grant, error), end func() error, round int) int {
 	var mu sync.Mutex
 	var tokens []*apikey.Grant
 	var stop atomic.Bool
@@ -229,7 +259,7 @@ func endMeanwhile(t *testing.T, r *rig, end func(*rig, apikey.Key, apikey.Secret
 	for range 3 {
 		wg.Go(func() {
 			for first := true; first || !stop.Load(); first = false {
-				grant, err := r.login(key.ID, secret.Reveal())
+				grant, err := login()
 				if first {
 					started <- struct{}{}
 				}
@@ -243,8 +273,8 @@ func endMeanwhile(t *testing.T, r *rig, end func(*rig, apikey.Key, apikey.Secret
 		})
 	}
 	<-started
-	err := end(r, key, secret)
-	if _, loginErr := r.login(key.ID, secret.Reveal()); loginErr == nil {
+	err := end()
+	if _, loginErr := login(); loginErr == nil {
 		t.Errorf("round %d: a login after the end works", round)
 	}
 	stop.Store(true)

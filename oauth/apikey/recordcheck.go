@@ -11,7 +11,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const maxHint = 32
+// Bounds of what a backup may contain. Those of trusts are the bounds of package trust.
+const (
+	maxHint        = 32
+	maxIssuerName  = 32
+	maxTrustClaims = 16
+	maxClaim       = 512
+)
 
 // checkRecord checks a key from a backup, and returns it in the form that stores
 // keep. Its errors contain no part of a digest.
@@ -31,31 +37,70 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(!key.Permissions.ContainsAll(key.AdminPermissions), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "Each resource must be an absolute URI in printable ASCII, without a user, a fragment, quotes and backslashes.")
-	if len(key.Credentials) > maxSecrets {
-		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
+	held := map[string]int{}
+	for i := range key.Credentials {
+		held[kindOf(&key.Credentials[i])]++
+	}
+	bad.addIf(held[secretKind] > maxSecrets, secretKind, fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
+	bad.addIf(held[publicKeyKind] > maxPublicKeys, publicKeyKind, fmt.Sprintf("A key holds at most %d public keys.", maxPublicKeys))
+	bad.addIf(held[trustKind] > maxTrusts, trustKind, fmt.Sprintf("A key holds at most %d trusts.", maxTrusts))
+	if len(bad.Problems) > 0 {
 		return key, &bad
 	}
 	for i := range key.Credentials {
-		s.checkRecordSecret(&bad, &key.Credentials[i], key.Credentials[:i])
+		s.checkRecordCredential(&bad, &key.Credentials[i], key.Credentials[:i])
 	}
 	return key, bad.orNil()
 }
 
-func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Credential, others []store.Credential) {
-	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
-	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
-	checkActor(bad, "secrets", secret.CreatedBy)
-	twice := slices.ContainsFunc(others, func(other store.Credential) bool { return other.ID == secret.ID })
-	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", fmt.Sprintf("The prefix %.40q is not in Config.SecretPrefixes; add it.", secret.Prefix))
-	bad.addIf(!validID(secret.ID), "secrets", idForm)
-	bad.addIf(twice, "secrets", "Two secrets have the same id.")
-	bad.addIf(secret.Created.IsZero(), "secrets", "A secret must have the time of its creation.")
-	bad.addIf(len(secret.Hint) > maxHint, "secrets", fmt.Sprintf("A hint has at most %d bytes.", maxHint))
+func (s *Service) checkRecordCredential(bad *InvalidError, c *store.Credential, others []store.Credential) {
+	kind := kindOf(c)
+	c.Created, c.NotAfter, c.LastUsed = instant(bad, kind, c.Created), instant(bad, kind, c.NotAfter), instant(bad, kind, c.LastUsed)
+	checkActor(bad, kind, c.CreatedBy)
+	twice := slices.ContainsFunc(others, func(other store.Credential) bool { return other.ID == c.ID })
+	bad.addIf(!validID(c.ID), kind, idForm)
+	bad.addIf(twice, kind, "Two credentials have the same id.")
+	bad.addIf(c.Created.IsZero(), kind, "A credential must have the time of its creation.")
+	if kind == secretKind {
+		s.checkRecordSecret(bad, c)
+		return
+	}
+	checkText(bad, kind, c.Name)
+	bad.addIf(c.PublicKey != nil && c.Trust != nil || c.Digest+c.Hint+c.Prefix != "" || c.Generated, kind, "A credential is either a secret, a public key or a trust.")
+	if c.PublicKey != nil {
+		jwk := checkJWK(bad, kind, c.PublicKey.JWK)
+		bad.addIf(jwk != "" && jwk != c.PublicKey.JWK, kind, "A public key must be a JWK in the form that this service stores.")
+		return
+	}
+	checkTrustForm(bad, c)
+}
+
+// checkTrustForm checks a trust of a backup. Its issuer need not be listed now: then the
+// trust accepts nothing.
+func checkTrustForm(bad *InvalidError, c *store.Credential) {
+	c.Trust.Claims = sortedClaims(c.Trust.Claims)
+	name, claims := c.Trust.Issuer, c.Trust.Claims
+	strange := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
+	bad.addIf(name == "" || len(name) > maxIssuerName || strings.ContainsFunc(name, strange), trustKind, "The name of an issuer has 1 to 32 characters of a-z 0-9 -.")
+	bad.addIf(!strings.HasPrefix(c.ID, name+"."), trustKind, "The id of a trust begins with the name of its issuer and a dot.") // see trust.List.Names
+	bad.addIf(len(claims) == 0 || len(claims) > maxTrustClaims, trustKind, fmt.Sprintf("A trust has 1 to %d claims.", maxTrustClaims))
+	for i, claim := range claims {
+		checkText(bad, trustKind, claim.Name)
+		badValue := claim.Value == "" || len(claim.Value) > maxClaim || claim.Value != printable(claim.Value)
+		bad.addIf(badValue, trustKind, fmt.Sprintf("The value of a claim has 1 to %d printable bytes.", maxClaim))
+		bad.addIf(i > 0 && claims[i-1].Name == claim.Name, trustKind, "A trust names a claim once.")
+	}
+}
+
+func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Credential) {
+	bad.addIf(secret.Name != "", secretKind, "A secret has no name.")
+	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), secretKind, fmt.Sprintf("The prefix %.40q is not in Config.SecretPrefixes; add it.", secret.Prefix))
+	bad.addIf(len(secret.Hint) > maxHint, secretKind, fmt.Sprintf("A hint has at most %d bytes.", maxHint))
 	if secret.Hint != "" {
-		checkText(bad, "secrets", secret.Hint)
+		checkText(bad, secretKind, secret.Hint)
 	}
 	if err := s.checkDigest(secret); err != nil {
-		bad.add("secrets", "A digest cannot be verified by this service: "+err.Error()+".")
+		bad.add(secretKind, "A digest cannot be verified by this service: "+err.Error()+".")
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	switch {
 	case err == nil:
 		holder := store.ActorRef{Kind: "holder", ID: p.found.Key.ID}
-		err = s.endProved(ctx, p, store.Event{Action: audit.Revoke, Actor: holder}, removeSecret)
+		err = s.endProved(ctx, p, store.Event{Action: audit.Revoke, Actor: holder}, removeCredential)
 	case errors.Is(err, ErrInvalidCredentials) && !errors.Is(err, errMalformed):
 		s.unknown.fail(ctx, p.address, "", p.now)
 		err = nil

@@ -14,7 +14,7 @@ const maxUsageDays = 400
 
 // Usage returns how often a key logged in or was used directly, and how often it was
 // refused, by day (UTC), with from <= day < to, at most 400 days. Days without logins and refusals
-// are left out. A wrong secret for the key counts as a refusal. One that does not have
+// are left out. A wrong secret or assertion for the key counts as a refusal. A secret that does not have
 // the form of a secret (see ParseSecret) counts only if Config.Imported is true:
 // otherwise the key is not looked up.
 // Logins and refusals count once Flush has written them, as for the key's LastUsed.

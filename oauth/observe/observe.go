@@ -35,7 +35,7 @@ const (
 type Observer func(ctx context.Context, d Decision)
 
 // Decision says that a credential was accepted or refused, and why. It never holds
-// a secret or a token.
+// a secret, an assertion or a token.
 type Decision struct {
 	// Time is the time of the decision, by Config.Now.
 	Time time.Time
@@ -91,9 +91,9 @@ type Decision struct {
 	// assertion was right, or if the signature of the token was right.
 	KeyID     string
 	Workspace string
-	// CredentialID is the credential of the key that was right, or that the token was
-	// issued for: a secret, a public key or a trust. It is set only if KeyID is. The id of a trust is
-	// the name of its entry in Config.TrustedIssuers, a dot and random text.
+	// CredentialID is the id of the credential that was right, or that the token was issued
+	// for: of a secret, a public key or a trust. It is set only if KeyID is. The id of a
+	// trust is the name of its entry in Config.TrustedIssuers, a dot and random text.
 	CredentialID string
 	// Address is the client's address. It is the zero Addr if it is not known, as in
 	// bearer.Verifier.Authorize, and for tokens.

@@ -72,7 +72,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
 	if page == "change" { // the other pages create a new secret
-		f.since = f.Key.NewestCredential
+		f.since = f.Key.LifetimeStart
 	}
 	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
 	if f.Key.Direct {

@@ -6,9 +6,9 @@ const (
 	Create          = "key.create"
 	Import          = "key.import"
 	Update          = "key.update"
-	Rotate          = "key.rotate"
-	AddCredential   = "key.add_credential" // a public key or a trust
-	Retire          = "key.retire_credential"
+	Rotate          = "key.rotate"            // a new secret, or a public key in place of another
+	AddCredential   = "key.add_credential"    // a public key or a trust
+	Retire          = "key.retire_credential" // of any kind
 	Disable         = "key.disable"
 	Enable          = "key.enable"
 	Delete          = "key.delete"
