@@ -192,9 +192,13 @@ func TestGuardsAreObserved(t *testing.T) {
 			w := w.at(t)
 			seen.take()
 			w.send(http.MethodGet, "/workspaces/team-a/projects?secret="+w.secret, "", "Authorization", tc.authorization)
-			require.Equal(t, []observe.Decision{{
+			want := observe.Decision{
 				Time: w.clock.Now(), Use: observe.Guard, Reason: tc.reason, KeyID: tc.key.ID, Workspace: tc.key.Workspace, Method: http.MethodGet, Route: route,
-			}}, seen.take())
+			}
+			if tc.key.ID != "" {
+				want.CredentialID = tc.key.Credentials[0].ID
+			}
+			require.Equal(t, []observe.Decision{want}, seen.take())
 		})
 	}
 	t.Run("an introspection is one decision", func(t *testing.T) {
