@@ -50,7 +50,6 @@ type server struct {
 	hits, conns atomic.Int64
 	mu          sync.Mutex
 	handler     http.HandlerFunc // in place of what serves the keys
-	hosts       []string
 }
 
 // serve makes the world's entry fetch its keys from a server on the loopback
@@ -87,7 +86,7 @@ func (w *world) serve() *server {
 	return s
 }
 
-func (s *server) port() int { return s.Listener.Addr().(*net.TCPAddr).Port } //nolint:forcetypeassert // httptest listens on TCP
+func (s *server) port() int { return s.Listener.Addr().(*net.TCPAddr).Port }
 
 func (s *server) answer(handler http.HandlerFunc) {
 	s.mu.Lock()
@@ -287,7 +286,7 @@ func answerNames(t *testing.T, names map[string]string) {
 	go func() {
 		query := make([]byte, 512)
 		for {
-			n, from, err := conn.ReadFrom(query)
+			_, from, err := conn.ReadFrom(query)
 			if err != nil {
 				return
 			}
@@ -309,7 +308,6 @@ func answerNames(t *testing.T, names map[string]string) {
 				answer = append(answer, netip.MustParseAddr(address).AsSlice()...)
 			}
 			_, _ = conn.WriteTo(answer, from)
-			_ = n
 		}
 	}()
 }

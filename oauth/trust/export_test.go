@@ -9,5 +9,5 @@ var (
 
 // TransportOf returns the transport that fetches the keys of an entry.
 func TransportOf(i Issuer) *http.Transport {
-	return (&entry{Issuer: i}).client(false).Transport.(*http.Transport) //nolint:forcetypeassert // see client
+	return (&entry{Issuer: i}).client(false).Transport.(*http.Transport)
 }

@@ -193,7 +193,7 @@ func TestFindRefusesOtherForms(t *testing.T) {
 		"B34 claims are an array":          w.sign(`[]`),
 		"B34 a claim twice":                w.sign(`{"iss":"` + issuer + `","sub":"job","aud":"` + audience + `","iat":1800000000,"exp":1800000600,"project_id":"43","project_id":"42","ref":"refs/heads/main"}`),
 		"B34 a registered claim in case":   w.sign(`{"iss":"` + issuer + `","sub":"job","aud":"` + audience + `","AUD":"x","iat":1800000000,"exp":1800000600,"project_id":"42","ref":"refs/heads/main"}`),
-		"B34 signed by a stranger's key":   newSigner(t, jose.ES256, "k1").sign(t, `{"alg":"ES256","kid":"k1"}`, `{"iss":"`+issuer+`","sub":"job","aud":"`+audience+`","iat":1800000000,"exp":1800000600,"project_id":"42","ref":"refs/heads/main"}`),
+		"B34 signed by another's key":      newSigner(t, jose.ES256, "k1").sign(t, `{"alg":"ES256","kid":"k1"}`, `{"iss":"`+issuer+`","sub":"job","aud":"`+audience+`","iat":1800000000,"exp":1800000600,"project_id":"42","ref":"refs/heads/main"}`),
 		"B34 an access token of this kind": newSigner(t, jose.ES256, "k1").sign(t, `{"alg":"ES256","kid":"k1","typ":"at+jwt"}`, `{"iss":"`+issuer+`"}`),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,8 @@
 // can trust such an identity, and then a program logs in with it and needs no secret.
 //
 // The host lists the issuers in oauth.Config.TrustedIssuers. A trust of a key
-// (store.Trust) names one of them and the claims that an identity must have.
+// (store.Trust) names one of them and the claims that an identity must have. README.md has
+// what is checked, and entries for Google Cloud, Azure, AWS, Buildkite and SPIFFE.
 package trust
 
 import (
@@ -58,7 +59,7 @@ type Issuer struct {
 	// Once accepts each token only once. Its claim jti is then required.
 	Once bool
 
-	// Shared says that strangers get identities from this issuer too, as from GitHub and
+	// Shared says that everybody can get identities from this issuer, as from GitHub and
 	// GitLab.com. Each trust must then name a claim that is Immutable.
 	Shared bool
 	// Claims are the claims that trusts may name.
@@ -80,7 +81,7 @@ type Claim struct {
 	// is how many segments must stand before it, so that these name the owner.
 	Prefix int
 	// Unless are values that a token may have only if the trust names this claim, such
-	// as the events that strangers can cause.
+	// as the events that people without write access can cause.
 	Unless []string
 	// Help says in one sentence what the claim is, for forms.
 	Help string
@@ -137,8 +138,8 @@ func (l *List) Issuers() []Issuer {
 	return issuers
 }
 
-// Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is signed with
-// a known key waits for an issuer. It returns at once if no keys are fetched.
+// Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is
+// signed with a known key waits for an issuer. It returns at once if no keys are fetched.
 func (l *List) Run(ctx context.Context) {
 	if l == nil {
 		return
