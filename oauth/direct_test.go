@@ -357,6 +357,8 @@ func TestDirectIsObserved(t *testing.T) {
 			got := seen.take()
 			require.Len(t, got, 1)
 			got[0].Time = tc.want.Time // to the microsecond, or not
+			require.Equal(t, tc.want.KeyID != "", got[0].CredentialID != "")
+			tc.want.CredentialID = got[0].CredentialID
 			require.Equal(t, tc.want, got[0])
 		})
 	}

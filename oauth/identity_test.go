@@ -180,7 +180,9 @@ func TestIdentity(t *testing.T) {
 	})
 	t.Run("B34 to retire the trust ends its tokens at once", func(t *testing.T) {
 		j := newJob(t, issuer, nil)
-		key, err := j.w.APIKeys().AddCredential(t.Context(), harness.Ada, j.key.ID, j.spec())
+		other := j.spec()
+		other.Trust.Claims[1] = store.Claim{Name: "ref", Value: "refs/heads/*"}
+		key, err := j.w.APIKeys().AddCredential(t.Context(), harness.Ada, j.key.ID, other)
 		require.NoError(t, err)
 		token := j.accepted(j.identity())
 		require.Equal(t, key.Credentials[0].ID, harness.Claims(t, token)["credential_id"], "the first that fits")
@@ -236,7 +238,9 @@ func TestIdentity(t *testing.T) {
 	})
 	t.Run("B34 the use of each trust is kept", func(t *testing.T) {
 		j := newJob(t, issuer, nil)
-		_, err := j.w.APIKeys().AddCredential(t.Context(), harness.Ada, j.key.ID, j.spec())
+		other := j.spec()
+		other.Trust.Claims[1] = store.Claim{Name: "ref", Value: "refs/heads/*"}
+		_, err := j.w.APIKeys().AddCredential(t.Context(), harness.Ada, j.key.ID, other)
 		require.NoError(t, err)
 		j.accepted(j.identity())
 		require.NoError(t, j.w.APIKeys().Flush(t.Context()))

@@ -145,7 +145,7 @@ func TestEveryEndpointIsObserved(t *testing.T) {
 					id, want.ClientID = tc.id, strings.NewReplacer("\r", "\ufffd", "\n", "\ufffd").Replace(tc.id)
 				}
 				if tc.proved {
-					want.KeyID, want.Workspace = w.key.ID, "team-a"
+					want.KeyID, want.Workspace, want.CredentialID = w.key.ID, "team-a", w.key.Credentials[0].ID
 				}
 				seen.take()
 				body := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}, "token": {token}}
@@ -192,9 +192,13 @@ func TestGuardsAreObserved(t *testing.T) {
 			w := w.at(t)
 			seen.take()
 			w.send(http.MethodGet, "/workspaces/team-a/projects?secret="+w.secret, "", "Authorization", tc.authorization)
-			require.Equal(t, []observe.Decision{{
+			want := observe.Decision{
 				Time: w.clock.Now(), Use: observe.Guard, Reason: tc.reason, KeyID: tc.key.ID, Workspace: tc.key.Workspace, Method: http.MethodGet, Route: route,
-			}}, seen.take())
+			}
+			if tc.key.ID != "" {
+				want.CredentialID = tc.key.Credentials[0].ID
+			}
+			require.Equal(t, []observe.Decision{want}, seen.take())
 		})
 	}
 	t.Run("an introspection is one decision", func(t *testing.T) {
@@ -210,7 +214,7 @@ func TestGuardsAreObserved(t *testing.T) {
 		seen.take()
 		w.call(token)
 		require.Equal(t, []observe.Decision{{
-			Time: w.clock.Now(), Use: observe.Guard, Reason: "revoked", KeyID: w.key.ID, Workspace: "team-a", Method: http.MethodGet, Route: "GET /any",
+			Time: w.clock.Now(), Use: observe.Guard, Reason: "revoked", KeyID: w.key.ID, Workspace: "team-a", CredentialID: w.key.Credentials[0].ID, Method: http.MethodGet, Route: "GET /any",
 		}}, seen.take())
 	})
 }

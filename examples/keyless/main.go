@@ -77,7 +77,7 @@ type issuer struct {
 }
 
 func startIssuer(ctx context.Context, program string) (found issuer, err error) {
-	command := exec.CommandContext(ctx, program)
+	command := exec.CommandContext(ctx, program) //nolint:gosec // built above
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
@@ -150,7 +150,7 @@ type job struct {
 }
 
 func startJob(ctx context.Context, program string, environment []string) (*job, error) {
-	command := exec.CommandContext(ctx, program)
+	command := exec.CommandContext(ctx, program) //nolint:gosec // built above
 	command.Env = environment
 	in, err := command.StdinPipe()
 	if err != nil {

@@ -264,7 +264,9 @@ func TestServiceWithoutAnIssuer(t *testing.T) {
 	st := memstore.New()
 	p := newPod(t, st)
 	st.OnceIDs = nil
-	r := rigOn(t, st)
+	r := rigOn(t, st, withAssertions(t, p.Program), func(c *apikey.Config) { c.Issuer, c.TokenURL = "", "" })
+	_, err := r.Authenticate(t.Context(), apikey.Credentials{ID: p.trusting.ID, Assertion: p.identity()})
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "an identity, whatever the list of issuers says")
 	for _, aud := range []any{"", issuer, endpoint} {
 		_, err := r.Authenticate(t.Context(), apikey.Credentials{Assertion: p.assertion("aud", aud)})
 		require.ErrorIs(t, err, apikey.ErrInvalidCredentials)

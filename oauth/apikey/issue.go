@@ -36,8 +36,8 @@ type Grant struct {
 	Permissions scope.Set
 	IssuedAt    time.Time // whole seconds
 	Expires     time.Time // whole seconds, later than IssuedAt
-	// Ends is when the key, the credential or the identity that the program logged in
-	// with ends, whichever is first. Zero means never.
+	// Ends is when the key or the identity that the program logged in with ends, whichever
+	// is first. Zero means never.
 	Ends time.Time
 	// Epochs are those of the instance, the workspace and the key.
 	Epochs [3]int64
@@ -78,8 +78,12 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	}
 	// The token ends no later than the key, the credential and the identity. A policy can
 	// only shorten this.
-	ends := p.ends()
+	ends := p.standing.Expires
+	if p.identity != nil && (ends.IsZero() || p.identity.Expires.Before(ends)) {
+		ends = p.identity.Expires
+	}
 	end := earlier(p.now.Add(s.cfg.TokenLifetime), ends)
+	end = earlier(end, p.credential.NotAfter)
 	granted, end, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
@@ -189,19 +193,6 @@ func earlier(t, limit time.Time) time.Time {
 		return limit
 	}
 	return t
-}
-
-// ends returns when the key, the credential or the identity ends, whichever is first.
-// Zero means never.
-func (p *Proof) ends() time.Time {
-	first := p.standing.Expires
-	if first.IsZero() || expired(p.credential.NotAfter, first) {
-		first = p.credential.NotAfter
-	}
-	if p.identity != nil && (first.IsZero() || p.identity.Expires.Before(first)) {
-		first = p.identity.Expires
-	}
-	return first
 }
 
 // withoutCredentials returns a key as its users see it, without Credentials,

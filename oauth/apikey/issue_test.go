@@ -49,7 +49,7 @@ func TestLogIn(t *testing.T) {
 			require.Len(t, r.reasons(), before+1)
 			want := observe.Decision{Time: noon, Use: observe.Login, Reason: tc.reason, ClientID: key.ID, Address: addrA}
 			if tc.reason != "unknown_or_wrong" {
-				want.KeyID, want.Workspace = key.ID, "team-a"
+				want.KeyID, want.Workspace, want.CredentialID = key.ID, "team-a", key.Credentials[0].ID
 			}
 			require.Equal(t, want, r.seen[len(r.seen)-1])
 		})

@@ -85,7 +85,7 @@ func TestEveryCallIsObserved(t *testing.T) {
 				c.do(tc.token)
 				want := observe.Decision{Time: start, Use: observe.Guard, Reason: tc.reason, Method: c.method, Route: c.route}
 				if tc.known {
-					want.KeyID, want.Workspace = "key-1", "team-a"
+					want.KeyID, want.Workspace, want.CredentialID = "key-1", "team-a", "secret-1"
 				}
 				if tc.permissions && !c.permissions || tc.elsewhere && !c.elsewhere {
 					want.Reason = ""

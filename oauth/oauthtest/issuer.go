@@ -129,7 +129,7 @@ func (i *Issuer) JWKS() []byte {
 	for at, key := range i.keys {
 		public[at] = key.public
 	}
-	document, _ := jose.MarshalKeySet(public) //nolint:errcheck // Rotate makes only keys that can be published
+	document, _ := jose.MarshalKeySet(public) // Rotate makes only keys that can be published
 	return document
 }
 
@@ -179,10 +179,10 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		instead.ServeHTTP(w, r)
 	case r.URL.Path == "/keys":
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(i.JWKS()) //nolint:errcheck // the client is at fault
+		_, _ = w.Write(i.JWKS())
 	case r.URL.Path == "/.well-known/openid-configuration":
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{ //nolint:errcheck // the client is at fault
+		_ = json.NewEncoder(w).Encode(map[string]any{
 			"issuer": i.URL, "jwks_uri": i.URL + "/keys", "response_types_supported": []string{"id_token"},
 			"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256", "ES256"},
 		})

@@ -213,7 +213,7 @@ func (e *entry) identity(c *jose.Assertion) Identity {
 		claims := make(map[string]any, len(all))
 		for _, m := range all {
 			var value any
-			if json.Unmarshal(m.Value, &value) == nil {
+			if json.Unmarshal(m.Value, &value) == nil { // otherwise a number that is too large
 				claims[m.Name] = value
 			}
 		}

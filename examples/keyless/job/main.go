@@ -12,6 +12,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,26 +25,26 @@ import (
 )
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	if err := run(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "job:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in io.Reader, out io.Writer) error {
+func run(ctx context.Context, in io.Reader, out io.Writer) error {
 	service := os.Getenv("SERVICE_URL")
-	identity, err := identify(service)
+	identity, err := identify(ctx, service)
 	if err != nil {
 		return fmt.Errorf("get an identity: %w", err)
 	}
-	token, err := logIn(service, os.Getenv("CLIENT_ID"), identity)
+	token, err := logIn(ctx, service, os.Getenv("CLIENT_ID"), identity)
 	if err != nil {
 		return fmt.Errorf("log in: %w", err)
 	}
 	fmt.Fprintln(out, "logged in")
 	lines := bufio.NewScanner(in)
 	for {
-		status, body, err := get(service+"/workspaces/team-a/projects", token)
+		status, body, err := get(ctx, service+"/workspaces/team-a/projects", token)
 		if err != nil {
 			return err
 		}
@@ -55,7 +56,7 @@ func run(in io.Reader, out io.Writer) error {
 }
 
 // identify returns the identity, whose audience must be the issuer of the service's tokens.
-func identify(audience string) (string, error) {
+func identify(ctx context.Context, audience string) (string, error) {
 	if file := os.Getenv("IDENTITY_FILE"); file != "" { // the kubelet renews it, so read it before each login
 		text, err := os.ReadFile(file) //nolint:gosec // the environment names the file
 		return strings.TrimSpace(string(text)), err
@@ -63,7 +64,7 @@ func identify(audience string) (string, error) {
 	if identity := os.Getenv("IDENTITY"); identity != "" {
 		return identity, nil
 	}
-	_, body, err := get(os.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL")+"&audience="+url.QueryEscape(audience), os.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+	_, body, err := get(ctx, os.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL")+"&audience="+url.QueryEscape(audience), os.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
 	if err != nil {
 		return "", err
 	}
@@ -75,8 +76,8 @@ func identify(audience string) (string, error) {
 }
 
 // logIn exchanges the identity for a token (RFC 7523, section 2.2).
-func logIn(service, clientID, identity string) (string, error) {
-	request, err := http.NewRequest(http.MethodPost, service+"/api/login", strings.NewReader(url.Values{ //nolint:noctx // see do
+func logIn(ctx context.Context, service, clientID, identity string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, service+"/api/login", strings.NewReader(url.Values{
 		"grant_type":            {"client_credentials"},
 		"client_id":             {clientID},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
@@ -103,8 +104,8 @@ func logIn(service, clientID, identity string) (string, error) {
 	return answer.Token, nil
 }
 
-func get(from, token string) (status string, body []byte, err error) {
-	request, err := http.NewRequest(http.MethodGet, from, nil) //nolint:noctx // see do
+func get(ctx context.Context, from, token string) (status string, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return "", nil, err
 	}

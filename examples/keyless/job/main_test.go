@@ -49,7 +49,7 @@ func TestRun(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			var out bytes.Buffer
-			require.NoError(t, run(strings.NewReader("\n"), &out))
+			require.NoError(t, run(t.Context(), strings.NewReader("\n"), &out))
 			called := "called: 200 OK Bearer key-1 " + c.want + "\n"
 			require.Equal(t, "logged in\n"+called+called, out.String())
 		})
@@ -57,12 +57,12 @@ func TestRun(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		t.Setenv("SERVICE_URL", web.URL)
 		t.Setenv("IDENTITY", "bad")
-		require.EqualError(t, run(strings.NewReader(""), &bytes.Buffer{}), "log in: 401 Unauthorized invalid_client")
+		require.EqualError(t, run(t.Context(), strings.NewReader(""), &bytes.Buffer{}), "log in: 401 Unauthorized invalid_client")
 	})
 	t.Run("no identity", func(t *testing.T) {
 		t.Setenv("SERVICE_URL", web.URL)
-		require.ErrorContains(t, run(strings.NewReader(""), &bytes.Buffer{}), "get an identity")
+		require.ErrorContains(t, run(t.Context(), strings.NewReader(""), &bytes.Buffer{}), "get an identity")
 		t.Setenv("IDENTITY_FILE", filepath.Join(t.TempDir(), "none"))
-		require.ErrorContains(t, run(strings.NewReader(""), &bytes.Buffer{}), "no such file")
+		require.ErrorContains(t, run(t.Context(), strings.NewReader(""), &bytes.Buffer{}), "no such file")
 	})
 }
