@@ -54,7 +54,7 @@ type Config struct {
 	// TokenPath is the path of the login endpoint, from the root of the issuer's
 	// host. Default "/api/login". It must be a clean path without a slash at its
 	// end: a router redirects requests for a path that is not clean, and then the
-	// client sends its secret twice.
+	// client sends its secret or its assertion twice.
 	TokenPath string
 	// RevocationPath and IntrospectionPath are the paths of these endpoints (RFC
 	// 7009, RFC 7662), in the form of TokenPath. Default "/api/revoke" and
@@ -169,8 +169,8 @@ type Config struct {
 	// observe.Observer.
 	Observer observe.Observer
 	// Logger receives warnings and errors. At level Info it receives requests that a
-	// policy refused, signing keys that the server made, and whether secrets still use
-	// old peppers and prefixes. Default slog.Default().
+	// policy refused, why assertions were refused, signing keys that the server made, and
+	// whether secrets still use old peppers and prefixes. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time

@@ -74,14 +74,15 @@ func TestMetadata(t *testing.T) {
 			"scopes_supported": ["admin.project.list", "key.rotate", "project.list", "project.read", "project.write"],
 			"response_types_supported": [],
 			"grant_types_supported": ["client_credentials"],
-			"token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+			"token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+			"token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "RS256", "PS256"],
 			"revocation_endpoint": "`+w.base+`/api/revoke",
-			"revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+			"revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+			"revocation_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "RS256", "PS256"],
 			"introspection_endpoint": "`+w.base+`/api/introspect",
-			"introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"]
+			"introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+			"introspection_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "RS256", "PS256"]
 		}`, a.Body)
-		require.NotContains(t, a.Body, "private_key_jwt")
-		require.NotContains(t, a.Body, "token_endpoint_auth_signing_alg_values_supported")
 	})
 	t.Run("openid-configuration has two members more, which OpenID Connect libraries require", func(t *testing.T) {
 		var plain, alias map[string]any

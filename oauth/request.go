@@ -258,9 +258,10 @@ func (t *tokenRequest) credentials(address netip.Addr) apikey.Credentials {
 	return apikey.Credentials{ID: t.clientID, Secret: t.clientSecret, Assertion: t.assertion, Address: address}
 }
 
-// readBasic reads client_secret_basic (RFC 6749, section 2.3.1) and refuses a
-// second authentication method. An Authorization header of another scheme, which a
-// proxy may have added, does not count as a method.
+// readBasic reads client_secret_basic (RFC 6749, section 2.3.1), checks that an assertion
+// is of the supported type (RFC 7521, section 4.2), and refuses a second authentication
+// method. An Authorization header of another scheme, which a proxy may have added, does
+// not count as a method.
 func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	credentials, err := request.Credentials(header, "Basic")
 	basic, inBody, assertion := !errors.Is(err, request.ErrAbsent), t.clientSecret != "", t.assertion+t.assertionType != ""
@@ -272,7 +273,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	case assertion && t.assertion == "":
 		return badRequest("The parameter client_assertion is missing.")
 	case !basic && !inBody && !assertion && header.Get("Authorization") != "":
-		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic, or with client_id and client_secret in the body."}
+		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic, with client_id and client_secret in the body, or with a client_assertion."}
 	case !basic:
 		return nil
 	}

@@ -197,7 +197,7 @@ func TestResourceMetadata(t *testing.T) {
 			url, _ := a.Member(name).(string)
 			require.True(t, strings.HasPrefix(url, w.base), name)
 			require.Equal(t, http.StatusUnauthorized, w.send(http.MethodPost, strings.TrimPrefix(url, w.base), "token=x", "Content-Type", form).StatusCode)
-			require.Equal(t, []any{"client_secret_basic", "client_secret_post"}, a.Member(name+"_auth_methods_supported"))
+			require.Equal(t, []any{"client_secret_basic", "client_secret_post", "private_key_jwt"}, a.Member(name+"_auth_methods_supported"))
 		}
 	})
 }

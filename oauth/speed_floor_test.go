@@ -99,20 +99,9 @@ var (
 func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	work, _ := f.works.Get().(*floorWork)
 	defer f.works.Put(work)
-	n := 0
-	for {
-		read, err := r.Body.Read(work.body[n:])
-		n += read
-		if err == io.EOF {
-			break
-		}
-		if err != nil || n == len(work.body) {
-			http.Error(w, "bad body", http.StatusBadRequest)
-			return
-		}
-	}
+	body := work.read(r.Body)
 	var grant, id, secret []byte
-	for rest, more := work.body[:n], true; more; {
+	for rest, more := body, true; more; {
 		var pair []byte
 		pair, rest, more = cutByte(rest, '&')
 		name, value, _ := cutByte(pair, '=')
@@ -134,6 +123,11 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "refused", http.StatusUnauthorized)
 		return
 	}
+	f.grant(w, work)
+}
+
+// grant makes a token and writes the response.
+func (f *floor) grant(w http.ResponseWriter, work *floorWork) {
 	now := time.Now().Unix()
 	claims := append(work.claims[:0], f.claims...)
 	claims = strconv.AppendInt(append(claims, `"exp":`...), now+900, 10)
@@ -151,6 +145,21 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Content-Type"], h["Cache-Control"], h["Pragma"], h["X-Content-Type-Options"] = jsonType, noStore, noCache, noSniff
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(reply)
+}
+
+// read returns the body, or nothing if it cannot be read.
+func (work *floorWork) read(body io.Reader) []byte {
+	n := 0
+	for {
+		read, err := body.Read(work.body[n:])
+		n += read
+		if err == io.EOF {
+			return work.body[:n]
+		}
+		if err != nil || n == len(work.body) {
+			return nil
+		}
+	}
 }
 
 func cutByte(text []byte, sep byte) (before, after []byte, found bool) {

@@ -113,13 +113,19 @@ func duel(b *testing.B, ours, floor func() error) {
 			cpu[side] = min(cpu[side], (processorTime()-used)/time.Duration(calls))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // of a turn: says nothing
-	b.ReportMetric(float64(best[0]), "ours-ns")
-	b.ReportMetric(float64(best[1]), "floor-ns")
-	b.ReportMetric(float64(best[0])/float64(best[1]), "x-floor")
-	reportCPU(b, cpu[0], cpu[1])
+	reportDuel(b, best, cpu)
 	b.ReportMetric(testing.AllocsPerRun(200, func() { _ = ours() }), "allocs")
 	b.ReportMetric(testing.AllocsPerRun(200, func() { _ = floor() }), "floor-allocs")
+}
+
+// reportDuel reports the times of one call of each side.
+func reportDuel(b *testing.B, wall, cpu [2]time.Duration) {
+	b.Helper()
+	b.ReportMetric(0, "ns/op") // of a turn: says nothing
+	b.ReportMetric(float64(wall[0]), "ours-ns")
+	b.ReportMetric(float64(wall[1]), "floor-ns")
+	b.ReportMetric(float64(wall[0])/float64(wall[1]), "x-floor")
+	reportCPU(b, cpu[0], cpu[1])
 }
 
 func reportCPU(b *testing.B, ours, floor time.Duration) {

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -71,9 +72,9 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	grant, err := s.keys.Issue(ctx, proof, apikey.Request{Scope: r.scope, Resource: resource})
 	if err != nil {
 		var lacked *apikey.RefusedError
-		if errors.As(err, &lacked) && r.clientSecret != "" && strings.Contains(r.scope, r.clientSecret) {
+		if sent := cmp.Or(r.clientSecret, r.assertion); errors.As(err, &lacked) && sent != "" && strings.Contains(r.scope, sent) {
 			// The response would repeat these names, and one of them may be the client's
-			// own secret, sent as a scope by mistake.
+			// own secret or assertion, sent as a scope by mistake.
 			lacked.Missing = scope.Set{}
 		}
 		return nil, "", err
@@ -162,10 +163,10 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 		CredentialID: g.CredentialID,
 		Epochs:       g.Epochs,
 	}
-	// A verifier's leeway must not outlast the key. If the key ends later than any leeway
-	// reaches, the claim is left out.
-	if ends := g.Key.Standing.Expires; !ends.IsZero() && ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
-		claims.KeyExpires = ends.Unix()
+	// A verifier's leeway must not outlast what the token was issued for. If that ends
+	// later than any leeway reaches, the claim is left out.
+	if !g.Ends.IsZero() && g.Ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
+		claims.KeyExpires = g.Ends.Unix()
 	}
 	if s.cfg.Claims != nil {
 		var err error

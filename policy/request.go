@@ -191,7 +191,7 @@ type Identity struct {
 	Subject string // the sub claim
 	// Claims are all claims, as encoding/json decodes them.
 	Claims  map[string]any
-	Expires time.Time
+	Expires time.Time // the token ends no later
 }
 
 // NewTokenRequest returns a request with the given facts, the permissions that the

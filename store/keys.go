@@ -25,9 +25,9 @@ type Key struct {
 	// admin permissions. A permission that became an admin permission later is not in
 	// it.
 	AdminPermissions scope.Set `json:"admin,omitzero"`
-	// Credentials are the key's secrets, newest last. A key without secrets cannot log
-	// in.
-	Credentials []Credential `json:"secrets"`
+	// Credentials are what programs log in with, newest last. A key without any cannot
+	// log in.
+	Credentials []Credential `json:"credentials"`
 	// NotAfter is the instant from which the key is expired. Zero means never.
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// NotAfterText is the date ("2027-01-31") if the expiry was given as a date. It is
@@ -77,12 +77,13 @@ func (k Key) Clone() Key {
 // Credential is one thing that a program can log in with as a key: a secret, of which
 // the record has the digest; a private key, of which it has the public half; or the
 // identity that another issuer gave the program, which the key trusts. It is a secret
-// unless PublicKey or Trust is set.
+// unless PublicKey or Trust is set, of which at most one is.
 type Credential struct {
 	// ID is unique in the store, at most 255 bytes: no two keys have a credential with
 	// one id, and no key has two. A token names the credential that it was issued for.
 	ID string `json:"id"`
-	// Name is what people call a public key or a trust. A secret has none.
+	// Name is what people call a public key or a trust, at most 1024 bytes. A secret has
+	// none.
 	Name string `json:"name,omitempty"`
 	// Hint is the end of the plaintext of a secret, by which people recognise it.
 	Hint string `json:"hint,omitempty"`
@@ -114,7 +115,8 @@ func (c *Credential) IsSecret() bool { return c.PublicKey == nil && c.Trust == n
 
 // PublicKey verifies the assertions that a program signs with its private key.
 type PublicKey struct {
-	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid and alg.
+	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid and alg, at
+	// most 4096 bytes.
 	JWK string `json:"jwk"`
 	// EndpointAudience also accepts the URL of the token endpoint as the audience of an
 	// assertion, which older clients send.
@@ -125,13 +127,14 @@ type PublicKey struct {
 
 // Trust accepts the identities of another issuer that have certain claims.
 type Trust struct {
-	// Issuer is the name of an entry of the host's list of issuers.
+	// Issuer is the name of an entry of the host's list of issuers, at most 255 bytes.
 	Issuer string `json:"issuer"`
 	// Claims are what an identity must have, all of them, by name.
 	Claims []Claim `json:"claims"`
 }
 
-// Claim is a claim of an identity by the name that the entry of the host's list gives it.
+// Claim is a claim of an identity by the name that the entry of the host's list gives it, at
+// most 255 bytes. The value has at most 1024 bytes.
 type Claim struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -194,7 +197,7 @@ type Keys interface {
 	// precondition of c.Preconditions that does not hold is ErrConflict; a workspace that
 	// was deleted is ErrNotFound; an id that a key or a tombstone has is
 	// ErrExists; a workspace that holds limit keys or more is ErrLimit, unless
-	// limit is NoLimit; a secret id that a secret of another key has is
+	// limit is NoLimit; a credential id that a credential of another key has is
 	// ErrSecretExists. Disabled and expired keys count, deleted ones do not. Of N
 	// concurrent calls with limit L for an empty workspace exactly min(N, L)
 	// succeed. A failed call writes nothing.
@@ -208,14 +211,13 @@ type Keys interface {
 
 	// Update replaces the key and raises its version by one, if the stored
 	// version is still k.Version. The stored record keeps Created, CreatedBy,
-	// Depth and LastUsed of the key, and Created, CreatedBy, LastUsed, Prefix
-	// and Digest of each secret that stays. Only Upkeep.Rehash replaces a
-	// digest.
+	// Depth and LastUsed of the key, and everything but NotAfter of each
+	// credential that stays. Only Upkeep.Rehash replaces a digest.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
 	// precondition of c.Preconditions that does not hold is ErrConflict; missing, deleted
 	// or of another workspace is ErrNotFound; another version is ErrConflict; a
-	// secret id that a secret of another key has is ErrSecretExists.
+	// credential id that a credential of another key has is ErrSecretExists.
 	// Of N concurrent calls with one version exactly one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
 
@@ -233,10 +235,13 @@ type Keys interface {
 
 // Secrets finds keys by their secrets.
 type Secrets interface {
-	// LookupSecret is Keys.Lookup for the key that has a secret with the given id,
+	// LookupSecret is Keys.Lookup for the key that has a credential with the given id,
 	// expired or not. If no key has one, or its key was deleted, the error is
-	// ErrNotFound. Of N concurrent calls of Create and Update that give one secret id
-	// to different keys, exactly one succeeds. Once a secret was removed from its key,
+	// ErrNotFound. The ids of public keys and trusts find their keys, too: the caller
+	// checks that the credential is a secret.
+	//
+	// Of N concurrent calls of Create and Update that give one credential id
+	// to different keys, exactly one succeeds. Once a credential was removed from its key,
 	// or the key deleted, another key may have the id.
 	LookupSecret(ctx context.Context, secretID string) (Found, error)
 }
@@ -244,8 +249,8 @@ type Secrets interface {
 // Upkeep maintains key records. It serves no actor, so it changes no version, writes
 // no event and raises no epoch. Only Rehash sends a notification.
 type Upkeep interface {
-	// RecordUses sets the LastUsed of keys and secrets. It skips a use of a key or
-	// secret that does not exist any more. A time older than the stored one changes
+	// RecordUses sets the LastUsed of keys and credentials. It skips a use of a key or
+	// credential that does not exist any more. A time older than the stored one changes
 	// nothing.
 	RecordUses(ctx context.Context, uses []Use) error
 	// Rehash replaces the digest of one secret, if it is still oldDigest. Atomic. A

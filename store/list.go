@@ -75,7 +75,7 @@ type KeyQuery struct {
 	// matches every kind.
 	CreatedBy ActorRef
 	// CreatorID, unless empty, keeps keys that the actor with this id created, and
-	// keys with a secret that it created, whatever its Kind.
+	// keys with a credential that it created, whatever its Kind.
 	CreatorID string
 	// Disabled, unless nil, keeps keys in that state.
 	Disabled *bool
@@ -125,10 +125,10 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 // does not check. It is for drivers.
 func (q *KeyQuery) Matches(k *Key) bool {
 	creator, text := q.CreatedBy, lower(q.Text)
-	createdSecret := func(s Credential) bool { return s.CreatedBy.ID == q.CreatorID }
+	createdCredential := func(c Credential) bool { return c.CreatedBy.ID == q.CreatorID }
 	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
 		(creator == ActorRef{} || creator.ID == k.CreatedBy.ID && (creator.Kind == "" || creator.Kind == k.CreatedBy.Kind)) &&
-		(q.CreatorID == "" || q.CreatorID == k.CreatedBy.ID || slices.ContainsFunc(k.Credentials, createdSecret)) &&
+		(q.CreatorID == "" || q.CreatorID == k.CreatedBy.ID || slices.ContainsFunc(k.Credentials, createdCredential)) &&
 		within(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) && within(k.LastUsed, q.LastUsedFrom, q.LastUsedTo) &&
 		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
 		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))

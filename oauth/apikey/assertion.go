@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -27,7 +29,8 @@ const (
 // "JWT" or none; draft-ietf-oauth-rfc7523bis gives them a type of their own.
 var ownTypes = []string{"", "JWT", "client-authentication+jwt"}
 
-// assertionError refuses an assertion. The client is not told why; the log is.
+// assertionError refuses an assertion. The client does not learn the reason; the log and
+// the audit event have it. The reason contains nothing of the assertion.
 type assertionError struct{ reason string }
 
 func (e *assertionError) Error() string { return "apikey: assertion: " + e.reason }
@@ -40,7 +43,7 @@ func (e *assertionError) Unwrap() error { return ErrInvalidCredentials }
 // it. Otherwise one of the key's trusts must accept it.
 func (s *Service) proveAssertion(ctx context.Context, text string, p *Proof) error {
 	unverified, err := jose.ParseAssertion(text)
-	if err != nil {
+	if err != nil || s.cfg.Issuer == "" {
 		return errMalformed
 	}
 	issuer, subject, err := unverified.UnverifiedParties()
@@ -71,6 +74,7 @@ func (s *Service) proveOwn(ctx context.Context, unverified *jose.Unverified, p *
 	if !unverified.HasType(ownTypes...) {
 		return &assertionError{"its typ is not one of a client's assertion"}
 	}
+	reason := "no public key of the key has its alg and kid"
 	for i := range p.found.Key.Credentials {
 		stored := &p.found.Key.Credentials[i]
 		if stored.PublicKey == nil || expired(stored.NotAfter, p.now) {
@@ -80,6 +84,10 @@ func (s *Service) proveOwn(ctx context.Context, unverified *jose.Unverified, p *
 		if err != nil {
 			return cannotVerify(p, err)
 		}
+		if unverified.Algorithm != public.Algorithm || unverified.KeyID != "" && unverified.KeyID != public.ID {
+			continue
+		}
+		reason = "its signature does not match the public key"
 		verified, err := unverified.Verify(public)
 		if err != nil {
 			continue
@@ -98,7 +106,7 @@ func (s *Service) proveOwn(ctx context.Context, unverified *jose.Unverified, p *
 		p.credential = *stored
 		return nil
 	}
-	return &assertionError{"no public key of the key verifies it"}
+	return &assertionError{reason}
 }
 
 // checkOwn checks the claims of an assertion that was verified with key (RFC 7523, section
@@ -119,7 +127,7 @@ func (s *Service) checkOwn(key *store.PublicKey, c *jose.Assertion, p *Proof) (s
 	case !p.now.Before(expires):
 		reason = "it has expired"
 	case expires.Sub(p.now) > life+clockSkew, c.IssuedAt != 0 && expires.Sub(time.Unix(c.IssuedAt, 0)) > life:
-		reason = fmt.Sprintf("it is valid for longer than %s", life)
+		reason = fmt.Sprintf("it is valid for longer than %.0f minutes", life.Minutes())
 	case time.Unix(max(c.NotBefore, c.IssuedAt), 0).After(p.now.Add(clockSkew)):
 		reason = "nbf or iat is in the future"
 	case c.TokenID == "" || len(c.TokenID) > maxTokenID:
@@ -143,10 +151,10 @@ func (s *Service) proveTrusted(ctx context.Context, text string, p *Proof) error
 	}
 	at, identity, err := s.cfg.TrustedIssuers.Find(ctx, text, trusts)
 	if err != nil {
-		if store.IsOutage(err) {
-			return fmt.Errorf("apikey: key %s: %w", p.found.Key.ID, err)
+		if !errors.Is(err, trust.ErrRefused) {
+			return fmt.Errorf("apikey: key %s: %w", p.found.Key.ID, outage(err))
 		}
-		return &assertionError{err.Error()}
+		return &assertionError{strings.TrimPrefix(err.Error(), trust.ErrRefused.Error()+": ")}
 	}
 	if identity.OnceID != "" {
 		once := store.OnceID{Space: trustedToken + trusts[at].Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(clockSkew)}

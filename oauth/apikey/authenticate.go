@@ -32,7 +32,7 @@ type Credentials struct {
 	Method, Route string
 }
 
-// Proof shows that a caller holds a secret of a live key. Authenticate makes it and
+// Proof shows that a caller holds a credential of a live key. Authenticate makes it and
 // Issue uses it.
 type Proof struct {
 	service  *Service
@@ -62,15 +62,19 @@ func (p *Proof) Format(f fmt.State, _ rune) {
 // Key returns the key that logged in.
 func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 
-// Authenticate checks that the caller holds a secret of a live key. It costs one
-// read and at most one digest; with Config.Imported it may compute several digests. If the
-// stored digest is to be replaced (see Config.Peppers), it costs one more, and a write. For
-// an unknown id or a wrong secret it returns ErrInvalidCredentials, whatever the key's
-// state, and not before Config.RefuseAfter has passed; for a malformed id or secret
-// it returns it at once. After too many of these it returns a
-// *ThrottledError; a correct secret that Latchkey generated is never throttled. If the secret is
-// right and the key is not live, it returns a *RefusedError. If the store is
-// unavailable, the error wraps store.ErrUnavailable.
+// Authenticate checks that the caller holds a credential of a live key. A secret costs
+// one read and at most one digest; with Config.Imported it may cost several digests. If the
+// stored digest is to be replaced (see Config.Peppers), it costs one more, and a write. An
+// assertion costs one read and a verification, and a write to spend it if it may be used
+// only once: each that a program signed itself, and identities as trust.Issuer.Once says.
+//
+// For an unknown id, a wrong secret or an assertion that no credential of the key accepts
+// it returns ErrInvalidCredentials, whatever the key's state, and not before
+// Config.RefuseAfter has passed; if one of them is malformed it returns it at once. After
+// too many of these it returns a *ThrottledError; a correct assertion, or a correct secret
+// that Latchkey generated, is never throttled. If the credential is right and the key is
+// not live, it returns a *RefusedError. If the store is unavailable, or the keys of a
+// trusted issuer are, the error wraps store.ErrUnavailable.
 //
 // It does not ask the policy. Issue and MayIntrospect do.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Proof, error) {

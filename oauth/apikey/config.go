@@ -57,9 +57,10 @@ type Config struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	// Issuer and TokenURL are the issuer identifier of the authorization server and the
-	// URL of its token endpoint: the audience of assertions. Without an Issuer every
-	// assertion is refused.
+	// Issuer is the issuer identifier of the authorization server: the audience of
+	// assertions. Empty: every assertion is refused. With an Issuer, Store.OnceIDs is
+	// required. TokenURL is the URL of the token endpoint, see
+	// store.PublicKey.EndpointAudience.
 	Issuer, TokenURL string
 	// TrustedIssuers are the issuers that trusts can name. Nil: none.
 	TrustedIssuers *trust.List

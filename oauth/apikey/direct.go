@@ -62,10 +62,7 @@ func (s *Service) direct(ctx context.Context, plain string, p *Proof) (DirectUse
 	if !key.Direct || p.found.Instance.DirectOff {
 		return DirectUse{}, errNotDirect
 	}
-	end := p.standing.Expires
-	if end.IsZero() || expired(p.credential.NotAfter, end) {
-		end = p.credential.NotAfter
-	}
+	end := p.ends()
 	granted, _, err := s.askTokenPolicy(ctx, p, policy.TokenRequest{Use: policy.UseDirect}, s.held(ctx, key), end)
 	return DirectUse{KeyID: key.ID, Workspace: key.Workspace, SecretID: p.credential.ID, Permissions: granted, Expires: end}, err
 }

@@ -13,9 +13,9 @@ import (
 // packages store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
 // (*policy.Denied). Use errors.Is and errors.As.
 
-// ErrInvalidCredentials says that the id is unknown, or the secret or assertion is wrong.
-// It does not say which.
-var ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
+// ErrInvalidCredentials says that the id is unknown, or that the secret or the assertion
+// is wrong. It does not say which.
+var ErrInvalidCredentials = errors.New("apikey: the client id, the secret or the assertion is wrong")
 
 // errMalformed refuses credentials without a read of the store. The client gets the
 // same response as for a wrong secret or assertion.

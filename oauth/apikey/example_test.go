@@ -337,6 +337,6 @@ func ExampleService_ReportLeak() {
 	// Output:
 	// team-a true <nil>
 	// team-a true <nil>
-	// apikey: the client id or the secret is wrong
+	// apikey: the client id, the secret or the assertion is wrong
 	// 1 https://paste.example.com/1 <nil>
 }

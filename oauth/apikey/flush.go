@@ -95,16 +95,16 @@ func (u *unwritten) login(k *store.Key, credential string, at time.Time) {
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
 }
 
-// refusal counts a refusal of a key that exists. Refusals with unknown ids are not
-// recorded, since anyone can send them.
-func (u *unwritten) refusal(p *Proof, reason string) {
+// refusal counts a refusal of a key that exists, and reports whether it also made an
+// event. Refusals with unknown ids are not recorded, since anyone can send them.
+func (u *unwritten) refusal(p *Proof, reason string) bool {
 	k, at := &p.found.Key, p.now
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Refusals: 1})
 	name := k.ID + "\x00" + reason
 	if len(u.events) >= maxRefusals || !u.logged.first(name, at) {
-		return
+		return false
 	}
 	// The id is the same in every process, so the store keeps only one event.
 	sum := sha256.Sum256([]byte(name + "\x00" + at.Truncate(time.Hour).Format(time.RFC3339)))
@@ -117,8 +117,9 @@ func (u *unwritten) refusal(p *Proof, reason string) {
 		Workspace: k.Workspace,
 		Key:       k.ID,
 		KeyName:   k.Name,
-		Note:      reason,
+		Note:      printable(reason),
 	})
+	return true
 }
 
 // used reports whether a login with the credential waits to be written, or the first of

@@ -36,6 +36,9 @@ type Grant struct {
 	Permissions scope.Set
 	IssuedAt    time.Time // whole seconds
 	Expires     time.Time // whole seconds, later than IssuedAt
+	// Ends is when the key, the credential or the identity that the program logged in
+	// with ends, whichever is first. Zero means never.
+	Ends time.Time
 	// Epochs are those of the instance, the workspace and the key.
 	Epochs [3]int64
 }
@@ -73,12 +76,10 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	// The token ends no later than the key, the credential and the identity. A policy can only shorten this.
-	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Expires)
-	end = earlier(end, p.credential.NotAfter)
-	if p.identity != nil {
-		end = earlier(end, p.identity.Expires)
-	}
+	// The token ends no later than the key, the credential and the identity. A policy can
+	// only shorten this.
+	ends := p.ends()
+	end := earlier(p.now.Add(s.cfg.TokenLifetime), ends)
 	granted, end, err = s.askTokenPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
@@ -90,6 +91,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 		Permissions:  granted,
 		IssuedAt:     p.now.Truncate(time.Second),
 		Expires:      end.Truncate(time.Second),
+		Ends:         ends,
 		Epochs:       [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
@@ -187,6 +189,19 @@ func earlier(t, limit time.Time) time.Time {
 		return limit
 	}
 	return t
+}
+
+// ends returns when the key, the credential or the identity ends, whichever is first.
+// Zero means never.
+func (p *Proof) ends() time.Time {
+	first := p.standing.Expires
+	if first.IsZero() || expired(p.credential.NotAfter, first) {
+		first = p.credential.NotAfter
+	}
+	if p.identity != nil && (first.IsZero() || p.identity.Expires.Before(first)) {
+		first = p.identity.Expires
+	}
+	return first
 }
 
 // withoutCredentials returns a key as its users see it, without Credentials,

@@ -20,8 +20,8 @@ import (
 // Observer, waits until Config.RefuseAfter has passed, and returns the error.
 func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 	proved := p.credential.ID != ""
-	// The response time must not show whether a key was found. For a malformed id or
-	// secret none was looked up. An error that wraps store.ErrUnavailable is not
+	// The response time must not show whether a key was found. For a malformed id, secret
+	// or assertion none was looked up. An error that wraps store.ErrUnavailable is not
 	// delayed either: none was found, or the digest of a found key could not be verified.
 	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
 	if errors.Is(err, ErrInvalidCredentials) {
@@ -30,8 +30,12 @@ func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 		}
 	}
 	reason := reasonOf(err)
-	if p.found.Key.ID != "" {
-		s.unwritten.refusal(p, reason)
+	note := reason
+	if refused, ok := errors.AsType[*assertionError](err); ok {
+		note += ": " + refused.reason
+	}
+	if p.found.Key.ID != "" && s.unwritten.refusal(p, note) && note != reason {
+		s.cfg.Logger.InfoContext(ctx, "an assertion was refused", "key", p.found.Key.ID, "reason", strings.TrimPrefix(note, reason+": "))
 	}
 	s.observe(ctx, p, reason)
 	if delayed {
@@ -48,7 +52,7 @@ func (s *Service) observe(ctx context.Context, p *Proof, reason string) {
 	}
 	d := observe.Decision{Time: p.now, Use: p.use, Reason: reason, ClientID: s.presented(p), Address: p.address, Method: strings.Clone(p.method), Route: p.route}
 	if p.credential.ID != "" {
-		d.KeyID, d.Workspace = p.found.Key.ID, p.found.Key.Workspace
+		d.KeyID, d.Workspace, d.CredentialID = p.found.Key.ID, p.found.Key.Workspace, p.credential.ID
 	}
 	s.cfg.Observer(ctx, d)
 }
@@ -108,6 +112,7 @@ func (s *Service) delayRefusal(ctx context.Context, start time.Time) {
 // reasonOf returns the Decision.Reason of a refusal, or "" for no error.
 func reasonOf(err error) string {
 	var throttled *ThrottledError
+	var assertion *assertionError
 	var refused *RefusedError
 	var malformed *scope.SyntaxError
 	var denied *policy.Denied
@@ -124,6 +129,8 @@ func reasonOf(err error) string {
 		return "expired"
 	case errors.As(err, &denied):
 		return "policy"
+	case errors.As(err, &assertion):
+		return "assertion"
 	case errors.Is(err, errMalformed):
 		return "malformed_secret"
 	case errors.Is(err, ErrInvalidCredentials):

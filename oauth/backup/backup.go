@@ -4,7 +4,7 @@
 //	err := backup.Export(ctx, here.APIKeys(), admin, file)
 //	done, err := backup.Restore(ctx, there.APIKeys(), admin, file)
 //
-// Programs keep their ids and secrets. Protect the lines as you protect the store:
+// Programs keep their ids, secrets, private keys and identities. Protect the lines as you protect the store:
 // a digest of a generated secret reveals nothing, but a digest of an imported
 // password allows guessing. Anyone who can change the lines decides which keys a
 // restore adds, and what the audit log then says.
@@ -42,7 +42,7 @@
 //	permissions*     array of strings
 //	requested        array of strings: the permissions as they were requested
 //	admin            array of strings: the permissions that were granted as admin permissions
-//	secrets*         array of {id*, hint, digest*, prefix, created_by, generated, created*, not_after, last_used}
+//	credentials*     array of secrets, public keys and trusts
 //	not_after        when the key expires
 //	not_after_text   the same as a date, if it was given as a date
 //	resources        array of strings
@@ -51,6 +51,16 @@
 //	created_by       {kind*, id*}
 //	depth            number of keys between this key and a person in the chain of creators, up to 3
 //	created*, updated, last_used
+//
+// A credential. With public_key it is a public key, with trust a trust, otherwise a secret:
+//
+//	id*, created*
+//	public_key       {jwk*, endpoint_audience, long_assertions}; jwk is the text of a JSON Web Key
+//	trust            {issuer*, claims*}; issuer is the name of an entry of Config.TrustedIssuers, claims an array of {name*, value*}
+//	name             of a public key or a trust
+//	digest, hint, prefix, generated
+//	                 of a secret, which must have a digest
+//	created_by, not_after, last_used
 //
 // An event:
 //
@@ -78,8 +88,8 @@ import (
 
 // Export writes the instance's settings, those of workspaces by id, every key of
 // every workspace in the order of creation and id, and the audit log, the latest
-// event first. Restore reads the lines. They hold the digests of secrets, and not
-// the secrets.
+// event first. Restore reads the lines. They hold the digests of secrets and the public
+// keys of programs, and neither secrets nor private keys.
 //
 // The lines do not hold usage by day, ids of deleted keys, revoked tokens, epochs or
 // signing keys. The export is not a snapshot: what changes meanwhile may be in it or

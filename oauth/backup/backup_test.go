@@ -155,7 +155,7 @@ func TestExportLine(t *testing.T) {
 	require.Equal(t, []any{"project.list"}, line["permissions"])
 	require.Equal(t, "2027-02-01T00:00:00Z", line["not_after"])
 	require.Equal(t, "2027-01-31", line["not_after_text"])
-	one := line["secrets"].([]any)[0].(map[string]any)
+	one := line["credentials"].([]any)[0].(map[string]any)
 	require.Equal(t, secret.Hint(), one["hint"])
 	require.Equal(t, true, one["generated"])
 	require.Equal(t, "lk_", one["prefix"])

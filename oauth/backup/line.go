@@ -37,7 +37,7 @@ func decode(text []byte) (line, error) {
 	case l.Format != format:
 		return line{}, malformed(fmt.Sprintf("Its format is %d, but this version reads %d; restore it with the version that wrote it.", l.Format, format))
 	case l.Key != nil && l.Key.Credentials == nil:
-		return l, malformed(`Member "secrets" is null; without secrets it is [].`)
+		return l, malformed(`Member "credentials" is null; without any it is [].`)
 	}
 	switch l {
 	case line{Format: format, Instance: l.Instance, Reminders: l.Reminders},

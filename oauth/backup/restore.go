@@ -44,10 +44,10 @@ type Problem struct {
 	ID string
 	// Err says why the line was refused. It contains no digest. It is or wraps
 	//
-	//	store.ErrExists         a key, living or deleted, has the id; or another key has a secret with the id of one of its secrets;
+	//	store.ErrExists         a key, living or deleted, has the id; or another key has a credential with the id of one of its credentials;
 	//	                        or settings were saved here before;
 	//	                        or the workspace was deleted in the backup and has keys here
-	//	store.ErrSecretExists   another key has one of the key's secrets; it wraps store.ErrExists
+	//	store.ErrSecretExists   another key has a credential with the id of one of the key's; it wraps store.ErrExists
 	//	store.ErrNotFound       the workspace was deleted here
 	//	*apikey.ForbiddenError  the actor may not grant the permissions
 	//	*apikey.InvalidError    the line is malformed, or its digest or prefix is not known here
@@ -58,7 +58,9 @@ type Problem struct {
 // another service. The store may be of another kind and may already hold keys.
 // The keys can log in with their old secrets if the service has the same Peppers,
 // SecretPrefixes and Options.Imported. A line with a digest or prefix that the
-// service does not know is refused.
+// service does not know is refused. Trusts accept identities if Config.TrustedIssuers of the
+// service has their entries, and nothing otherwise. Assertions and identities name the issuer
+// URL of the service.
 //
 // A key is restored unchanged, also if it is disabled or expired. Policies, limits
 // and the catalog are not applied, because they were when the key was created, and

@@ -23,7 +23,7 @@ import (
 // aLine is a valid line.
 func aLine(id string) string {
 	return `{"format":1,"key":{"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"requested":["project.*"],` +
-		`"secrets":[{"id":"s-` + id + `","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
+		`"credentials":[{"id":"s-` + id + `","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
 		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","depth":3}}`
 }
 
@@ -55,7 +55,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"no time of creation", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"depth"`), `"created": is missing`},
 		{"a time of creation that is null", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":null,"depth"`), "created: It may not be empty"},
 		{"a secret without time of creation", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true`), `"created": is missing`},
-		{"a secret without a digest", edit(`"digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q",`, ``), `"digest": is missing`},
+		{"a secret without a digest", edit(`"digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q",`, ``), "it is malformed"},
 		{"a secret with an empty digest", edit(`hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q`, ``), "it is malformed"},
 		{"a secret that is null", edit(secret, "null"), "An id has"},
 		{"a permission that is null", edit(`["project.list"]`, `[null]`), "scope"},
@@ -66,9 +66,9 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a secret's member twice", edit(`"hint":"a1b2",`, `"id":"s2",`), "appears twice"},
 		{"a secret's member in another case", edit(`"hint":"a1b2",`, `"ID":"s2",`), "only in case"},
 		{"a secret without digest", edit(`"digest"`, `"hint2"`), "unknown member"},
-		{"secrets null", edit(`[`+secret+`]`, `null`), `"secrets" is null`},
-		{"no secrets", edit(`"secrets":[`+secret+`],`, ``), `"secrets": is missing`},
-		{"secrets no array", edit(`[`+secret+`]`, secret), `secrets": it has the wrong type`},
+		{"credentials null", edit(`[`+secret+`]`, `null`), `"credentials" is null`},
+		{"no credentials", edit(`"credentials":[`+secret+`],`, ``), `"credentials": is missing`},
+		{"credentials no array", edit(`[`+secret+`]`, secret), `credentials": it has the wrong type`},
 		{"no such time", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"yesterday","depth"`), "RFC 3339"},
 		{"a time without zone", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"2026-07-01T10:00:00","depth"`), "RFC 3339"},
 		{"B11 a digest for a time", edit(`"depth":3`, `"depth":3,"updated":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q"`), "RFC 3339"},
@@ -103,10 +103,10 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B15 a secret's creator with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "secrets: It may contain printable"},
 		{"an unknown member of a creator", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
 		{"an unknown member of a secret's creator", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
-		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have the same id"},
+		{"two secrets of one id", edit(secret, secret+","+secret), "Two credentials have the same id"},
 		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
 		{"a secret without id", edit(`"id":"s-k"`, `"id":""`), "An id has"},
-		{"a secret never created", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0001-01-01T00:00:00Z"`), "A secret must have the time of its creation"},
+		{"a secret never created", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0001-01-01T00:00:00Z"`), "A credential must have the time of its creation"},
 		{"a secret of year 0", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0000-07-01T10:00:00Z"`), "years 1 to 9999"},
 		{"B15 a hint with a line break", edit(`a1b2`, `a1\nb2`), "secrets: It may contain printable"},
 		{"a long hint", edit(`a1b2`, strings.Repeat("a", 33)), "hint has at most"},
@@ -210,7 +210,7 @@ func TestRestoreTakenSecret(t *testing.T) {
 	require.Len(t, done.Problems, 1)
 	require.Equal(t, "two", done.Problems[0].ID)
 	require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
-	require.ErrorContains(t, done.Problems[0].Err, "another key has this secret")
+	require.ErrorContains(t, done.Problems[0].Err, "another key has a credential with this id")
 	_, err = r.Get(t.Context(), admin, "two")
 	require.ErrorIs(t, err, store.ErrNotFound)
 }

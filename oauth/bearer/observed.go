@@ -17,7 +17,7 @@ func (v *Verifier) observed(ctx context.Context, c *credential, p *Principal, er
 			d.Use = observe.Direct
 		}
 		if p != nil {
-			d.KeyID, d.Workspace = p.KeyID, p.Workspace
+			d.KeyID, d.Workspace, d.CredentialID = p.KeyID, p.Workspace, p.CredentialID
 		}
 		if r := c.request; r != nil {
 			d.Method, d.Route = strings.Clone(r.Method), r.Pattern // the observer may keep them

@@ -12,6 +12,9 @@ type Clock struct {
 	now time.Time
 }
 
+// newClock returns a clock that shows noon (UTC) of January 15th, 2030.
+func newClock() *Clock { return &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)} }
+
 // Now returns the clock's time. Give this method to code under test that takes a
 // clock function.
 func (c *Clock) Now() time.Time {

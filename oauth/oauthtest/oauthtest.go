@@ -17,7 +17,8 @@
 //
 // CheckGuard checks in one call that a route refuses what it must refuse. There is
 // also a method for each kind of bad token (Expired, ForeignIssuer, WrongKey, ...).
-// Client is for tests over HTTP, RoundTripper for a client under test.
+// Client is for tests over HTTP, RoundTripper for a client under test. NewIssuer is for
+// tests of keys that trust the identities of another issuer.
 //
 // Name all permissions of the test in New: the server refuses guards and keys with
 // other permissions, so a misspelt name makes the test fail. NewWith takes the host's
@@ -105,7 +106,7 @@ func New(t testing.TB, permissions ...string) *Server {
 // Client trust.
 func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	t.Helper()
-	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
+	s := &Server{Clock: newClock(), store: memstore.New()}
 	if cfg.Now != nil {
 		t.Fatalf("oauthtest: NewWith: leave Config.Now nil; the server's clock is Server.Clock")
 	}
@@ -273,6 +274,18 @@ func (s *Server) Login(t testing.TB, id, secret string) string {
 	return granted.AccessToken
 }
 
+// LoginWithAssertion returns a new token of a key whose public key or trust accepts the
+// assertion, or an error with the answer's text if the login is refused. The test's log
+// says why.
+func (s *Server) LoginWithAssertion(t testing.TB, id, assertion string) (string, error) {
+	t.Helper()
+	granted, err := post(t.Context(), s.server, url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {id},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {assertion},
+	})
+	return granted.AccessToken, err
+}
+
 // token creates a key and logs in at the given server, which uses the same store.
 func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, permissions []string) (token, id string, err error) {
 	id, secret, err := s.key(ctx, apikey.Spec{Workspace: workspace}, permissions)
@@ -285,10 +298,13 @@ func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, 
 
 // login sends a login to a server's token endpoint, without a network.
 func login(ctx context.Context, at *oauth.Server, id, secret string) (granted, error) {
+	return post(ctx, at, url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
+}
+
+func post(ctx context.Context, at *oauth.Server, form url.Values) (granted, error) {
 	if err := ctx.Err(); err != nil {
 		return granted{}, err
 	}
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://localhost/", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.RemoteAddr = loopback

@@ -31,5 +31,5 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// login by "deploy-bot": "malformed_secret"
-	// apikey: the client id or the secret is wrong: one of them is malformed
+	// apikey: the client id, the secret or the assertion is wrong: one of them is malformed
 }

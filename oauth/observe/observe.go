@@ -13,7 +13,8 @@ import (
 type Use string
 
 // The uses. For Guard the credential is an access token, presented to a route of the
-// host or to the management API. For all others it is a key's id and secret.
+// host or to the management API. For Login, Introspection and Revocation it is an id and a
+// secret, or an assertion. For all others it is a secret, with or without an id.
 const (
 	Login            Use = "login"
 	Introspection    Use = "introspection"
@@ -34,7 +35,7 @@ const (
 type Observer func(ctx context.Context, d Decision)
 
 // Decision says that a credential was accepted or refused, and why. It never holds
-// a secret or a token.
+// a secret, an assertion or a token.
 type Decision struct {
 	// Time is the time of the decision, by Config.Now.
 	Time time.Time
@@ -44,15 +45,18 @@ type Decision struct {
 	// accepted; the request may still fail later, for example if the token cannot be
 	// signed.
 	//
-	// For an id and a secret, the reasons are:
+	// For an id and a secret, or an assertion, the reasons are:
 	//
 	//	unknown_or_wrong  no key has the id, or the secret is wrong
-	//	malformed_secret  the id or the secret is malformed; no key was looked up
+	//	malformed_secret  the id, the secret or the assertion is malformed; no key was
+	//	                  looked up
+	//	assertion         the key exists, but its assertion was refused; the audit event
+	//	                  (login.refused) and the log, at level Info, say why
 	//	throttled         too many failed logins
-	//	disabled          the secret is right, but the key is disabled
-	//	expired           the secret is right, but the key has expired
-	//	suspended         the secret is right, but the workspace is suspended
-	//	keys_off          the secret is right, but all keys are switched off
+	//	disabled          the credential is right, but the key is disabled
+	//	expired           the credential is right, but the key has expired
+	//	suspended         the credential is right, but the workspace is suspended
+	//	keys_off          the credential is right, but all keys are switched off
 	//	policy            a policy refused
 	//	scope             the key lacks a permission, or the scope is malformed
 	//	resource          the key may not request tokens for the resource
@@ -74,18 +78,23 @@ type Decision struct {
 	//	unavailable       the store, the key set or the issuer failed
 	//	misconfigured     the guard was not made by this verifier
 	Reason string
-	// ClientID is the id that the client sent with a secret. It is empty for a direct
+	// ClientID is the id that the client sent with a secret or an assertion, or the
+	// subject of an assertion that came without one. It is empty for a direct
 	// use that was accepted or that the guard itself refused. Anyone can send it: see
-	// KeyID for the key whose secret was right. Characters that cannot be printed are
+	// KeyID for the key whose credential was right. Characters that cannot be printed are
 	// replaced by U+FFFD. ClientID is empty for a token. It is also empty if the client
 	// may have sent a secret as the id. That is so if the id contains a prefix of
 	// secrets. It is also so if no key has the id and either it is longer than 36 bytes
 	// or apikey.Options.Imported is true, since an imported secret can have any form.
 	ClientID string
-	// KeyID and Workspace are those of the key. They are set only if its secret was
-	// right, or if the signature of the token was right.
+	// KeyID and Workspace are those of the key. They are set only if its secret or
+	// assertion was right, or if the signature of the token was right.
 	KeyID     string
 	Workspace string
+	// CredentialID is the id of the credential that was right, or that the token was issued
+	// for: of a secret, a public key or a trust. It is set only if KeyID is. The id of a
+	// trust is the name of its entry in Config.TrustedIssuers, a dot and random text.
+	CredentialID string
 	// Address is the client's address. It is the zero Addr if it is not known, as in
 	// bearer.Verifier.Authorize, and for tokens.
 	Address netip.Addr

@@ -185,13 +185,16 @@ func (e *entry) findKeys(cfg *Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: is not a URL", field)
 	}
-	remote.InsecureLoopback = cfg.InsecureLoopback && u.Scheme == "http"
-	if port, err := strconv.Atoi(cmp.Or(u.Port(), "443")); err != nil || !remote.InsecureLoopback && !e.allowsPort(port) {
-		return fmt.Errorf("%s: its port is not in Ports", field)
+	if remote.Issuer != "" && (u.RawQuery != "" || u.ForceQuery) {
+		return errors.New("Issuer: may not have a query")
 	}
+	remote.InsecureLoopback = cfg.InsecureLoopback && u.Scheme == "http"
 	remote.Client = e.client(remote.InsecureLoopback)
 	if e.remote, err = bearer.NewRemoteKeys(remote); err != nil {
 		return fmt.Errorf("%s: %w", field, err)
+	}
+	if port, err := strconv.Atoi(cmp.Or(u.Port(), "443")); err != nil || !remote.InsecureLoopback && !e.allowsPort(port) {
+		return fmt.Errorf("%s: its port is not in Ports", field)
 	}
 	e.keys = e.remote
 	return nil

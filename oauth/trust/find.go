@@ -167,8 +167,9 @@ func (e *entry) match(t *store.Trust, claims strictjson.Object) error {
 		if !ok {
 			return &refusal{fmt.Sprintf("the trust names the claim %q, which the entry %s does not list", want.Name, e.Name), atTrust + i}
 		}
-		text, ok := c.text(claims)
-		if !ok || !c.accepts(want.Value, text) {
+		value, _ := c.value(claims)
+		text, err := strictjson.String(value)
+		if err != nil || !c.accepts(want.Value, text) {
 			return &refusal{fmt.Sprintf("its claim %q differs", want.Name), atTrust + i}
 		}
 	}
@@ -177,32 +178,26 @@ func (e *entry) match(t *store.Trust, claims strictjson.Object) error {
 		if len(c.Unless) == 0 || slices.ContainsFunc(t.Claims, func(n store.Claim) bool { return n.Name == c.Name }) {
 			continue
 		}
-		if text, ok := c.text(claims); ok && slices.Contains(c.Unless, text) {
+		value, ok := c.value(claims)
+		text, err := strictjson.String(value)
+		if ok && (err != nil || slices.Contains(c.Unless, text)) { // what cannot be compared is refused
 			return &refusal{fmt.Sprintf("its claim %q has a value that only a trust with this claim accepts", c.Name), atTrust + len(t.Claims)}
 		}
 	}
 	return nil
 }
 
-// text returns the claim's value, if it is a JSON string.
-func (c *Claim) text(claims strictjson.Object) (string, bool) {
+// value returns the JSON text of the claim.
+func (c *Claim) value(claims strictjson.Object) (json.RawMessage, bool) {
 	last := len(c.Path) - 1
 	for _, name := range c.Path[:last] {
-		value, ok := claims.Get(name)
-		if !ok {
-			return "", false
-		}
+		value, _ := claims.Get(name)
 		var err error
 		if claims, err = strictjson.Members(value, nil); err != nil {
-			return "", false
+			return nil, false
 		}
 	}
-	value, ok := claims.Get(c.Path[last])
-	if !ok {
-		return "", false
-	}
-	text, err := strictjson.String(value)
-	return text, err == nil
+	return claims.Get(c.Path[last])
 }
 
 // accepts reports whether a trust that wants a value accepts a token's.

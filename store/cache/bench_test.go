@@ -88,10 +88,21 @@ func BenchmarkLookupUnknown(b *testing.B) {
 
 func TestHitsDoNotAllocate(t *testing.T) {
 	below := memstore.New()
-	create(t, below, newKey("team-a", "key-1"))
+	k := newKey("team-a", "key-1")
+	k.Credentials = append(k.Credentials,
+		store.Credential{ID: "p1", PublicKey: &store.PublicKey{JWK: "{}"}}, store.Credential{ID: "t1", Trust: &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "ref"}}}})
+	create(t, below, k)
 	st := cached(t, below, patient)
 	warm(t, st)
 	ref, reads := token("key-1"), st.Reads()
+	ofTrust := ref
+	ofTrust.Credential = "t1"
+	_, err := reads.Read(background, ofTrust)
+	require.NoError(t, err)
+	_, err = reads.LookupSecret(background, "p1")
+	require.NoError(t, err)
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Read(background, ofTrust) }))
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.LookupSecret(background, "p1") }))
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Read(background, ref) }))
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Lookup(background, "key-1") }))
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.LookupSecret(background, "s1-key-1") }))

@@ -27,8 +27,8 @@
 // token is refused. There is one such read at a time for each key.
 //
 // A key is cached together with its settings, and read again when one of them changes.
-// It is found by one of its secrets only if the cached record has that secret. That no key
-// has a secret is not cached. Last uses send no notifications. Every record is read
+// It is found by one of its credentials only if the cached record has that credential. That
+// no key has a credential is not cached. Last uses send no notifications. Every record is read
 // again after a minute, and so is the absence of a key.
 //
 // # Following the stream
@@ -60,7 +60,7 @@ type Config struct {
 	Bound time.Duration
 	// Entries is the largest number of keys in the cache. Default 100,000; 64 to
 	// 10,000,000. The cache also holds the epochs of as many tokens, as many ids of
-	// secrets, and a sixteenth as many unknown ids of keys.
+	// credentials, and a sixteenth as many unknown ids of keys.
 	Entries int
 	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -92,8 +92,8 @@ type Cache struct {
 
 	found   *table[string, store.Found]
 	missing *table[string, struct{}]
-	// owners holds the ids of keys by the ids of their secrets. They are hints, and never
-	// too old: the key's record shows whether it still has the secret.
+	// owners holds the ids of keys by the ids of their credentials. They are hints, and never
+	// too old: the key's record shows whether it still has the credential.
 	owners *table[string, string]
 	states *table[token, state]
 

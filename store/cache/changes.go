@@ -103,9 +103,9 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		k := &updated.value.Key
 		*k = k.Clone()
 		for i := range k.Credentials {
-			if s := &k.Credentials[i]; s.ID == use.Credential {
+			if c := &k.Credentials[i]; c.ID == use.Credential {
 				at := use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
-				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
+				k.LastUsed, c.LastUsed = later(k.LastUsed, at), later(c.LastUsed, at)
 			}
 		}
 		u.cache.found.put(use.Key, updated)

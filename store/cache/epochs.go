@@ -16,10 +16,10 @@ type state struct {
 }
 
 // token identifies a token: a store.TokenRef without the epochs.
-type token struct{ workspace, key, secret, id string }
+type token struct{ workspace, key, credential, id string }
 
 func (t *token) ref() store.TokenRef {
-	return store.TokenRef{Workspace: t.workspace, Key: t.key, Credential: t.secret, TokenID: t.id}
+	return store.TokenRef{Workspace: t.workspace, Key: t.key, Credential: t.credential, TokenID: t.id}
 }
 
 // Read implements store.Reads. The first read of each token goes to the store, since the
@@ -64,7 +64,7 @@ func (c *Cache) readState(ctx context.Context, t token, at stamp, now time.Time)
 		if err != nil && !s.missing {
 			return s, err
 		}
-		if max(len(t.workspace), len(t.key), len(t.secret), len(t.id)) <= maxName {
+		if max(len(t.workspace), len(t.key), len(t.credential), len(t.id)) <= maxName {
 			c.states.put(compact(t), &entry[state]{stamp: at, read: now, value: s})
 		}
 		return s, err
@@ -75,7 +75,7 @@ func (c *Cache) readState(ctx context.Context, t token, at stamp, now time.Time)
 // compact copies the strings. They are substrings of a whole token, which would
 // otherwise stay in memory.
 func compact(t token) token {
-	return token{strings.Clone(t.workspace), strings.Clone(t.key), strings.Clone(t.secret), strings.Clone(t.id)}
+	return token{strings.Clone(t.workspace), strings.Clone(t.key), strings.Clone(t.credential), strings.Clone(t.id)}
 }
 
 // check reads the store for a token with a higher epoch than the cached one. Either a

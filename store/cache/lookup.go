@@ -10,10 +10,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// query asks for a key by its id, or by the id of one of its secrets.
+// query asks for a key by its id, or by the id of one of its credentials.
 type query struct {
-	id       string
-	bySecret bool
+	id           string
+	byCredential bool
 }
 
 // place is what is known about the key of a query: its id, and its workspace if it is
@@ -41,7 +41,7 @@ func (c *Cache) lookUp(ctx context.Context, q query) (store.Found, error) {
 		return c.load(ctx, q)
 	}
 	of := place{key: q.id}
-	if q.bySecret {
+	if q.byCredential {
 		of.key = ""
 		if hint := c.owners.find(q.id); hint != nil {
 			of.key = hint.value
@@ -52,11 +52,11 @@ func (c *Cache) lookUp(ctx context.Context, q query) (store.Found, error) {
 		of.workspace = e.value.Key.Workspace
 	}
 	at := c.foundStamp(generation, of)
-	if e.valid(at, now, maxAge) && (!q.bySecret || hasSecret(&e.value.Key, q.id)) {
+	if e.valid(at, now, maxAge) && (!q.byCredential || hasCredential(&e.value.Key, q.id)) {
 		return e.value, nil
 	}
 	// c.found comes first: a key that was deleted with its workspace can be in both.
-	if !q.bySecret && c.missing.find(q.id).valid(c.missingStamp(generation, q.id), now, maxAge) {
+	if !q.byCredential && c.missing.find(q.id).valid(c.missingStamp(generation, q.id), now, maxAge) {
 		return store.Found{}, errUnknown
 	}
 	return c.loadOnce(ctx, q, of, at, now)
@@ -74,7 +74,7 @@ func (c *Cache) missingStamp(generation uint64, id string) stamp {
 }
 
 func (c *Cache) load(ctx context.Context, q query) (store.Found, error) {
-	if q.bySecret {
+	if q.byCredential {
 		return c.inner.Secrets.LookupSecret(ctx, q.id)
 	}
 	return c.inner.Keys.Lookup(ctx, q.id)
@@ -90,14 +90,14 @@ func (c *Cache) loadOnce(ctx context.Context, q query, expected place, at stamp,
 		changes, missing := c.versions.changes.Load(), c.missingStamp(generation, q.id)
 		found, err := c.load(ctx, q)
 		switch {
-		// Of a secret it is not cached: the notification of a key does not name the
-		// secrets that it got.
-		case errors.Is(err, store.ErrNotFound) && !q.bySecret && len(q.id) <= maxName:
+		// Of a credential it is not cached: the notification of a key does not name the
+		// credentials that it got.
+		case errors.Is(err, store.ErrNotFound) && !q.byCredential && len(q.id) <= maxName:
 			c.missing.put(strings.Clone(q.id), &entry[struct{}]{stamp: missing, read: now})
 			return found, err
 		case err != nil:
 			return found, err
-		case q.bySecret:
+		case q.byCredential:
 			c.owners.put(strings.Clone(q.id), &entry[string]{value: found.Key.ID})
 		// A database may ignore case and return "a" for "A". Its notifications are about "a".
 		case found.Key.ID != q.id:
@@ -115,6 +115,6 @@ func (c *Cache) loadOnce(ctx context.Context, q query, expected place, at stamp,
 	return found, err
 }
 
-func hasSecret(k *store.Key, id string) bool {
-	return slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return s.ID == id })
+func hasCredential(k *store.Key, id string) bool {
+	return slices.ContainsFunc(k.Credentials, func(c store.Credential) bool { return c.ID == id })
 }

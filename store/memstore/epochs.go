@@ -22,8 +22,8 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (state store.Epoc
 			Instance: db.instance.Epoch, Workspace: db.workspaces[ref.Workspace].Epoch, Key: k.Epoch,
 			InstanceVersion: db.instance.Version, Revoked: db.revoked.entries[onceKey{id: ref.TokenID}] != nil,
 		}
-		if s := secretOf(k, ref.Credential); s != nil {
-			state.CredentialKnown, state.CredentialNotAfter = true, s.NotAfter
+		if c := credentialOf(k, ref.Credential); c != nil {
+			state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 		}
 		return nil
 	})

@@ -25,7 +25,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 			return store.ErrExists
 		case limit != store.NoLimit && record.Keys >= limit:
 			return store.ErrLimit
-		case db.secretsTaken(&k, nil):
+		case db.credentialsTaken(&k, nil):
 			return store.ErrSecretExists
 		}
 		k = copyKey(k)
@@ -50,7 +50,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 
 // LookupSecret implements store.Secrets.
 func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
-	return t.find(ctx, "look up secret", t.db.secrets, secretID)
+	return t.find(ctx, "look up secret", t.db.credentials, secretID)
 }
 
 func (t *keyTable) find(ctx context.Context, operation string, in map[string]*store.Key, id string) (found store.Found, err error) {
@@ -76,7 +76,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		if old.Version != k.Version {
 			return store.ErrConflict
 		}
-		if db.secretsTaken(&k, old) {
+		if db.credentialsTaken(&k, old) {
 			return store.ErrSecretExists
 		}
 		k = copyKey(k)
@@ -86,11 +86,11 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			k.Epoch = db.nextEpoch(old.Epoch)
 		}
 		for i := range k.Credentials {
-			s := &k.Credentials[i]
-			if was := secretOf(old, s.ID); was != nil {
-				notAfter := s.NotAfter
-				*s = *was
-				s.NotAfter = notAfter
+			c := &k.Credentials[i]
+			if was := credentialOf(old, c.ID); was != nil {
+				notAfter := c.NotAfter
+				*c = *was
+				c.NotAfter = notAfter
 			}
 		}
 		db.unlist(old)
@@ -137,10 +137,10 @@ func (db *database) remove(k *store.Key, at time.Time) {
 	db.tombstones[k.ID] = toMicro(at)
 }
 
-// secretsTaken reports whether a key other than old has one of the secrets of k.
-func (db *database) secretsTaken(k, old *store.Key) bool {
-	return slices.ContainsFunc(k.Credentials, func(s store.Credential) bool {
-		owner := db.secrets[s.ID]
+// credentialsTaken reports whether a key other than old has one of the credentials of k.
+func (db *database) credentialsTaken(k, old *store.Key) bool {
+	return slices.ContainsFunc(k.Credentials, func(c store.Credential) bool {
+		owner := db.credentials[c.ID]
 		return owner != nil && owner != old
 	})
 }
@@ -152,9 +152,18 @@ func copyKey(k store.Key) store.Key {
 	k.NotAfter, k.Created, k.Updated, k.LastUsed = toMicro(k.NotAfter), toMicro(k.Created), toMicro(k.Updated), toMicro(k.LastUsed)
 	texts := []*string{&k.ID, &k.Name, &k.NotAfterText, &k.CreatedBy.Kind, &k.CreatedBy.ID}
 	for i := range k.Credentials {
-		s := &k.Credentials[i]
-		s.Created, s.NotAfter, s.LastUsed = toMicro(s.Created), toMicro(s.NotAfter), toMicro(s.LastUsed)
-		texts = append(texts, &s.ID, &s.Hint, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID)
+		c := &k.Credentials[i]
+		c.Created, c.NotAfter, c.LastUsed = toMicro(c.Created), toMicro(c.NotAfter), toMicro(c.LastUsed)
+		texts = append(texts, &c.ID, &c.Name, &c.Hint, &c.Digest, &c.Prefix, &c.CreatedBy.Kind, &c.CreatedBy.ID)
+		if c.PublicKey != nil {
+			texts = append(texts, &c.PublicKey.JWK)
+		}
+		if c.Trust != nil {
+			texts = append(texts, &c.Trust.Issuer)
+			for n := range c.Trust.Claims {
+				texts = append(texts, &c.Trust.Claims[n].Name, &c.Trust.Claims[n].Value)
+			}
+		}
 	}
 	for _, text := range texts {
 		*text = strings.Clone(*text)
@@ -162,8 +171,8 @@ func copyKey(k store.Key) store.Key {
 	return k
 }
 
-// secretOf returns the secret with the given id, or nil.
-func secretOf(k *store.Key, id string) *store.Credential {
+// credentialOf returns the credential with the given id, or nil.
+func credentialOf(k *store.Key, id string) *store.Credential {
 	for i := range k.Credentials {
 		if k.Credentials[i].ID == id {
 			return &k.Credentials[i]

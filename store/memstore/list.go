@@ -33,10 +33,10 @@ func expiryOf(k *store.Key) int64 {
 	return k.NotAfter.UnixMicro()
 }
 
-// list adds a key to the indexes of its workspace and of all keys, and its secrets to theirs.
+// list adds a key to the indexes of its workspace and of all keys, and its credentials to theirs.
 func (db *database) list(k *store.Key) {
 	for i := range k.Credentials {
-		db.secrets[k.Credentials[i].ID] = k
+		db.credentials[k.Credentials[i].ID] = k
 	}
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.ReplaceOrInsert(k)
@@ -47,7 +47,7 @@ func (db *database) list(k *store.Key) {
 
 func (db *database) unlist(k *store.Key) {
 	for i := range k.Credentials {
-		delete(db.secrets, k.Credentials[i].ID)
+		delete(db.credentials, k.Credentials[i].ID)
 	}
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.Delete(k)

@@ -24,20 +24,20 @@ import (
 func New() store.Store {
 	start := time.Now() //nolint:forbidigo // to measure elapsed time
 	db := &database{
-		start:      start,
-		keys:       make(map[string]*store.Key),
-		secrets:    make(map[string]*store.Key),
-		orders:     newOrders(),
-		tombstones: make(map[string]time.Time),
-		workspaces: make(map[string]*workspace),
-		listed:     newIndex(func(a, b *workspace) int { return cmp.Compare(a.ID, b.ID) }),
-		events:     make(map[string]bool),
-		logs:       map[string]index[store.Event]{"": newLog()},
-		once:       newExpiring(start),
-		revoked:    newExpiring(start),
-		lists:      make(map[listKey]store.ListEntry),
-		usage:      make(map[usageKey][]store.Count),
-		watchers:   make(map[chan store.Notification]struct{}),
+		start:       start,
+		keys:        make(map[string]*store.Key),
+		credentials: make(map[string]*store.Key),
+		orders:      newOrders(),
+		tombstones:  make(map[string]time.Time),
+		workspaces:  make(map[string]*workspace),
+		listed:      newIndex(func(a, b *workspace) int { return cmp.Compare(a.ID, b.ID) }),
+		events:      make(map[string]bool),
+		logs:        map[string]index[store.Event]{"": newLog()},
+		once:        newExpiring(start),
+		revoked:     newExpiring(start),
+		lists:       make(map[listKey]store.ListEntry),
+		usage:       make(map[usageKey][]store.Count),
+		watchers:    make(map[chan store.Notification]struct{}),
 	}
 	return store.Store{
 		Records: store.Records{
@@ -64,22 +64,22 @@ type database struct {
 	start time.Time // with a monotonic reading
 	mu    sync.RWMutex
 
-	instance   store.InstanceSettings
-	workspaces map[string]*workspace
-	listed     index[workspace] // all of workspaces, by id
-	keys       map[string]*store.Key
-	secrets    map[string]*store.Key         // by the ids of their secrets
-	orders     orders                        // of all keys
-	tombstones map[string]time.Time          // ids of deleted keys, and when each was deleted
-	events     map[string]bool               // their ids
-	logs       map[string]index[store.Event] // by workspace; "" has all
-	once       expiring
-	revoked    expiring // ids of tokens, with an empty space
-	ring       store.Ring
-	lists      map[listKey]store.ListEntry
-	usage      map[usageKey][]store.Count
-	sequence   uint64 // of the last notification
-	watchers   map[chan store.Notification]struct{}
+	instance    store.InstanceSettings
+	workspaces  map[string]*workspace
+	listed      index[workspace] // all of workspaces, by id
+	keys        map[string]*store.Key
+	credentials map[string]*store.Key         // by the ids of their credentials
+	orders      orders                        // of all keys
+	tombstones  map[string]time.Time          // ids of deleted keys, and when each was deleted
+	events      map[string]bool               // their ids
+	logs        map[string]index[store.Event] // by workspace; "" has all
+	once        expiring
+	revoked     expiring // ids of tokens, with an empty space
+	ring        store.Ring
+	lists       map[listKey]store.ListEntry
+	usage       map[usageKey][]store.Count
+	sequence    uint64 // of the last notification
+	watchers    map[chan store.Notification]struct{}
 }
 
 // workspace is the record of a workspace, with its number of keys, and its keys in order.

@@ -18,9 +18,9 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 			if k == nil {
 				continue
 			}
-			if s := secretOf(k, use.Credential); s != nil {
+			if c := credentialOf(k, use.Credential); c != nil {
 				at := toMicro(use.At)
-				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
+				k.LastUsed, c.LastUsed = later(k.LastUsed, at), later(c.LastUsed, at)
 			}
 		}
 		return nil
@@ -41,7 +41,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, oldDigest, newDige
 		if k == nil {
 			return store.ErrNotFound
 		}
-		s := secretOf(k, secretID)
+		s := credentialOf(k, secretID)
 		switch {
 		case s == nil:
 			return store.ErrNotFound

@@ -14,9 +14,9 @@
 // (latchkey:limit:...) and usage counters (latchkey:{usage 0}:... to 15) are spread
 // over the masters of a Cluster.
 //
-// A look-up, by a key's id or by a secret's, is one script and one round trip. So is a
+// A look-up, by the id of a key or of a credential, is one script and one round trip. So is a
 // change. Its script checks the preconditions, writes the record, its sorted sets, the
-// entries of its secrets, its events and its one-time id, and publishes its notification,
+// entries of its credentials, its events and its one-time id, and publishes its notification,
 // atomically. If the client does not get the answer, it sends the script again; the
 // change is made once.
 //

@@ -31,8 +31,8 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 		InstanceVersion: found.Instance.Version,
 	}
 	for i := range found.Key.Credentials {
-		if s := &found.Key.Credentials[i]; s.ID == ref.Credential {
-			state.CredentialKnown, state.CredentialNotAfter = true, s.NotAfter
+		if c := &found.Key.Credentials[i]; c.ID == ref.Credential {
+			state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 		}
 	}
 	if r, known := e.db.revocations.find(ref.TokenID); known && !revoked {

@@ -39,7 +39,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
 	found, _, err := t.db.lookup(ctx, "", secretID, "")
 	// The key's record decides, not the entry that led to it.
-	if err == nil && !slices.ContainsFunc(found.Key.Credentials, func(s store.Credential) bool { return s.ID == secretID }) {
+	if err == nil && !slices.ContainsFunc(found.Key.Credentials, func(c store.Credential) bool { return c.ID == secretID }) {
 		found, err = store.Found{}, store.ErrNotFound
 	}
 	return found, fail("look up secret", err)
@@ -47,10 +47,10 @@ func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Fou
 
 // lookup reads a key with the settings of its workspace and of the instance, and whether
 // the token with the given id was revoked. If secretID is not empty, the key is the one
-// that the secret's entry names, whatever id is.
+// that the entry of this credential names, whatever id is.
 func (db *Driver) lookup(ctx context.Context, id, secretID, tokenID string) (found store.Found, revoked bool, err error) {
 	l := db.layout
-	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID), l.secrets()}, id, escape(secretID))
+	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID), l.credentials()}, id, escape(secretID))
 	if err := db.send(ctx, c); err != nil {
 		return store.Found{}, false, err
 	}

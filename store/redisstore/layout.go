@@ -26,9 +26,9 @@ func (l layout) stream() string   { return l.record("stream") }
 func (l layout) ring() string     { return l.record("ring") }
 func (l layout) lists() string    { return l.record("lists") }
 
-// secrets is a hash with the id of the key for the id of each secret. An entry may be out
-// of date, so the key's record is asked whether it has the secret.
-func (l layout) secrets() string { return l.record("secrets") }
+// credentials is a hash with the id of the key for the id of each credential. An entry may be out
+// of date, so the key's record is asked whether it has the credential.
+func (l layout) credentials() string { return l.record("credentials") }
 
 // workspaces is a sorted set of the workspaces that have keys or settings.
 func (l layout) workspaces() string { return l.record("workspaces") }
@@ -63,7 +63,7 @@ func (l layout) changeKeys(workspace, request, once string) []string {
 	return []string{
 		l.keys(), l.order("", "created"), l.order("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
 		l.events(), l.order("", "log"), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
-		l.order(workspace, "created"), l.order(workspace, "names"), l.order("", "ends"), l.order(workspace, "ends"), l.workspaces(), l.secrets(),
+		l.order(workspace, "created"), l.order(workspace, "names"), l.order("", "ends"), l.order(workspace, "ends"), l.workspaces(), l.credentials(),
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // for encoding and for decoding.
 
 // A key's record has a line of fields that an update keeps (except version and epoch,
-// which scripts set), a line of fields that it replaces, and a line for each secret.
+// which scripts set), a line of fields that it replaces, and a line for each credential.
 
 func headFields(k *store.Key) []any {
 	return []any{&k.Version, &k.Epoch, &k.Workspace, &k.Created, &k.CreatedBy.Kind, &k.CreatedBy.ID, &k.Depth, &k.LastUsed}
@@ -28,12 +28,54 @@ func bodyFields(k *store.Key) []any {
 	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.RequestedPermissions, &k.AdminPermissions, &k.Direct, &k.Resources}
 }
 
-// secretFields returns the id and the fields that an update keeps, and then the others.
-func secretFields(s *store.Credential) []any {
+// credentialFields returns the id, the expiry, and then the fields that an update keeps.
+// Scripts read and write the first four. The list has what only a public key or a trust
+// has; see kindWords.
+func credentialFields(c *store.Credential, kind *[]string) []any {
 	return []any{
-		&s.ID, &s.Created, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID, &s.LastUsed,
-		&s.Hint, &s.Generated, &s.NotAfter,
+		&c.ID, &c.NotAfter, &c.LastUsed, &c.Digest, &c.Created, &c.CreatedBy.Kind, &c.CreatedBy.ID,
+		&c.Prefix, &c.Hint, &c.Generated, &c.Name, kind,
 	}
+}
+
+// The first of the words of a public key or a trust. A secret has no words.
+const (
+	publicKeyWord = "k"
+	trustWord     = "t"
+)
+
+// kindWords returns the words of a public key or a trust.
+func kindWords(c *store.Credential) (words []string) {
+	switch {
+	case c.PublicKey != nil:
+		return []string{publicKeyWord, c.PublicKey.JWK, flag(c.PublicKey.EndpointAudience), flag(c.PublicKey.LongAssertions)}
+	case c.Trust != nil:
+		words = []string{trustWord, c.Trust.Issuer}
+		for _, claim := range c.Trust.Claims {
+			words = append(words, claim.Name, claim.Value)
+		}
+	}
+	return words
+}
+
+// setKind reads the words of kindWords.
+func setKind(c *store.Credential, words []string) error {
+	switch {
+	case len(words) == 0:
+	case words[0] == publicKeyWord && len(words) == 4:
+		c.PublicKey = &store.PublicKey{JWK: words[1]}
+		if parse(words[2], &c.PublicKey.EndpointAudience) != nil || parse(words[3], &c.PublicKey.LongAssertions) != nil {
+			return errRecord
+		}
+	case words[0] == trustWord && len(words)%2 == 0:
+		c.Trust = &store.Trust{Issuer: words[1]}
+		for words = words[2:]; len(words) > 0; words = words[2:] {
+			c.Trust.Claims = append(c.Trust.Claims, store.Claim{Name: words[0], Value: words[1]})
+		}
+	default:
+		return errRecord
+	}
+	return nil
 }
 
 // encodeKey returns a key's record: the first line, without version and epoch, and the
@@ -41,7 +83,8 @@ func secretFields(s *store.Credential) []any {
 func encodeKey(k *store.Key) (head, rest string) {
 	rest = encode(bodyFields(k)...)
 	for i := range k.Credentials {
-		rest += "\n" + encode(secretFields(&k.Credentials[i])...)
+		kind := kindWords(&k.Credentials[i])
+		rest += "\n" + encode(credentialFields(&k.Credentials[i], &kind)...)
 	}
 	return encode(headFields(k)[2:]...), rest
 }
@@ -55,7 +98,8 @@ func decodeKey(id, record string) (store.Key, error) {
 	err := cmp.Or(decode(lines[0], headFields(&k)...), decode(lines[1], bodyFields(&k)...))
 	for i, line := range lines[2:] {
 		k.Credentials = append(k.Credentials, store.Credential{})
-		err = cmp.Or(err, decode(line, secretFields(&k.Credentials[i])...))
+		var kind []string
+		err = cmp.Or(err, decode(line, credentialFields(&k.Credentials[i], &kind)...), setKind(&k.Credentials[i], kind))
 	}
 	return k, err
 }

@@ -30,6 +30,9 @@ func FuzzRecord(f *testing.F) {
 			Credentials: []store.Credential{
 				{ID: digest + "1", Hint: name, Digest: digest, Prefix: name, CreatedBy: store.ActorRef{Kind: id, ID: digest}, Created: when, Generated: true, LastUsed: when},
 				{ID: digest + "2", Hint: digest, Digest: name, Prefix: digest, NotAfter: when},
+				{ID: digest + "3", Name: name, Created: when, PublicKey: &store.PublicKey{JWK: digest, EndpointAudience: at%2 == 0, LongAssertions: at%3 == 0}},
+				{ID: digest + "4", Name: id, Trust: &store.Trust{Issuer: digest}},
+				{ID: digest + "5", Trust: &store.Trust{Issuer: name, Claims: []store.Claim{{Name: digest, Value: name}, {Name: id}, {}}}},
 			},
 		}
 		got, err := redisstore.RoundTripKey(k)
@@ -44,7 +47,8 @@ func FuzzRecord(f *testing.F) {
 
 // Decoding a damaged record gives an error or a record, and does not panic.
 func FuzzDamage(f *testing.F) {
-	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  1 a b\ns1 8000000000000000 d p owner o  h 1 ")
+	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  1 a b\ns1  8000000000000000 d 8000000000000000 owner o p h 1 ")
+	f.Add("1 1 a    0 \n0        0\np1         0 n k %7B%7D 1 0\ng.1         0 n t g ref main")
 	f.Add("")
 	f.Add("\n\n\n\n\n\n")
 	f.Add("1 1 0 8000000000000000 1 7 0 0  5 6")
@@ -54,6 +58,30 @@ func FuzzDamage(f *testing.F) {
 		_, _ = redisstore.DecodeEvent(record)
 		_, _, _ = redisstore.DecodeSettings(record)
 	})
+}
+
+// What a public key or a trust has is read only in the form in which it was written.
+func TestKindsOfCredentials(t *testing.T) {
+	const line = "1 1 team-a    0 \n0        0\nid         0 name"
+	for _, tc := range []struct {
+		words string
+		want  store.Credential
+	}{
+		{"", store.Credential{}},
+		{" k jwk 1 0", store.Credential{PublicKey: &store.PublicKey{JWK: "jwk", EndpointAudience: true}}},
+		{" k jwk 0 1", store.Credential{PublicKey: &store.PublicKey{JWK: "jwk", LongAssertions: true}}},
+		{" t github", store.Credential{Trust: &store.Trust{Issuer: "github"}}},
+		{" t github ref a%20b", store.Credential{Trust: &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "ref", Value: "a b"}}}}},
+	} {
+		k, err := redisstore.DecodeKey(line + tc.words)
+		require.NoError(t, err, tc.words)
+		tc.want.ID, tc.want.Name = "id", "name"
+		require.Equal(t, []store.Credential{tc.want}, k.Credentials)
+	}
+	for _, words := range []string{" ", " k", " k jwk", " k jwk 1", " k jwk 1 0 1", " k jwk 1 2", " k jwk 1 ", " t", " t github ref", " t github ref a b", " x", " x github"} {
+		_, err := redisstore.DecodeKey(line + words)
+		require.ErrorContains(t, err, "cannot be read", "%q", words)
+	}
 }
 
 func FuzzEscape(f *testing.F) {

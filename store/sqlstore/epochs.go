@@ -11,7 +11,7 @@ import (
 // epochs implements store.Epochs.
 type epochs struct{ d *Database }
 
-const readEpochs = `SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = {bytes})
+const readEpochs = `SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.credentials, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = {bytes})
 	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = {bytes} LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 
 // Read implements store.Epochs. It is one query.
@@ -21,18 +21,18 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	}
 	var state store.EpochState
 	var workspace *string
-	var secrets []store.Credential
+	var credentials []store.Credential
 	err := e.d.findFrequent(ctx, &e.d.epochs, []any{digest(ref.TokenID), ref.Key},
 		&state.InstanceVersion, &state.Instance, orZero[int64]{&state.Workspace}, &workspace, orZero[int64]{&state.Key},
-		fromJSON[store.Credential]{&secrets}, &state.Revoked)
+		fromJSON[store.Credential]{&credentials}, &state.Revoked)
 	if err == nil && (workspace == nil || *workspace != ref.Workspace) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		return store.EpochState{}, fail(ctx, "read epochs", err)
 	}
-	if s := secretOf(secrets, ref.Credential); s != nil {
-		state.CredentialKnown, state.CredentialNotAfter = true, s.NotAfter
+	if c := credentialOf(credentials, ref.Credential); c != nil {
+		state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 	}
 	return state, nil
 }

@@ -41,7 +41,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 				return nil
 			})
 			b.changeCreators(&k, k.Created, nil, creators(k.CreatedBy.ID, k.Credentials))
-			b.changeSecrets(k.ID, nil, secretIDs(k.Credentials))
+			b.changeCredentials(k.ID, nil, credentialIDs(k.Credentials))
 			return nil
 		})
 	}
@@ -50,17 +50,17 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 
 // insertKey adds a key; added becomes 0 if the id is taken.
 func (b *batch) insertKey(k *store.Key, added *int64) error {
-	secrets, err := storedSecrets(k.Credentials)
+	credentials, err := storedCredentials(k.Credentials)
 	if err != nil {
 		return err
 	}
 	b.add(part{
 		text: `INSERT INTO {p}keys
-			(id, workspace, name, name_folded, id_folded, permissions, requested, admin, secrets, resources, not_after, not_after_text,
+			(id, workspace, name, name_folded, id_folded, permissions, requested, admin, credentials, resources, not_after, not_after_text,
 			disabled, direct, creator_kind, creator_id, depth, created, updated, last_used, version, epoch)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock}) ON CONFLICT DO NOTHING`,
 		args: []any{
-			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources), expiry(k.NotAfter), k.NotAfterText,
+			k.ID, k.Workspace, k.Name, folded(k.Name), folded(k.ID), k.Permissions, k.RequestedPermissions, k.AdminPermissions, credentials, asJSON(k.Resources), expiry(k.NotAfter), k.NotAfterText,
 			k.Disabled, k.Direct, k.CreatedBy.Kind, k.CreatedBy.ID, k.Depth, k.Created, k.Updated, k.LastUsed,
 		},
 		count: added,
@@ -68,11 +68,11 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 	return nil
 }
 
-// creators returns the distinct ids of the creators of a key and of its secrets.
-func creators(creator string, secrets []store.Credential) []string {
+// creators returns the distinct ids of the creators of a key and of its credentials.
+func creators(creator string, credentials []store.Credential) []string {
 	ids := []string{creator}
-	for _, s := range secrets {
-		ids = append(ids, s.CreatedBy.ID)
+	for i := range credentials {
+		ids = append(ids, credentials[i].CreatedBy.ID)
 	}
 	slices.Sort(ids)
 	return slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
@@ -96,7 +96,7 @@ const (
 	lookup = `SELECT {standby}, ` + foundColumns + `
 	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = {bytes} LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 	lookupSecret = `SELECT {standby}, ` + foundColumns + `
-	FROM {p}instance i LEFT JOIN {p}secrets s ON s.id = {bytes} LEFT JOIN {p}keys k ON k.id = s.key_id
+	FROM {p}instance i LEFT JOIN {p}credentials s ON s.id = {bytes} LEFT JOIN {p}keys k ON k.id = s.key_id
 	LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 )
 
@@ -148,41 +148,41 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error {
 	after := slices.Clone(k.Credentials)
 	for i := range after {
-		s := &after[i]
-		if was := secretOf(old.secrets, s.ID); was != nil {
-			notAfter := s.NotAfter
-			*s = *was
-			s.NotAfter = notAfter
+		c := &after[i]
+		if was := credentialOf(old.credentials, c.ID); was != nil {
+			notAfter := c.NotAfter
+			*c = *was
+			c.NotAfter = notAfter
 		}
 	}
-	secrets, err := storedSecrets(after)
+	credentials, err := storedCredentials(after)
 	if err != nil {
 		return err
 	}
-	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, requested = ?, admin = ?, secrets = ?, resources = ?,
+	b.exec(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, requested = ?, admin = ?, credentials = ?, resources = ?,
 		not_after = ?, not_after_text = ?, disabled = ?, direct = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
-		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, secrets, asJSON(k.Resources),
+		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, credentials, asJSON(k.Resources),
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Direct, k.Updated, revokeTokens, k.ID)
-	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
-	b.changeSecrets(k.ID, secretIDs(old.secrets), secretIDs(after))
+	b.changeCreators(k, old.created, creators(old.creator, old.credentials), creators(old.creator, after))
+	b.changeCredentials(k.ID, credentialIDs(old.credentials), credentialIDs(after))
 	return nil
 }
 
-// secretIDs returns the distinct ids of secrets. They are sorted, so that concurrent
+// credentialIDs returns the distinct ids of credentials. They are sorted, so that concurrent
 // changes lock them in one order.
-func secretIDs(secrets []store.Credential) (ids []string) {
-	for _, s := range secrets {
-		ids = append(ids, s.ID)
+func credentialIDs(credentials []store.Credential) (ids []string) {
+	for i := range credentials {
+		ids = append(ids, credentials[i].ID)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
 
-// changeSecrets keeps the table of secrets in step with the secrets of a key.
-func (b *batch) changeSecrets(keyID string, before, after []string) {
+// changeCredentials keeps the table of credentials in step with those of a key.
+func (b *batch) changeCredentials(keyID string, before, after []string) {
 	for _, id := range before {
 		if !slices.Contains(after, id) {
-			b.exec(`DELETE FROM {p}secrets WHERE id = ?`, id)
+			b.exec(`DELETE FROM {p}credentials WHERE id = ?`, id)
 		}
 	}
 	for _, id := range after {
@@ -190,7 +190,7 @@ func (b *batch) changeSecrets(keyID string, before, after []string) {
 			continue
 		}
 		var inserted int64
-		b.add(part{text: `INSERT INTO {p}secrets (id, key_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, args: []any{id, keyID}, count: &inserted})
+		b.add(part{text: `INSERT INTO {p}credentials (id, key_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, args: []any{id, keyID}, count: &inserted})
 		b.check(func() error {
 			if inserted == 0 {
 				return store.ErrSecretExists
@@ -221,7 +221,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 }
 
 // deleteKeys adds the statements that delete the keys with a value in a column, which are
-// locked. They write tombstones before the rows of creators and secrets, as a creation reads
+// locked. They write tombstones before the rows of creators and credentials, as a creation reads
 // them before it writes those: both lock in one order.
 func (b *batch) deleteKeys(column, value string, at time.Time) {
 	keys := ` FROM {p}keys WHERE ` + column + ` = ?`
@@ -231,11 +231,11 @@ func (b *batch) deleteKeys(column, value string, at time.Time) {
 		`INSERT INTO {p}tombstones (id, at) SELECT id, ?`+keys), at, value)
 	if b.d.dialect == MySQL {
 		// With a subquery MariaDB would read and lock whole tables.
-		b.exec(`DELETE k, c, s FROM {p}keys k LEFT JOIN {p}creators c ON c.key_id = k.id LEFT JOIN {p}secrets s ON s.key_id = k.id
+		b.exec(`DELETE k, c, s FROM {p}keys k LEFT JOIN {p}creators c ON c.key_id = k.id LEFT JOIN {p}credentials s ON s.key_id = k.id
 			WHERE k.`+column+` = ?`, value)
 		return
 	}
-	for _, table := range []string{"creators", "secrets"} {
+	for _, table := range []string{"creators", "credentials"} {
 		b.exec(`DELETE FROM {p}`+table+` WHERE key_id IN (SELECT id`+keys+`)`, value)
 	}
 	b.exec(`DELETE`+keys, value)

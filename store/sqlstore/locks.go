@@ -41,11 +41,11 @@ type lockedWorkspace struct {
 
 // lockedKey is the key that is changed.
 type lockedKey struct {
-	version   int64 // 0: there is no such key
-	workspace string
-	secrets   []store.Credential
-	creator   string
-	created   time.Time
+	version     int64 // 0: there is no such key
+	workspace   string
+	credentials []store.Credential
+	creator     string
+	created     time.Time
 }
 
 // lock adds the statements that lock rows, and the checks of the change's one-time id
@@ -165,7 +165,7 @@ func (b *batch) lockWorkspace(id string, l locks) *lockedWorkspace {
 
 // lockKeys locks the keys of a workspace that are deleted, once its row is locked and no key
 // can be added. It is a statement of its own on PostgreSQL, where a statement deletes no
-// secret that another transaction commits while it waits. On MySQL deleteKeys locks the keys.
+// credential that another transaction commits while it waits. On MySQL deleteKeys locks the keys.
 func (r *runner) lockKeys(ctx context.Context, l locks) error {
 	if !l.keys || r.d.dialect != PostgreSQL {
 		return nil
@@ -180,11 +180,11 @@ func (b *batch) lockKey(id string) *lockedKey {
 		return k // there is no such key
 	}
 	b.add(part{
-		text:    `SELECT version, workspace, secrets, creator_id, created FROM {p}keys WHERE id = ?{lock}`,
+		text:    `SELECT version, workspace, credentials, creator_id, created FROM {p}keys WHERE id = ?{lock}`,
 		args:    []any{id},
-		columns: []string{"version", "workspace", "secrets", "creator_id", "created"},
+		columns: []string{"version", "workspace", "credentials", "creator_id", "created"},
 		to: []any{
-			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Credential]{&k.secrets}, orZero[string]{&k.creator}, at{&k.created},
+			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Credential]{&k.credentials}, orZero[string]{&k.creator}, at{&k.created},
 		},
 	})
 	return k

@@ -78,28 +78,28 @@ func withTimes[T any](list []T) (string, error) {
 	return string(text), nil
 }
 
-// storedSecrets returns the stored form of secrets.
-func storedSecrets(secrets []store.Credential) (string, error) {
-	kept := make([]store.Credential, len(secrets))
-	for i, s := range secrets {
-		s.Created, s.NotAfter, s.LastUsed = s.Created.UTC(), s.NotAfter.UTC(), s.LastUsed.UTC()
-		kept[i] = s
+// storedCredentials returns the stored form of credentials.
+func storedCredentials(credentials []store.Credential) (string, error) {
+	kept := slices.Clone(credentials)
+	for i := range kept {
+		c := &kept[i]
+		c.Created, c.NotAfter, c.LastUsed = c.Created.UTC(), c.NotAfter.UTC(), c.LastUsed.UTC()
 	}
 	return withTimes(kept)
 }
 
-// secretOf returns the secret with the given id, or nil.
-func secretOf(secrets []store.Credential, id string) *store.Credential {
-	for i := range secrets {
-		if secrets[i].ID == id {
-			return &secrets[i]
+// credentialOf returns the credential with the given id, or nil.
+func credentialOf(credentials []store.Credential, id string) *store.Credential {
+	for i := range credentials {
+		if credentials[i].ID == id {
+			return &credentials[i]
 		}
 	}
 	return nil
 }
 
 // keyColumns are the columns of a key. keyRow returns their scan destinations.
-const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.requested, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
+const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.requested, k.admin, k.credentials, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.direct, k.creator_kind, k.creator_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
 
 func keyRow(k *store.Key) []any {
@@ -237,6 +237,7 @@ const (
 	maxID        = 255
 	maxWorkspace = 1024
 	maxName      = 1024
+	maxJWK       = 4 << 10
 	maxText      = 1 << 20
 )
 
@@ -267,12 +268,27 @@ func checkKey(k *store.Key) error {
 	err := errors.Join(
 		checkText("a key's id", k.ID, maxID), checkText("a key's name", k.Name, maxName), checkWorkspace(k.Workspace),
 		checkText("a key's expiry as text", k.NotAfterText, maxID), checkCreator(k.CreatedBy))
-	for _, s := range k.Credentials {
-		err = errors.Join(err, checkText("a secret's id", s.ID, maxID), checkText("a secret's hint", s.Hint, maxText),
-			checkText("a secret's digest", s.Digest, maxText), checkText("a secret's prefix", s.Prefix, maxText), checkCreator(s.CreatedBy))
+	for i := range k.Credentials {
+		err = errors.Join(err, checkCredential(&k.Credentials[i]))
 	}
 	for _, resource := range k.Resources {
 		err = errors.Join(err, checkText("a resource", resource, maxText))
+	}
+	return err
+}
+
+func checkCredential(c *store.Credential) error {
+	err := errors.Join(
+		checkText("a credential's id", c.ID, maxID), checkText("a credential's name", c.Name, maxName), checkText("a secret's hint", c.Hint, maxText),
+		checkText("a secret's digest", c.Digest, maxText), checkText("a secret's prefix", c.Prefix, maxText), checkCreator(c.CreatedBy))
+	if c.PublicKey != nil {
+		err = errors.Join(err, checkText("a public key", c.PublicKey.JWK, maxJWK))
+	}
+	if c.Trust != nil {
+		err = errors.Join(err, checkText("the name of an issuer", c.Trust.Issuer, maxID))
+		for _, claim := range c.Trust.Claims {
+			err = errors.Join(err, checkText("the name of a claim", claim.Name, maxID), checkText("a claim", claim.Value, maxName))
+		}
 	}
 	return err
 }

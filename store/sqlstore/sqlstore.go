@@ -31,7 +31,7 @@
 //	delete a workspace           5          10 to 15
 //	revoke a token               3             5
 //
-// On MySQL and MariaDB each further event, each further secret that is added or removed,
+// On MySQL and MariaDB each further event, each further credential that is added or removed,
 // and each creator that is added or removed takes one more. SQLite has no round trips.
 //
 // # PostgreSQL
@@ -191,17 +191,25 @@
 //
 // # For operators
 //
-// The views latchkey_keys_view, latchkey_workspaces_view and latchkey_events_view show
-// readable text, and times in UTC or with their zone. A time that is not set is NULL.
-// The views show no digests. An example of a join with a table of the host:
+// The views latchkey_keys_view, latchkey_credentials_view, latchkey_workspaces_view and
+// latchkey_events_view show readable text, and times in UTC or with their zone. A time that
+// is not set is NULL. The views show no digests. An example of a join with a table of the
+// host:
 //
 //	SELECT t.title, k.id, k.name, k.created
 //	FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id
 //
-// On MySQL: ON k.workspace = t.id COLLATE utf8mb4_bin. The table
-// latchkey_secrets names the key of each secret, by the id of the secret. The tables are
-// not an interface and change with releases. In them times are microseconds since 1970,
-// and text is bytes except on PostgreSQL.
+// On MySQL: ON k.workspace = t.id COLLATE utf8mb4_bin.
+//
+// The kind of a credential is secret, public_key or trust. This finds the trusts in an
+// issuer of the host's list, with what they accept:
+//
+//	SELECT c.workspace, c.key_id, c.name, c.claims, c.last_used
+//	FROM latchkey_credentials_view c WHERE c.kind = 'trust' AND c.issuer = 'github'
+//
+// That view reads all keys. The table latchkey_credentials names the key of each credential,
+// by the id of the credential. The tables are not an interface and change with releases. In
+// them times are microseconds since 1970, and text is bytes except on PostgreSQL.
 package sqlstore
 
 import (

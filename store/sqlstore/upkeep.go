@@ -45,41 +45,41 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 }
 
 func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) error {
-	k, err := r.lockSecrets(ctx, id)
+	k, err := r.lockCredentials(ctx, id)
 	if err != nil {
 		return err
 	}
 	changed := false
 	for _, use := range uses {
-		s := secretOf(k.Credentials, use.Credential)
-		if s == nil || !use.At.After(k.LastUsed) && !use.At.After(s.LastUsed) {
+		c := credentialOf(k.Credentials, use.Credential)
+		if c == nil || !use.At.After(k.LastUsed) && !use.At.After(c.LastUsed) {
 			continue
 		}
 		changed = true
 		if use.At.After(k.LastUsed) {
 			k.LastUsed = use.At
 		}
-		if use.At.After(s.LastUsed) {
-			s.LastUsed = use.At
+		if use.At.After(c.LastUsed) {
+			c.LastUsed = use.At
 		}
 	}
 	if !changed {
 		return nil
 	}
-	secrets, err := storedSecrets(k.Credentials)
+	credentials, err := storedCredentials(k.Credentials)
 	if err == nil {
-		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, secrets = ? WHERE id = ?`, k.LastUsed, secrets, id)
+		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, credentials = ? WHERE id = ?`, k.LastUsed, credentials, id)
 	}
 	return err
 }
 
-// lockSecrets locks a key's row and reads its secrets.
-func (r *runner) lockSecrets(ctx context.Context, id string) (store.Key, error) {
+// lockCredentials locks a key's row and reads its credentials.
+func (r *runner) lockCredentials(ctx context.Context, id string) (store.Key, error) {
 	if !storable(id) {
 		return store.Key{}, store.ErrNotFound
 	}
 	var k store.Key
-	err := r.row(ctx, `SELECT workspace, last_used, secrets FROM {p}keys WHERE id = ?{lock}`, id).
+	err := r.row(ctx, `SELECT workspace, last_used, credentials FROM {p}keys WHERE id = ?{lock}`, id).
 		Scan(orZero[string]{&k.Workspace}, at{&k.LastUsed}, fromJSON[store.Credential]{&k.Credentials})
 	return k, orNotFound(err)
 }
@@ -87,11 +87,11 @@ func (r *runner) lockSecrets(ctx context.Context, id string) (store.Key, error) 
 // Rehash implements store.Upkeep.
 func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
 	err := u.d.write(ctx, func(r *runner) error {
-		k, err := r.lockSecrets(ctx, keyID)
+		k, err := r.lockCredentials(ctx, keyID)
 		if err != nil {
 			return err
 		}
-		s := secretOf(k.Credentials, secretID)
+		s := credentialOf(k.Credentials, secretID)
 		if s == nil {
 			return store.ErrNotFound
 		}
@@ -99,11 +99,11 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 			return store.ErrConflict
 		}
 		s.Digest = to
-		secrets, err := storedSecrets(k.Credentials)
+		credentials, err := storedCredentials(k.Credentials)
 		if err != nil {
 			return err
 		}
-		if _, err := r.exec(ctx, `UPDATE {p}keys SET secrets = ? WHERE id = ?`, secrets, keyID); err != nil {
+		if _, err := r.exec(ctx, `UPDATE {p}keys SET credentials = ? WHERE id = ?`, credentials, keyID); err != nil {
 			return err
 		}
 		return r.writeNotification(ctx, store.Notification{Kind: store.NotificationKey, Workspace: k.Workspace, Key: keyID})

@@ -21,7 +21,7 @@ type breakage struct {
 }
 
 func breakages() []breakage {
-	return slices.Concat(keyBreakages(), secretBreakages(), workspaceBreakages(), changeBreakages(), recordBreakages(), otherBreakages())
+	return slices.Concat(keyBreakages(), secretBreakages(), credentialBreakages(), workspaceBreakages(), changeBreakages(), recordBreakages(), otherBreakages())
 }
 
 func withKeys(s store.Store, k keys) store.Store {

@@ -120,18 +120,18 @@ func secretBreakages() []breakage {
 		return func(s store.Store) store.Store { return withIDs(s, change) }
 	}
 	unknown, bytewise := "Secrets/an unknown id is ErrNotFound", "Secrets/ids are compared byte by byte"
-	exists := "Secrets/another key's secret is ErrSecretExists"
+	exists := "Secrets/another key's credential is ErrSecretExists"
 	freed := []string{"Secrets/a removed secret is free", "Secrets/the secrets of a deleted key are free", "Secrets/the secrets of a deleted workspace are free"}
 	return []breakage{
-		{"finds a key by its first secret only", hides(func(id string, k store.Key) bool { return k.Credentials[0].ID != id }), []string{"Secrets/finds a key by each of its secrets"}},
+		{"finds a key by its first secret only", hides(func(id string, k store.Key) bool { return k.Credentials[0].ID != id }), []string{"Secrets/finds a key by each of its credentials"}},
 		{"finds no disabled key by a secret", hides(func(_ string, k store.Key) bool { return k.Disabled }), []string{"Secrets/finds disabled and expired keys and secrets"}},
 		{"finds no expired key by a secret", hides(func(_ string, k store.Key) bool { return isEarly(k.NotAfter) }), []string{"Secrets/finds disabled and expired keys and secrets"}},
 		{"finds no key by an expired secret", hides(func(id string, k store.Key) bool {
 			return slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return s.ID == id && isEarly(s.NotAfter) })
 		}), []string{"Secrets/finds disabled and expired keys and secrets"}},
 		{"returns no settings of the instance by a secret", edits(func(f *store.Found) { f.Instance = store.Instance{} }), []string{"Secrets/returns the settings of the key"}},
-		{"returns no settings of the workspace by a secret", edits(func(f *store.Found) { f.Workspace = store.Workspace{} }), []string{"Secrets/finds a key by each of its secrets", "Secrets/returns the settings of the key"}},
-		{"returns the one secret only", edits(func(f *store.Found) { f.Key.Credentials = f.Key.Credentials[:1] }), []string{"Secrets/finds a key by each of its secrets"}},
+		{"returns no settings of the workspace by a secret", edits(func(f *store.Found) { f.Workspace = store.Workspace{} }), []string{"Secrets/finds a key by each of its credentials", "Secrets/returns the settings of the key"}},
+		{"returns the one secret only", edits(func(f *store.Found) { f.Key.Credentials = f.Key.Credentials[:1] }), []string{"Secrets/finds a key by each of its credentials"}},
 
 		{"returns a zero record for an unknown secret", func(s store.Store) store.Store {
 			next := s.Secrets

@@ -133,41 +133,47 @@ func createRules() []rule {
 			run:  createOrder,
 		},
 		{
-			name: "keeps a key without secrets",
-			why:  "The last secret of a key can be removed. The key stays, and can get another secret.",
+			name: "keeps a key without credentials",
+			why:  "The last credential of a key can be removed. The key stays, and can get another one.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				secrets := k.Credentials
+				credentials := k.Credentials
 				k.Credentials = nil
-				must(t, "Update to no secret", s.Keys.Update(background, k, store.Change{}))
-				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Credentials), 0)
-				k.Credentials, k.Version = secrets[1:], 2
-				must(t, "Update to one secret", s.Keys.Update(background, k, store.Change{}))
-				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Credentials), 1)
+				must(t, "Update to no credential", s.Keys.Update(background, k, store.Change{}))
+				equal(t, "credentials", len(lookup(t, s, "key-1").Key.Credentials), 0)
+				k.Credentials, k.Version = credentials[3:], 2
+				must(t, "Update to one credential", s.Keys.Update(background, k, store.Change{}))
+				equal(t, "credentials", len(lookup(t, s, "key-1").Key.Credentials), 1)
 			},
 		},
 		{
 			name: "copies in and out",
-			why:  "Records are copied in and out: a caller may change what it passed or got.",
+			why:  "Records are copied in and out, with all that pointers lead to: a caller may change what it passed or got.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				want := k.Clone()
 				create(t, s, k)
-				k.Credentials[0].Digest, k.Credentials[1].ID = "changed by the caller", "x"
-				k.Resources[0] = "changed by the caller"
+				scribble(&k)
 				got := lookup(t, s, "key-1").Key
 				equalKey(t, "after the caller changed what it passed", got, want)
-				got.Credentials[0].Digest, got.Credentials[1].ID = "changed by the caller", "x"
-				got.Resources[0] = "changed by the caller"
+				scribble(&got)
 				equalKey(t, "after the caller changed what it got", lookup(t, s, "key-1").Key, want)
 				page, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a"})
 				must(t, "List", err)
 				if len(page.Keys) != 1 {
 					t.Fatalf("List: got %d keys, want 1", len(page.Keys))
 				}
-				page.Keys[0].Credentials[0].Digest = "changed by the caller"
-				equalKey(t, "after the caller changed what it listed", lookup(t, s, "key-1").Key, want)
+				scribble(&page.Keys[0])
+				got = lookup(t, s, "key-1").Key
+				equalKey(t, "after the caller changed what it listed", got, want)
+				k, want.Version = got.Clone(), 2
+				k.Credentials[0].ID, want.Credentials[0].ID = "s3-key-1", "s3-key-1"
+				k.Credentials[2].ID, want.Credentials[2].ID = "p2-key-1", "p2-key-1"
+				k.Credentials[3].ID, want.Credentials[3].ID = "t2-key-1", "t2-key-1"
+				update(t, s, k)
+				scribble(&k)
+				equalKey(t, "after the caller changed what it passed to Update", lookup(t, s, "key-1").Key, want)
 			},
 		},
 	}

@@ -15,12 +15,15 @@ func epochRules() []rule {
 	return []rule{
 		{
 			name: "reads a key's epochs",
-			why:  "Read returns the three epochs of the records, and whether the key still has the secret. Epochs of settings are 0 until they are raised.",
+			why:  "Read returns the three epochs of the records, and whether the key still has the credential, of any kind, and its expiry. Epochs of settings are 0 until they are raised.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				wantState(t, s, tokenOf(k, 1), store.EpochState{CredentialKnown: true, CredentialNotAfter: k.Credentials[0].NotAfter})
-				wantState(t, s, tokenOf(k, 2), store.EpochState{CredentialKnown: true})
+				for i := range k.Credentials {
+					ref := tokenOf(k, 1)
+					ref.Credential = k.Credentials[i].ID
+					wantState(t, s, ref, store.EpochState{CredentialKnown: true, CredentialNotAfter: k.Credentials[i].NotAfter})
+				}
 				for _, unknown := range []string{"none", "", "s1", "S1-key-1"} {
 					ref := tokenOf(k, 1)
 					ref.Credential = unknown
@@ -73,7 +76,7 @@ func epochRules() []rule {
 		},
 		{
 			name: "a change raises the key's epoch if RevokeTokens is set",
-			why:  "A change and its epoch are one write: Read returns what Update stored. A change without RevokeTokens does not change the epoch, whatever epoch the caller passes. A secret that was removed is not known any more.",
+			why:  "A change and its epoch are one write: Read returns what Update stored. A change without RevokeTokens does not change the epoch, whatever epoch the caller passes. A credential that was removed is not known any more.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-a", "key-2")
 				create(t, s, k, other)
@@ -240,12 +243,12 @@ func wantState(t tester, s store.Store, ref store.TokenRef, want store.EpochStat
 	found := lookup(t, s, ref.Key)
 	want.Instance, want.Workspace, want.Key = found.Instance.Epoch, found.Workspace.Epoch, found.Key.Epoch
 	want.InstanceVersion = found.Instance.Version
-	equalTime(t, "SecretNotAfter", got.CredentialNotAfter, want.CredentialNotAfter)
+	equalTime(t, "CredentialNotAfter", got.CredentialNotAfter, want.CredentialNotAfter)
 	got.CredentialNotAfter, want.CredentialNotAfter = time.Time{}, time.Time{}
 	equal(t, "state", got, want)
 }
 
 func epochText(e store.EpochState) string {
-	return fmt.Sprintf("Epochs %d %d %d, settings %d, secret %t until %s, revoked %t",
+	return fmt.Sprintf("Epochs %d %d %d, settings %d, credential %t until %s, revoked %t",
 		e.Instance, e.Workspace, e.Key, e.InstanceVersion, e.CredentialKnown, stamp(e.CredentialNotAfter), e.Revoked)
 }

@@ -20,8 +20,8 @@ var (
 	farAhead = time.Date(2190, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// newKey returns a key with a value in every field. The ids of its secrets are s1- and s2-
-// with the id of the key.
+// newKey returns a key with a value in every field. The ids of its credentials are s1-, s2-
+// (secrets), p1- (a public key) and t1- (a trust) with the id of the key.
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "name of " + id,
@@ -35,6 +35,14 @@ func newKey(workspace, id string) store.Key {
 			{
 				ID: "s2-" + id, Hint: "Cd2y", Digest: "hmac-sha256$2$" + id, CreatedBy: store.ActorRef{Kind: "key", ID: "key-of-" + id},
 				Created: noon.Add(-time.Minute),
+			},
+			{
+				ID: "p1-" + id, Name: "public key of " + id, CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}, Created: noon.Add(-time.Minute), NotAfter: noon.Add(2 * time.Hour),
+				PublicKey: &store.PublicKey{JWK: `{"kty":"OKP","crv":"Ed25519","kid":"` + id + `"}`, EndpointAudience: true, LongAssertions: true},
+			},
+			{
+				ID: "t1-" + id, Name: "trust of " + id, CreatedBy: store.ActorRef{Kind: "admin", ID: "person-2"}, Created: noon.Add(-time.Second),
+				Trust: &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "repository_id", Value: "1234"}, {Name: "environment", Value: "of " + id}}},
 			},
 		},
 		NotAfter: noon.AddDate(0, 1, 0), NotAfterText: "2026-04-01",
@@ -194,11 +202,37 @@ func keyText(k store.Key) []string {
 		"Created " + stamp(k.Created), "Updated " + stamp(k.Updated), "LastUsed " + stamp(k.LastUsed),
 		fmt.Sprint("Version ", k.Version), fmt.Sprint("Depth ", k.Depth), fmt.Sprintf("Resources %q", k.Resources),
 	}
-	for _, s := range k.Credentials {
-		text = append(text, fmt.Sprintf("Secret %s hint %s digest %s prefix %q by %+v generated %t created %s not after %s last used %s",
-			s.ID, s.Hint, s.Digest, s.Prefix, s.CreatedBy, s.Generated, stamp(s.Created), stamp(s.NotAfter), stamp(s.LastUsed)))
+	for i := range k.Credentials {
+		text = append(text, credentialText(&k.Credentials[i]))
 	}
 	return text
+}
+
+func credentialText(c *store.Credential) string {
+	kind := "secret"
+	if c.PublicKey != nil {
+		kind = fmt.Sprintf("public key %q for the endpoint %t, long %t", c.PublicKey.JWK, c.PublicKey.EndpointAudience, c.PublicKey.LongAssertions)
+	}
+	if c.Trust != nil {
+		kind = fmt.Sprintf("trust in %q of %q", c.Trust.Issuer, c.Trust.Claims)
+	}
+	return fmt.Sprintf("Credential %s name %q hint %s digest %s prefix %q by %+v generated %t created %s not after %s last used %s, %s",
+		c.ID, c.Name, c.Hint, c.Digest, c.Prefix, c.CreatedBy, c.Generated, stamp(c.Created), stamp(c.NotAfter), stamp(c.LastUsed), kind)
+}
+
+// scribble changes everything in a key that a copy of it could share.
+func scribble(k *store.Key) {
+	for i := range k.Credentials {
+		c := &k.Credentials[i]
+		c.ID, c.Digest, c.Name = "changed by the caller", "changed by the caller", "changed by the caller"
+		if c.PublicKey != nil {
+			c.PublicKey.JWK, c.PublicKey.LongAssertions = "changed by the caller", false
+		}
+		if c.Trust != nil {
+			c.Trust.Issuer, c.Trust.Claims[0] = "changed by the caller", store.Claim{Name: "changed", Value: "by the caller"}
+		}
+	}
+	k.Resources[0] = "changed by the caller"
 }
 
 func eventText(e store.Event) []string {

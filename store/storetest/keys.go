@@ -96,7 +96,7 @@ func updateRules() []rule {
 				create(t, s, k)
 				must(t, "RecordUses", s.Upkeep.RecordUses(background, []store.Use{{Key: "key-1", Credential: "s2-key-1", At: noon}}))
 				k.Credentials[1].LastUsed, k.LastUsed = noon.AddDate(-1, 0, 0), noon.AddDate(-1, 0, 0)
-				k.Credentials = append(k.Credentials[1:], store.Credential{ID: "s3-key-1", Digest: "d3", Created: noon})
+				k.Credentials = append(k.Credentials[1:2:2], store.Credential{ID: "s3-key-1", Digest: "d3", Created: noon})
 				update(t, s, k)
 				got := lookup(t, s, "key-1").Key
 				equalTime(t, "LastUsed", got.LastUsed, noon)
@@ -115,13 +115,13 @@ func updateRules() []rule {
 				create(t, s, k)
 				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2-key-1", k.Credentials[1].Digest, "better$ %20"))
 				k.Credentials = append(k.Credentials, store.Credential{ID: "s3-key-1", Digest: "d3", Created: noon})
-				k.Credentials[0].Hint, k.Credentials[1].NotAfter = "", noon.AddDate(0, 1, 0)
+				k.Credentials[1].NotAfter = noon.AddDate(0, 1, 0)
 				update(t, s, k)
 				k.Credentials[1].Digest, k.Version = "better$ %20", 2
 				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
-				k.Credentials[0].Digest, k.Credentials[1].Digest, k.Credentials[2].Digest = "forged", "", "d4"
+				k.Credentials[0].Digest, k.Credentials[1].Digest, k.Credentials[4].Digest = "forged", "", "d4"
 				update(t, s, k)
-				for i, want := range []string{newKey("team-a", "key-1").Credentials[0].Digest, "better$ %20", "d3"} {
+				for i, want := range map[int]string{0: newKey("team-a", "key-1").Credentials[0].Digest, 1: "better$ %20", 4: "d3"} {
 					equal(t, "Digest", lookup(t, s, "key-1").Key.Credentials[i].Digest, want)
 				}
 			},
@@ -200,8 +200,12 @@ func changedKey() store.Key {
 	k.Permissions, k.RequestedPermissions = scope.MustParse("member.list"), scope.MustParse("member.*")
 	k.Credentials = []store.Credential{k.Credentials[1], {
 		ID: "s3-key-1", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Prefix: "new_", CreatedBy: store.ActorRef{Kind: "key", ID: "key-9"}, Generated: true, Created: noon,
+	}, k.Credentials[2], {
+		ID: "t2-key-1", Name: "new trust", Created: noon, Trust: &store.Trust{Issuer: "gitlab", Claims: []store.Claim{{Name: "project_id", Value: "5"}}},
+	}, {
+		ID: "p2-key-1", Name: "new public key", Created: noon, PublicKey: &store.PublicKey{JWK: "{}", LongAssertions: true},
 	}}
-	k.Credentials[0].NotAfter = noon.Add(time.Minute)
+	k.Credentials[0].NotAfter, k.Credentials[2].NotAfter = noon.Add(time.Minute), time.Time{}
 	k.NotAfter, k.NotAfterText = time.Time{}, ""
 	k.Resources = []string{"https://three.example.com"}
 	k.Disabled, k.Direct = true, false

@@ -143,14 +143,17 @@ func listRules() []rule {
 		},
 		{
 			name: "keys of a creator",
-			why:  "CreatorID keeps the keys that an actor created, whatever its kind, and keys with a secret that it created, as long as they have that secret.",
+			why:  "CreatorID keeps the keys that an actor created, whatever its kind, and keys with a credential that it created, as long as they have that credential.",
 			run: func(t tester, s store.Store) {
 				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "creator"}
-				of := func(id string, creator store.ActorRef, secrets ...store.ActorRef) store.Key {
+				of := func(id string, creator store.ActorRef, credentials ...store.ActorRef) store.Key {
 					k := plainKey("team-a", id)
 					k.CreatedBy, k.Credentials = creator, nil
-					for i, by := range secrets {
+					for i, by := range credentials {
 						k.Credentials = append(k.Credentials, store.Credential{ID: fmt.Sprint("s", i, "-", id), Digest: "d", Created: noon, CreatedBy: by})
+						if i > 0 {
+							k.Credentials[i].Digest, k.Credentials[i].Trust = "", &store.Trust{Issuer: "github"}
+						}
 					}
 					return k
 				}
@@ -166,7 +169,7 @@ func listRules() []rule {
 				equalList(t, "created by the key, in another workspace", list(t, s, store.KeyQuery{CreatorID: "creator", Workspace: "team-b"}), []string{})
 				rotated.Credentials = append(rotated.Credentials[:1], store.Credential{ID: "s9-rotated", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
 				update(t, s, rotated)
-				equalList(t, "created by the key, after its secret was removed", by("creator"), []string{"made"})
+				equalList(t, "created by the key, after its trust was removed", by("creator"), []string{"made"})
 				equalList(t, "created by the key that rotated", by("later"), []string{"rotated"})
 				remove(t, s, "team-a", "made")
 				equalList(t, "created by the key, after a deletion", by("creator"), []string{})

@@ -18,6 +18,7 @@ func raceRotations(t tester, r []store.Store) {
 		rounds = 10_000
 	}
 	k := newKey("team-a", "key-1")
+	k.Credentials = k.Credentials[:2]
 	k.Credentials[1].ID = "s0-0"
 	create(t, r[0], k)
 	stop := make(chan struct{})

@@ -51,12 +51,12 @@ func foundText(f store.Found) []string {
 func secretRules() []rule {
 	return []rule{
 		{
-			name: "finds a key by each of its secrets",
-			why:  "LookupSecret is Lookup for the key that has a secret with the given id. It returns the same record and settings.",
+			name: "finds a key by each of its credentials",
+			why:  "LookupSecret is Lookup for the key that has a credential with the given id, also a public key or a trust: the caller checks the kind. It returns the same record and settings.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-b", "key-2"), newKey("team-a", "key-3"))
-				wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1")
-				wantOwner(t, s, "key-2", "s1-key-2", "s2-key-2")
+				wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1", "p1-key-1", "t1-key-1")
+				wantOwner(t, s, "key-2", "s1-key-2", "s2-key-2", "p1-key-2", "t1-key-2")
 				found, err := s.Secrets.LookupSecret(background, "s2-key-1")
 				must(t, "LookupSecret", err)
 				equalKey(t, "key", found.Key, newKey("team-a", "key-1"))
@@ -97,7 +97,7 @@ func secretRules() []rule {
 		},
 		{
 			name: "an unknown id is ErrNotFound",
-			why:  "An id that no secret has is ErrNotFound, whatever text it is: a client sends the secret from which it is made, and a backup holds any id.",
+			why:  "An id that no credential has is ErrNotFound, whatever text it is: a client sends the secret from which it is made, and a backup holds any id.",
 			run: func(t tester, s store.Store) {
 				wantNoOwner(t, s, "s1-key-1")
 				create(t, s, newKey("team-a", "key-1"), keyWith("team-a", "key-2"))
@@ -127,7 +127,7 @@ func secretRules() []rule {
 				create(t, s, newKey("team-a", "key-1"))
 				found, err := s.Secrets.LookupSecret(background, "s1-key-1")
 				must(t, "LookupSecret", err)
-				found.Key.Credentials[0].Digest, found.Key.Resources[0] = "changed by the caller", "changed by the caller"
+				scribble(&found.Key)
 				wantOwner(t, s, "key-1", "s1-key-1", "s2-key-1")
 				found, err = s.Secrets.LookupSecret(background, "s1-key-1")
 				must(t, "LookupSecret", err)

@@ -3,35 +3,47 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// uniqueRules are the rules that no two keys have a secret with one id.
+// uniqueRules are the rules that no two keys have a credential with one id.
 func uniqueRules() []rule {
 	return []rule{
 		{
-			name: "another key's secret is ErrSecretExists",
-			why:  "Create and Update fail with ErrSecretExists, which wraps ErrExists, if another key has one of the secrets, whatever its workspace and state, and change nothing.",
+			name: "another key's credential is ErrSecretExists",
+			why:  "Create and Update fail with ErrSecretExists, which wraps ErrExists, if another key has a credential with one of the ids, whatever its kind and the workspace and state of that key, and change nothing.",
 			run: func(t tester, s store.Store) {
 				disabled := keyWith("team-a", "disabled", "taken-1")
 				disabled.Disabled = true
 				expired := keyWith("team-b", "expired", "other", "taken-2")
 				expired.NotAfter, expired.Credentials[1].NotAfter = noon.AddDate(-20, 0, 0), noon.AddDate(-20, 0, 0)
-				create(t, s, disabled, expired, keyWith("team-a", "own", "own-1", "own-2"))
-				for _, taken := range []string{"taken-1", "taken-2"} {
-					for _, secrets := range [][]string{{taken}, {"new", taken}, {taken, "new"}, {"own-2", "new", taken}} {
+				create(t, s, disabled, expired, newKey("team-b", "kinds"), keyWith("team-a", "own", "own-1", "own-2"))
+				for _, taken := range []string{"taken-1", "taken-2", "p1-kinds", "t1-kinds"} {
+					for n, secrets := range [][]string{{taken}, {"new", taken}, {taken, "new"}, {"own-2", "new", taken}} {
 						what := fmt.Sprintf("with %q", secrets)
+						of := func(id string) store.Key {
+							k := keyWith("team-a", id, secrets...)
+							switch c := &k.Credentials[slices.Index(secrets, taken)]; n {
+							case 1:
+								c.PublicKey = &store.PublicKey{JWK: "{}"}
+							case 2:
+								c.Trust = &store.Trust{Issuer: "github"}
+							}
+							return k
+						}
 						if secrets[0] != "own-2" {
-							err := s.Keys.Create(background, keyWith("team-a", "new", secrets...), 3, store.Change{Now: noon})
+							err := s.Keys.Create(background, of("new"), 3, store.Change{Now: noon})
 							wantError(t, "Create "+what, err, store.ErrSecretExists)
 						}
-						err := s.Keys.Update(background, keyWith("team-a", "own", secrets...), store.Change{Now: noon, RevokeTokens: true})
+						err := s.Keys.Update(background, of("own"), store.Change{Now: noon, RevokeTokens: true})
 						wantError(t, "Update "+what, err, store.ErrSecretExists)
 					}
 				}
 				wantOwner(t, s, "disabled", "taken-1")
 				wantOwner(t, s, "expired", "other", "taken-2")
+				wantOwner(t, s, "kinds", "s1-kinds", "s2-kinds", "p1-kinds", "t1-kinds")
 				wantOwner(t, s, "own", "own-1", "own-2")
 				wantNoOwner(t, s, "new")
 				_, err := s.Keys.Lookup(background, "new")
@@ -81,9 +93,9 @@ func uniqueRules() []rule {
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"), newKey("team-b", "key-3"))
 				deleteWorkspace(t, s, "team-a")
-				wantNoOwner(t, s, "s1-key-1", "s2-key-1", "s1-key-2", "s2-key-2")
-				create(t, s, keyWith("team-b", "key-4", "s1-key-1", "s2-key-2"))
-				wantOwner(t, s, "key-4", "s1-key-1", "s2-key-2")
+				wantNoOwner(t, s, "s1-key-1", "s2-key-1", "p1-key-1", "t1-key-1", "s1-key-2", "s2-key-2", "p1-key-2", "t1-key-2")
+				create(t, s, keyWith("team-b", "key-4", "s1-key-1", "s2-key-2", "p1-key-1", "t1-key-2"))
+				wantOwner(t, s, "key-4", "s1-key-1", "s2-key-2", "p1-key-1", "t1-key-2")
 				wantOwner(t, s, "key-3", "s1-key-3", "s2-key-3")
 			},
 		},

@@ -124,6 +124,7 @@ func groups() []group {
 		{name: "Lookup", rules: lookupRules()},
 		{name: "Secrets", needs: hasSecrets, rules: append(secretRules(), uniqueRules()...)},
 		{name: "Update", rules: updateRules()},
+		{name: "Credentials", rules: credentialRules()},
 		{name: "Delete", rules: deleteRules()},
 		{name: "List", rules: listRules()},
 		{name: "Cursor", rules: cursorRules()},

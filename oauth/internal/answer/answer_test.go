@@ -64,8 +64,8 @@ func TestWriteOAuth(t *testing.T) {
 		refusal answer.Refusal
 		want    string
 	}{
-		{answer.Refusal{Kind: answer.Credentials}, `{"error":"invalid_client","error_description":"The client id or the secret is wrong."}`},
-		{answer.Refusal{Kind: answer.Throttled}, `{"error":"temporarily_unavailable","error_description":"Too many failed logins. Wait, then try again with the right secret."}`},
+		{answer.Refusal{Kind: answer.Credentials}, `{"error":"invalid_client","error_description":"The client id, the secret or the assertion is wrong."}`},
+		{answer.Refusal{Kind: answer.Throttled}, `{"error":"temporarily_unavailable","error_description":"Too many failed logins. Wait, then try again with the right credentials."}`},
 		{answer.Refusal{Kind: answer.Denied, Detail: "a\"b\\c\r\nd é"}, `{"error":"unauthorized_client","error_description":"a'b'c??d ?"}`},
 	} {
 		w := httptest.NewRecorder()

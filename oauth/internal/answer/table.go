@@ -93,8 +93,8 @@ func (k Kind) Row() Row {
 			Problem: "The service is unavailable at the moment", Remedy: "Try again shortly.",
 			PageRemedy: "Try again shortly. If you sent a form, check first whether the change was made."},
 
-		Credentials:         {OAuth: Wire{401, "invalid_client"}, Problem: "The client id or the secret is wrong"},
-		Throttled:           {OAuth: Wire{429, "temporarily_unavailable"}, Problem: "Too many failed logins", Remedy: "Wait, then try again with the right secret."},
+		Credentials:         {OAuth: Wire{401, "invalid_client"}, Problem: "The client id, the secret or the assertion is wrong"},
+		Throttled:           {OAuth: Wire{429, "temporarily_unavailable"}, Problem: "Too many failed logins", Remedy: "Wait, then try again with the right credentials."},
 		Refused:             {OAuth: Wire{401, "invalid_client"}, Problem: "This client may not log in"},
 		Scope:               {OAuth: Wire{400, "invalid_scope"}, Problem: "The scope cannot be granted"},
 		Target:              {OAuth: Wire{400, "invalid_target"}, Problem: "This API key may not request tokens for this resource", Remedy: "Request one that the key is allowed."},

@@ -2,14 +2,10 @@ package jose
 
 import (
 	"cmp"
-	"crypto"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
-
-	"github.com/lestrrat-go/jwx/v2/jwk"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
@@ -57,11 +53,11 @@ func (u *Unverified) UnverifiedParties() (issuer, subject string, err error) {
 }
 
 // ReadAssertion reads the claims that Verify returned. Like ParseClaims it is strict.
-// iss, sub, aud and exp are required.
+// iss, sub, aud and exp are required. The error contains no part of the claims.
 func ReadAssertion(claims []byte) (Assertion, error) {
 	members, err := strictjson.Members(claims, assertionNames)
 	if err != nil {
-		return Assertion{}, fmt.Errorf("%w: claims: %w", ErrToken, err)
+		return Assertion{}, fmt.Errorf("%w: claims: %w", ErrToken, withoutName(err))
 	}
 	a := Assertion{All: members}
 	for _, m := range members {
@@ -77,6 +73,7 @@ func ReadAssertion(claims []byte) (Assertion, error) {
 			a.Expires, err = parseDate(m.Value, math.Floor)
 		case "iat":
 			a.IssuedAt, err = parseDate(m.Value, math.Ceil)
+			a.IssuedAt = max(a.IssuedAt, 1)
 		case "nbf":
 			a.NotBefore, err = parseDate(m.Value, math.Ceil)
 		case "jti":
@@ -86,7 +83,7 @@ func ReadAssertion(claims []byte) (Assertion, error) {
 			return Assertion{}, fmt.Errorf("%w: claim %q: %w", ErrToken, m.Name, err)
 		}
 	}
-	if a.Issuer == "" || a.Subject == "" || len(a.Audience) == 0 || a.Expires == 0 {
+	if a.Issuer == "" || a.Subject == "" || len(a.Audience) == 0 || a.Audience[0] == "" || a.Expires == 0 {
 		return Assertion{}, fmt.Errorf("%w: claims: iss, sub, aud and exp are required", ErrToken)
 	}
 	return a, nil
@@ -96,8 +93,9 @@ func ReadAssertion(claims []byte) (Assertion, error) {
 const maxClientRSABits = 4096
 
 // ParsePublicKey reads one public key in the form of a JWK, for ES256, RS256, PS256 or
-// EdDSA. It returns the key and its JWK with the public members, kid and alg only. Without
-// kid the key gets its thumbprint (RFC 7638). The error contains no part of the key.
+// EdDSA. It returns the key and its JWK with the public members, kid, alg and use only.
+// Without alg an RSA key is for RS256. Without kid the key gets its thumbprint (RFC 7638).
+// The error contains no part of the key.
 func ParsePublicKey(data []byte) (PublicKey, []byte, error) {
 	var published publishedKey
 	if err := strictjson.Unmarshal(data, &published); err != nil {
@@ -106,25 +104,19 @@ func ParsePublicKey(data []byte) (PublicKey, []byte, error) {
 	given := published.ID
 	published.ID = cmp.Or(given, "thumbprint")
 	key, err := published.read()
-	if err == nil && key.Key == nil {
-		err = fmt.Errorf("%w: it must be for ES256, RS256, PS256 or EdDSA, and for signatures", ErrKey)
-	}
-	if public, ok := key.Key.(*rsa.PublicKey); ok && public.N.BitLen() > maxClientRSABits {
-		err = fmt.Errorf("%w: the RSA key has more than %d bits", ErrKey, maxClientRSABits)
-	}
-	if err != nil {
+	public, isRSA := key.Key.(*rsa.PublicKey)
+	switch {
+	case err != nil:
 		return PublicKey{}, nil, err
+	case key.Key == nil:
+		return PublicKey{}, nil, fmt.Errorf("%w: it must be for ES256, RS256, PS256 or EdDSA, and for signatures", ErrKey)
+	case isRSA && public.N.BitLen() > maxClientRSABits:
+		return PublicKey{}, nil, fmt.Errorf("%w: the RSA key has more than %d bits", ErrKey, maxClientRSABits)
 	}
 	if given == "" {
-		k, err := jwk.FromRaw(key.Key)
-		if err != nil {
-			return PublicKey{}, nil, fmt.Errorf("%w: %w", ErrKey, err)
+		if key.ID, err = thumbprint(key.Key); err != nil {
+			return PublicKey{}, nil, err
 		}
-		sum, err := k.Thumbprint(crypto.SHA256)
-		if err != nil {
-			return PublicKey{}, nil, fmt.Errorf("%w: %w", ErrKey, err)
-		}
-		key.ID = base64.RawURLEncoding.EncodeToString(sum)
 	}
 	k, err := encode(key)
 	if err != nil {

@@ -36,7 +36,8 @@ type Claims struct {
 
 	Workspace    string
 	CredentialID string // the secret that was exchanged for the token
-	// KeyExpires is the expiry of the key that the token was issued to. Verifiers apply
+	// KeyExpires is when the key that the token was issued to, its credential or the
+	// identity that it logged in with ends. Verifiers apply
 	// no leeway to it. It is 0 if there is no such claim.
 	KeyExpires int64
 	// Epochs are the epochs of the instance, the workspace and the key when the token

@@ -6,7 +6,7 @@
 -- then of each its id, member, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
 local keys, created, names, settings, counts, deleting, tombstones, events, log, stream, ring, lists,
-  receipt, once, byCreated, byName, ends, byEnd, workspaces, bySecret = unpack(KEYS)
+  receipt, once, byCreated, byName, ends, byEnd, workspaces, byCredential = unpack(KEYS)
 local channel, notification, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
 local at = 6
 
@@ -104,34 +104,34 @@ local function workspaceMember(workspace) return nameMember(workspace, workspace
 -- textOf returns what an update replaces of a key's record: all but the first line.
 local function textOf(record) return string.match(record, '\n(.*)$') or '' end
 
--- secretsOf iterates over the ids of the secrets in a key's text.
-local function secretsOf(text) return string.gmatch(text, '\n([^ \n]*)') end
+-- credentialsOf iterates over the ids of the credentials in a key's text.
+local function credentialsOf(text) return string.gmatch(text, '\n([^ \n]*)') end
 
--- taken reports whether another live key has one of the secrets in the text of a key. The
--- entry in bySecret only leads to that key, whose record decides: sweep.lua may not yet
+-- taken reports whether another live key has one of the credentials in the text of a key. The
+-- entry in byCredential only leads to that key, whose record decides: sweep.lua may not yet
 -- have removed the entry of a key of a deleted workspace.
 local function taken(id, text)
-  for secret in secretsOf(text) do
-    local other = redis.call('HGET', bySecret, secret)
+  for credential in credentialsOf(text) do
+    local other = redis.call('HGET', byCredential, credential)
     if other and other ~= id then
-      for held in secretsOf(textOf(live(other) or '')) do
-        if held == secret then return true end
+      for held in credentialsOf(textOf(live(other) or '')) do
+        if held == credential then return true end
       end
     end
   end
   return false
 end
 
--- index writes the entries of a key's secrets when its text is replaced. It removes those
--- of secrets that the key has no more, unless another key has the secret by now.
+-- index writes the entries of a key's credentials when its text is replaced. It removes those
+-- of credentials that the key has no more, unless another key has the credential by now.
 local function index(id, old, new)
   local kept = {}
-  for secret in secretsOf(new) do
-    kept[secret] = true
-    redis.call('HSET', bySecret, secret, id)
+  for credential in credentialsOf(new) do
+    kept[credential] = true
+    redis.call('HSET', byCredential, credential, id)
   end
-  for secret in secretsOf(old) do
-    if not kept[secret] and redis.call('HGET', bySecret, secret) == id then redis.call('HDEL', bySecret, secret) end
+  for credential in credentialsOf(old) do
+    if not kept[credential] and redis.call('HGET', byCredential, credential) == id then redis.call('HDEL', byCredential, credential) end
   end
 end
 
@@ -148,7 +148,7 @@ local function tombstone(id, record, when)
   later('ZREM', byEnd, notAfter)
   later('HSET', keys, id, '-' .. when)
   later('ZADD', tombstones, 0, when .. id)
-  index(id, textOf(record), '') -- at once: 50 keys may have more secrets than unpack takes
+  index(id, textOf(record), '') -- at once: 50 keys may have more credentials than unpack takes
 end
 
 -- commit ends every change: it writes the events and the one-time id, publishes the

@@ -1,10 +1,10 @@
--- Adds a key, unless its id or a secret is taken or its workspace has reached the limit
+-- Adds a key, unless its id or a credential is taken or its workspace has reached the limit
 -- (-1: none).
 local id, workspace, limit, kept, text, member, name, notAfter = take(), take(), take(), take(), take(), take(), take(), take()
 if isDeleted(workspace) then return 'missing' end
 if redis.call('HEXISTS', keys, id) == 1 then return 'exists' end
 if limit ~= '-1' and tonumber(redis.call('HGET', counts, workspace) or '0') >= tonumber(limit) then return 'limit' end
-if taken(id, text) then return 'secret exists' end
+if taken(id, text) then return 'credential exists' end
 if redis.call('HINCRBY', counts, workspace, 1) == 1 then -- first: it fails if the number cannot be read
   redis.call('ZADD', workspaces, 0, workspaceMember(workspace))
 end

@@ -1,6 +1,6 @@
 -- Reads a key with its settings, and whether a token is revoked, all as of one
--- moment. KEYS: keys, settings, counts, the token's revocation, a hash from secret id to
--- key id; ARGV: the id of the key and '', or the id of a secret as the second.
+-- moment. KEYS: keys, settings, counts, the token's revocation, a hash from credential
+-- id to key id; ARGV: the id of the key and '', or the id of a credential as the second.
 local id = ARGV[1]
 if ARGV[2] ~= '' then id = redis.call('HGET', KEYS[5], ARGV[2]) end
 local record = id and redis.call('HGET', KEYS[1], id)

@@ -2,19 +2,21 @@
 local id, workspace, version, revokeTokens, text, name, notAfter = take(), take(), take(), take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
-local oldVersion, epoch, kept, oldEnd, oldName, oldSecrets =
+local oldVersion, epoch, kept, oldEnd, oldName, oldCredentials =
   string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* ([^ ]*) [^ ]* ([^ ]*)[^\n]*(.*)$')
 oldEnd, oldName = expiryMember(oldEnd, id), nameMember(oldName, id)
 if oldVersion ~= version then return 'conflict' end
-if taken(id, text) then return 'secret exists' end
--- A secret that the key had before keeps its creation and creator, its digest, its
--- prefix and its last use, whatever the caller sent.
-local secret, old = '\n([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*)', {}
-for secretId, words in string.gmatch(oldSecrets, secret) do old[secretId] = words end
-text = string.gsub(text, secret, function(secretId, words) return '\n' .. secretId .. ' ' .. (old[secretId] or words) end)
+if taken(id, text) then return 'credential exists' end
+-- A credential that the key had before keeps everything but its expiry, whatever the
+-- caller sent.
+local credential, old = '\n([^ \n]* )([^ \n]* )([^\n]*)', {}
+for credentialId, _, words in string.gmatch(oldCredentials, credential) do old[credentialId] = words end
+text = string.gsub(text, credential, function(credentialId, expires, words)
+  return '\n' .. credentialId .. expires .. (old[credentialId] or words)
+end)
 if revokeTokens == '1' then epoch = raised(epoch) end
 redis.call('HSET', keys, id, following(version) .. ' ' .. epoch .. ' ' .. kept .. '\n' .. text)
-index(id, oldSecrets, text)
+index(id, oldCredentials, text)
 if oldName ~= name then
   redis.call('ZREM', names, oldName)
   redis.call('ZREM', byName, oldName)

@@ -189,7 +189,7 @@ func TestConflictsOnNewConnections(t *testing.T) {
 		all.Wait()
 		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_keys"))
 		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_creators"))
-		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
+		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_credentials"))
 		require.Zero(t, count(t, db, "SELECT held FROM latchkey_workspaces"))
 		require.Equal(t, count(t, db, "SELECT seq FROM latchkey_feed"), 2*count(t, db, "SELECT COUNT(*) FROM latchkey_tombstones"))
 	}

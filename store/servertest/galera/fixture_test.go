@@ -104,7 +104,7 @@ func wipe(t *testing.T, db *sql.DB) {
 		defer tx.Rollback()
 		for _, reset := range []string{
 			"DELETE FROM latchkey_keys", "DELETE FROM latchkey_workspaces", "DELETE FROM latchkey_tombstones",
-			"DELETE FROM latchkey_creators", "DELETE FROM latchkey_secrets", "DELETE FROM latchkey_lists", "DELETE FROM latchkey_revoked", "DELETE FROM latchkey_events",
+			"DELETE FROM latchkey_creators", "DELETE FROM latchkey_credentials", "DELETE FROM latchkey_lists", "DELETE FROM latchkey_revoked", "DELETE FROM latchkey_events",
 			"DELETE FROM latchkey_once", "DELETE FROM latchkey_days", "DELETE FROM latchkey_limits",
 			"DELETE FROM latchkey_notices", "DELETE FROM latchkey_instance", "INSERT INTO latchkey_instance (id) VALUES (1)",
 			"UPDATE latchkey_ring SET version = 0, content = '[]'", "UPDATE latchkey_feed SET seq = 0",

@@ -51,7 +51,7 @@ func TestStaleSecretEntries(t *testing.T) {
 			fillForCalls(t, s)
 			create(t, s, doomed, "doomed-1")
 			halfDeleted(t, prefix, doomed)
-			require.NoError(t, client.HSet(ctx, record(prefix, "secrets"), try.secret, try.key).Err())
+			require.NoError(t, client.HSet(ctx, record(prefix, "credentials"), try.secret, try.key).Err())
 			require.Empty(t, owner(t, s, try.secret))
 
 			require.NoError(t, s.Keys.Create(ctx, withSecret("team-b", "new-1", try.secret), store.NoLimit, store.Change{Now: noon}))
@@ -59,7 +59,7 @@ func TestStaleSecretEntries(t *testing.T) {
 			// The same for an update, once the entry is stale again.
 			require.NoError(t, s.Keys.Delete(ctx, "team-b", "new-1", 1, noon, store.Change{Now: noon}))
 			require.Empty(t, owner(t, s, try.secret))
-			require.NoError(t, client.HSet(ctx, record(prefix, "secrets"), try.secret, try.key).Err())
+			require.NoError(t, client.HSet(ctx, record(prefix, "credentials"), try.secret, try.key).Err())
 			k := withSecret("team-b", "key-b", try.secret)
 			k.Version = 1
 			require.NoError(t, s.Keys.Update(ctx, k, store.Change{Now: noon}))
@@ -94,7 +94,7 @@ func TestSecretEntriesFollowTheirKeys(t *testing.T) {
 	ctx, client := t.Context(), sharedClient(t)
 	prefix := newPrefix(t, client)
 	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
-	entries := func() map[string]string { return (inspector{t, client, prefix}).hash("secrets") }
+	entries := func() map[string]string { return (inspector{t, client, prefix}).hash("credentials") }
 	require.NoError(t, s.Keys.Create(ctx, withSecret("team-a", "key-1", "a b%7b{}\n"), store.NoLimit, store.Change{Now: noon}))
 	require.Equal(t, "key-1", owner(t, s, "a b%7b{}\n"))
 	require.Equal(t, map[string]string{"s1-key-1": "key-1", "a%20b%257b%7B%7D%0A": "key-1"}, entries())
@@ -232,6 +232,6 @@ func TestASweepOfManySecrets(t *testing.T) {
 	}
 	require.Equal(t, bigKey(50), owner(t, s, bigKey(50)+"-199"))
 	require.NoError(t, s.Settings.DeleteWorkspace(t.Context(), doomed, noon, store.Change{Now: noon}))
-	require.Empty(t, (inspector{t, client, prefix}).hash("secrets"))
+	require.Empty(t, (inspector{t, client, prefix}).hash("credentials"))
 	inspect(t, client, prefix)
 }

@@ -116,7 +116,7 @@ func lastPart(name string) string { return name[strings.LastIndexByte(name, ':')
 func lifetimes() map[string]time.Duration {
 	const long = 100 * 365 * 24 * time.Hour
 	return map[string]time.Duration{
-		"keys": 0, "secrets": 0, "created": 0, "names": 0, "ends": 0, "workspaces": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
+		"keys": 0, "credentials": 0, "created": 0, "names": 0, "ends": 0, "workspaces": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
 		"stream": 0, "ring": 0, "lists": 0, "days": 0, "day": 0,
 		"done": time.Minute, "limit": time.Hour, "once": long, "revoked": long,
 	}
@@ -158,7 +158,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 			known[i.plain(workspace)] = true
 		}
 	}
-	orders, secrets, entries := make(map[string][]string), make(map[string]string), i.hash("secrets")
+	orders, credentials, entries := make(map[string][]string), make(map[string]string), i.hash("credentials")
 	place := func(order, place string) { orders[order] = append(orders[order], place) }
 	for id, record := range i.hash("keys") {
 		if when, buried := strings.CutPrefix(record, "-"); buried {
@@ -169,12 +169,12 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 		workspace, created, end, name := i.places(record)
 		_, dying := deleted[workspace]
 		for _, line := range strings.Split(record, "\n")[2:] {
-			secret, _, _ := strings.Cut(line, " ")
+			credential, _, _ := strings.Cut(line, " ")
 			if !dying {
-				require.NotContains(i, secrets, secret, "two keys have one secret")
-				secrets[secret] = id
-			} else if entries[secret] == id {
-				delete(entries, secret) // the sweep will remove it
+				require.NotContains(i, credentials, credential, "two keys have one credential")
+				credentials[credential] = id
+			} else if entries[credential] == id {
+				delete(entries, credential) // the sweep will remove it
 			}
 		}
 		for _, of := range []string{"", "w:" + workspace + ":"} {
@@ -190,7 +190,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 		known[workspace] = true
 		i.of(workspaces, workspace).keys[id] = true
 	}
-	require.Equal(i, secrets, entries, "the keys of the secrets")
+	require.Equal(i, credentials, entries, "the keys of the credentials")
 	for workspace := range known {
 		place("workspaces", workspace+"\x00\x01"+url.PathEscape(workspace))
 	}
@@ -272,8 +272,8 @@ func (i inspector) places(record string) (workspace, created, end, name string) 
 	made, body := strings.Split(lines[0], " "), strings.Split(lines[1], " ")
 	require.Len(i, made, 8, "version, epoch, workspace, creation, creator's kind and id, depth, last use: %q", lines[0])
 	require.Greater(i, len(body), 6, "state, change, expiry, expiry as text, name, permissions, those asked for: %q", lines[1])
-	for _, secret := range lines[2:] {
-		require.Len(i, strings.Split(secret, " "), 10, "a secret: %q", secret)
+	for _, credential := range lines[2:] {
+		require.Regexp(i, `^[^ ]+( [^ ]*){10}( k [^ ]+ [01] [01]| t [^ ]+( [^ ]+ [^ ]*)*)?$`, credential, "id, expiry, last use, digest, creation, creator's kind and id, prefix, hint, whether generated, name; a public key or a trust")
 	}
 	if end = "ffffffffffffffff"; body[2] != "" { // never
 		end = i.instant(body[2])

@@ -26,7 +26,7 @@ func turns() int {
 }
 
 // lookUp is the query of a look-up as a host would write it.
-const lookUp = `SELECT k.id, k.workspace, k.name, k.permissions, k.requested, k.secrets, k.resources, k.not_after, k.not_after_text,
+const lookUp = `SELECT k.id, k.workspace, k.name, k.permissions, k.requested, k.credentials, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.creator_kind, k.creator_id, k.created, k.updated, k.last_used, k.version, k.epoch, k.depth,
 	w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from, w.epoch, w.updated, w.version, w.held,
 	i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from, i.epoch, i.updated, i.version

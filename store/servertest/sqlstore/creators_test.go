@@ -39,7 +39,7 @@ func TestPlansForKeysOfACreator(t *testing.T) {
 				}
 				return "CONCAT('p', " + number + ")"
 			}
-			run(t, db, `INSERT INTO latchkey_keys (id, workspace, name, permissions, requested, admin, secrets, resources, not_after, not_after_text, disabled, direct,
+			run(t, db, `INSERT INTO latchkey_keys (id, workspace, name, permissions, requested, admin, credentials, resources, not_after, not_after_text, disabled, direct,
 				creator_kind, creator_id, depth, created, updated, last_used, version, epoch)
 				SELECT `+bytes("n")+`, `+bytes("n % 100")+`, `+bytes("n")+`, '', '', '', '[]', '[]', 0, '', 0, 0, 'owner', `+bytes("n * (n % 2)")+`, 0, n, n, 0, 1, 1 FROM `+series[e.dialect])
 			run(t, db, "INSERT INTO latchkey_creators (creator, created, key_id) SELECT creator_id, created, id FROM latchkey_keys")

@@ -27,7 +27,7 @@ func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 		other, err := dial(t, driver, source).BeginTx(ctx, nil)
 		require.NoError(t, err)
 		defer other.Rollback()
-		for _, table := range []string{"creators", "secrets"} {
+		for _, table := range []string{"creators", "credentials"} {
 			rows := 0
 			require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_"+table+" WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
 			require.Equal(t, 1, rows)

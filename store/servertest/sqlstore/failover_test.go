@@ -146,7 +146,7 @@ func TestFailover(t *testing.T) {
 				}
 				require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}), what)
 				if p.driver == "pgx" {
-					_, err := db.ExecContext(ctx, "WITH k AS (DELETE FROM latchkey_keys WHERE id = 'key-2') DELETE FROM latchkey_secrets WHERE key_id = 'key-2'")
+					_, err := db.ExecContext(ctx, "WITH k AS (DELETE FROM latchkey_keys WHERE id = 'key-2') DELETE FROM latchkey_credentials WHERE key_id = 'key-2'")
 					require.NoError(t, err)
 				}
 			}

@@ -143,7 +143,7 @@ func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 	held := 0
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT SUM(held) FROM latchkey_workspaces").Scan(&held))
 	require.Equal(t, keys, held)
-	require.Equal(t, keys, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets s JOIN latchkey_keys k ON k.id = s.key_id"))
-	require.Equal(t, keys, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
+	require.Equal(t, keys, count(t, db, "SELECT COUNT(*) FROM latchkey_credentials s JOIN latchkey_keys k ON k.id = s.key_id"))
+	require.Equal(t, keys, count(t, db, "SELECT COUNT(*) FROM latchkey_credentials"))
 	require.NoError(t, db.Close())
 }

@@ -2,6 +2,8 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -64,15 +66,58 @@ func TestViews(t *testing.T) {
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE key_name = 'Größe' AND actor_name = 'Jürgen' AND address = '2001:db8::1' AND changes LIKE '%Länge%'"))
 		})
 		t.Run("no digest", func(t *testing.T) {
-			for _, view := range []string{"keys_view", "workspaces_view", "events_view"} {
+			for _, view := range []string{"keys_view", "credentials_view", "workspaces_view", "events_view"} {
 				rows, err := db.QueryContext(ctx, "SELECT * FROM latchkey_"+view) //nolint:gosec // one of the names above
 				require.NoError(t, err)
 				columns, err := rows.Columns()
 				require.NoError(t, err)
 				require.NoError(t, rows.Close())
-				require.NotContains(t, columns, "secrets")
+				require.NotContains(t, columns, "credentials")
+				require.NotContains(t, columns, "digest")
 			}
 		})
+	})
+}
+
+// Operators see the credentials of each key with their kind.
+func TestCredentialsView(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		k := key("team-ä", "key-1")
+		k.Credentials = append(k.Credentials,
+			store.Credential{ID: "p1", Name: "Größe \U0001f511", Created: noon.Add(123 * time.Millisecond), NotAfter: noon.Add(time.Hour), CreatedBy: store.ActorRef{Kind: "owner", ID: "jürgen"}, PublicKey: &store.PublicKey{JWK: "{}"}},
+			store.Credential{ID: "github.1", Name: "nightly", LastUsed: noon, Trust: &store.Trust{Issuer: "github", Claims: []store.Claim{{Name: "ref", Value: "länge"}}}},
+			store.Credential{ID: "old", Created: time.Date(0, 5, 1, 0, 0, 0, 0, time.UTC)})
+		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
+		require.NoError(t, s.Keys.Create(ctx, store.Key{ID: "key-2", Workspace: "team-a"}, store.NoLimit, store.Change{}))
+		rows, err := db.QueryContext(ctx, `SELECT c.key_id, c.workspace, c.id, c.kind, c.name, c.hint, c.issuer, c.claims, c.creator_kind, c.creator_id, c.created, c.not_after, c.last_used
+			FROM latchkey_credentials_view c JOIN latchkey_keys_view k ON k.id = c.key_id ORDER BY c.id`)
+		require.NoError(t, err)
+		defer rows.Close()
+		forms := strings.NewReplacer("T", " ", "Z", "", ".000000", "", ".000", "", ".123000", ".123") // of times
+		var got []string
+		for rows.Next() {
+			words := make([]sql.NullString, 13)
+			var to []any
+			for i := range words {
+				to = append(to, &words[i])
+			}
+			require.NoError(t, rows.Scan(to...))
+			var line []string
+			for _, word := range words {
+				line = append(line, forms.Replace(word.String))
+			}
+			got = append(got, strings.Join(line, "|"))
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, []string{
+			`key-1|team-ä|github.1|trust|nightly||github|[{"name":"ref","value":"länge"}]|||||2026-03-01 12:00:00`,
+			`key-1|team-ä|old|secret|||||||||`,
+			`key-1|team-ä|p1|public_key|Größe ` + "\U0001f511" + `||||owner|jürgen|2026-03-01 12:00:00.123|2026-03-01 13:00:00|`,
+			`key-1|team-ä|s1-key-1|secret||Ab1x|||||2026-03-01 12:00:00||`,
+		}, got)
 	})
 }
 
@@ -164,6 +209,42 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 			require.ErrorIs(t, s.Keys.Create(ctx, key("team-a", "key-3"), store.NoLimit, c), store.ErrConflict)
 			c.Preconditions = []store.Precondition{{Workspace: bad}}
 			require.NoError(t, s.Keys.Update(ctx, keyAt(t, s, "key-1"), c))
+		}
+	})
+}
+
+// A credential with a text that is too long, or that not every database can store, is refused.
+func TestCredentialsThatCannotBeKept(t *testing.T) {
+	ctx := context.Background()
+	fields := []struct {
+		name string
+		most int // bytes
+		set  func(c *store.Credential, text string)
+	}{
+		{"id", 255, func(c *store.Credential, text string) { c.ID = text }},
+		{"name", 1024, func(c *store.Credential, text string) { c.Name = text }},
+		{"public key", 4096, func(c *store.Credential, text string) { c.PublicKey = &store.PublicKey{JWK: text} }},
+		{"issuer", 255, func(c *store.Credential, text string) { c.Trust = &store.Trust{Issuer: text} }},
+		{"name of a claim", 255, func(c *store.Credential, text string) {
+			c.Trust = &store.Trust{Claims: []store.Claim{{Name: "first"}, {Name: text}}}
+		}},
+		{"claim", 1024, func(c *store.Credential, text string) {
+			c.Trust = &store.Trust{Claims: []store.Claim{{Name: "first"}, {Name: "second", Value: text}}}
+		}},
+	}
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		for _, field := range fields {
+			refusal := fmt.Sprintf("must have at most %d bytes", field.most)
+			for bad, says := range map[string]string{strings.Repeat("x", field.most+1): refusal, "a\x00b": "must be UTF-8 without a zero byte", "\xff": "must be UTF-8 without a zero byte"} {
+				k := key("team-a", field.name)
+				k.Credentials = append(k.Credentials, store.Credential{ID: "new", Created: noon})
+				field.set(&k.Credentials[1], bad)
+				require.ErrorContains(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}), says, field.name)
+				require.ErrorContains(t, s.Keys.Update(ctx, k, store.Change{}), says, field.name)
+				_, err := s.Keys.Lookup(ctx, field.name)
+				require.ErrorIs(t, err, store.ErrNotFound)
+			}
 		}
 	})
 }

@@ -29,7 +29,7 @@ func TestPlans(t *testing.T) {
 			' project.list project.read ', ' project.* ', '', '[{"id":"s1-key-' || md5(n::text) || '","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
 			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
 			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
-		`INSERT INTO latchkey_secrets SELECT 's1-' || id, id FROM latchkey_keys`,
+		`INSERT INTO latchkey_credentials SELECT 's1-' || id, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_creators SELECT creator_id, created, id FROM latchkey_keys`,
 		`INSERT INTO latchkey_lists SELECT 'signers', n::text, '', 0 FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_tombstones SELECT 'deleted-' || n, n FROM generate_series(1, 20000) n`,
@@ -75,7 +75,7 @@ func TestPlans(t *testing.T) {
 }
 
 // Tables of one row may be scanned.
-var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|creators|secrets|tombstones|revoked|events|once|days|limits|lists|notices)`)
+var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|creators|credentials|tombstones|revoked|events|once|days|limits|lists|notices)`)
 
 // operation is a call whose plans are checked.
 type operation struct {
@@ -97,7 +97,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 			_, err := st.Keys.Lookup(ctx, keyID)
 			ends(err)(t)
 		}},
-		{name: "look-up of a secret", wants: `LEFT JOIN latchkey_secrets s ON`, do: func(t *testing.T) {
+		{name: "look-up of a secret", wants: `LEFT JOIN latchkey_credentials s ON`, do: func(t *testing.T) {
 			found, err := st.Secrets.LookupSecret(ctx, "s1-"+keyID)
 			ends(err)(t)
 			require.Equal(t, keyID, found.Key.ID)

@@ -52,10 +52,10 @@ func TestOneKeyForASecret(t *testing.T) {
 				require.Equal(t, keys[won[0]].ID, found.Key.ID)
 			}
 			require.Equal(t, []string{keys[won[0]].ID}, events(t, stores[2]), "a failed call writes nothing")
-			require.Equal(t, writers/2+1+won[0]%2, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"), "an update replaces one")
+			require.Equal(t, writers/2+1+won[0]%2, count(t, db, "SELECT COUNT(*) FROM latchkey_credentials"), "an update replaces one")
 			winner := keys[won[0]]
 			require.NoError(t, stores[0].Keys.Delete(ctx, winner.Workspace, winner.ID, 0, noon, store.Change{}))
-			require.Equal(t, writers/2-1+won[0]%2, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
+			require.Equal(t, writers/2-1+won[0]%2, count(t, db, "SELECT COUNT(*) FROM latchkey_credentials"))
 			_, err := stores[2].Secrets.LookupSecret(ctx, "shared-1")
 			require.ErrorIs(t, err, store.ErrNotFound)
 		}
@@ -101,10 +101,10 @@ func TestSecretsAreWrittenInOrder(t *testing.T) {
 		return ids
 	}
 	require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
-	require.Equal(t, []any{"s1", "s2", "s3"}, written("INTO latchkey_secrets"))
+	require.Equal(t, []any{"s1", "s2", "s3"}, written("INTO latchkey_credentials"))
 	k.Credentials = []store.Credential{{ID: "s4"}}
 	require.NoError(t, s.Keys.Update(ctx, k, store.Change{}))
-	require.Equal(t, []any{"s1", "s2", "s3"}, written("FROM latchkey_secrets"))
+	require.Equal(t, []any{"s1", "s2", "s3"}, written("FROM latchkey_credentials"))
 }
 
 // A secret that a rotation adds while its workspace is deleted is deleted, too: another key
@@ -125,8 +125,8 @@ func TestRotationDuringTheDeletionOfItsWorkspace(t *testing.T) {
 		defer rotation.Rollback()
 		for _, statement := range []string{
 			"SELECT version FROM latchkey_keys WHERE id = 'key-1' FOR UPDATE",
-			"INSERT INTO latchkey_secrets (id, key_id) VALUES ('s2', 'key-1')",
-			"DELETE FROM latchkey_secrets WHERE id = 's1-key-1'",
+			"INSERT INTO latchkey_credentials (id, key_id) VALUES ('s2', 'key-1')",
+			"DELETE FROM latchkey_credentials WHERE id = 's1-key-1'",
 		} {
 			_, err := rotation.ExecContext(ctx, statement)
 			require.NoError(t, err)
@@ -135,13 +135,13 @@ func TestRotationDuringTheDeletionOfItsWorkspace(t *testing.T) {
 		go func() { deleted <- s.Settings.DeleteWorkspace(ctx, "team-a", noon, event("deleted")) }()
 		waiting := map[sqlstore.Dialect]string{
 			sqlstore.PostgreSQL: `SELECT COUNT(*) FROM pg_locks w JOIN pg_locks h ON h.pid = ANY(pg_blocking_pids(w.pid))
-				WHERE NOT w.granted AND h.relation = to_regclass('latchkey_secrets')`,
+				WHERE NOT w.granted AND h.relation = to_regclass('latchkey_credentials')`,
 			sqlstore.MySQL: "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO latchkey_tombstones%' AND time_ms > 20",
 		}[e.dialect]
 		require.Eventually(t, func() bool { return count(t, db, waiting) > 0 }, patience, time.Millisecond)
 		require.NoError(t, rotation.Commit())
 		require.NoError(t, <-deleted)
-		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_secrets"))
+		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_credentials"))
 		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_creators"))
 		again := key("team-b", "key-2")
 		again.Credentials[0].ID = "s2"

@@ -37,7 +37,7 @@ func TestNamesInJSON(t *testing.T) {
 	require.NoError(t, s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
 	require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "k1", Sealed: []byte("x")}}}))
 	for query, want := range map[string]string{
-		"SELECT secrets FROM latchkey_keys": `[{"id":"s1-key-1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0","generated":true,"created":"2026-03-01T12:00:00Z"}]`,
+		"SELECT credentials FROM latchkey_keys": `[{"id":"s1-key-1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0","generated":true,"created":"2026-03-01T12:00:00Z"}]`,
 		"SELECT content FROM latchkey_ring": `[{"ID":"k1","Algorithm":"","Sealed":"eA==","SealKey":0,"SealFingerprint":"","Created":"0001-01-01T00:00:00Z",
 			"NotBefore":"0001-01-01T00:00:00Z","NotAfter":"0001-01-01T00:00:00Z","PublishUntil":"0001-01-01T00:00:00Z"}]`,
 	} {

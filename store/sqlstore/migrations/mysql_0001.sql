@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     permissions    MEDIUMBLOB NOT NULL, -- a space before and after each
     requested      MEDIUMBLOB NOT NULL,
     admin          MEDIUMBLOB NOT NULL, -- of the permissions, those granted as admin permissions
-    secrets        MEDIUMBLOB NOT NULL, -- JSON
+    credentials    MEDIUMBLOB NOT NULL, -- JSON
     resources      MEDIUMBLOB NOT NULL, -- JSON
     not_after      BIGINT NOT NULL, -- 9223372036854775807 is never
     not_after_text VARBINARY(255) NOT NULL,
@@ -81,14 +81,14 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     INDEX {p}keys_space_expiry (workspace, not_after, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
--- The key of each secret, so that no two keys have a secret with one id.
-CREATE TABLE IF NOT EXISTS {p}secrets (
+-- The key of each credential, so that no two keys have a credential with one id.
+CREATE TABLE IF NOT EXISTS {p}credentials (
     id     VARBINARY(255) PRIMARY KEY,
     key_id VARBINARY(255) NOT NULL,
-    INDEX {p}secrets_key (key_id)
+    INDEX {p}credentials_key (key_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
--- The creators of each key and of its secrets.
+-- The creators of each key and of its credentials.
 CREATE TABLE IF NOT EXISTS {p}creators (
     creator VARBINARY(1024) NOT NULL,
     created BIGINT NOT NULL, -- when the key was created
@@ -230,3 +230,32 @@ CREATE OR REPLACE VIEW {p}events_view AS SELECT
     CONVERT(changes USING utf8mb4) AS changes,
     CONVERT(note USING utf8mb4) AS note
 FROM {p}events;
+
+CREATE OR REPLACE VIEW {p}credentials_view AS SELECT
+    CONVERT(k.id USING utf8mb4) AS key_id,
+    CONVERT(k.workspace USING utf8mb4) AS workspace,
+    c.id,
+    CASE WHEN c.is_key THEN 'public_key' WHEN c.is_trust THEN 'trust' ELSE 'secret' END AS kind,
+    c.name,
+    c.hint,
+    c.issuer,
+    c.claims,
+    c.creator_kind,
+    c.creator_id,
+    CASE WHEN c.created > '0001-01-01T00:00:00Z' THEN CAST(REPLACE(TRIM('Z' FROM c.created), 'T', ' ') AS DATETIME(6)) END AS created,
+    CASE WHEN c.not_after > '0001-01-01T00:00:00Z' THEN CAST(REPLACE(TRIM('Z' FROM c.not_after), 'T', ' ') AS DATETIME(6)) END AS not_after,
+    CASE WHEN c.last_used > '0001-01-01T00:00:00Z' THEN CAST(REPLACE(TRIM('Z' FROM c.last_used), 'T', ' ') AS DATETIME(6)) END AS last_used
+FROM {p}keys k, JSON_TABLE(CONVERT(k.credentials USING utf8mb4), '$[*]' COLUMNS (
+    id           VARCHAR(255) CHARACTER SET utf8mb4 PATH '$.id',
+    is_key       SMALLINT EXISTS PATH '$.public_key',
+    is_trust     SMALLINT EXISTS PATH '$.trust',
+    name         VARCHAR(1024) CHARACTER SET utf8mb4 PATH '$.name',
+    hint         VARCHAR(255) CHARACTER SET utf8mb4 PATH '$.hint',
+    issuer       VARCHAR(255) CHARACTER SET utf8mb4 PATH '$.trust.issuer',
+    claims       JSON PATH '$.trust.claims',
+    creator_kind VARCHAR(255) CHARACTER SET utf8mb4 PATH '$.created_by.kind',
+    creator_id   VARCHAR(1024) CHARACTER SET utf8mb4 PATH '$.created_by.id',
+    created      VARCHAR(40) PATH '$.created',
+    not_after    VARCHAR(40) PATH '$.not_after',
+    last_used    VARCHAR(40) PATH '$.last_used'
+)) c;

@@ -54,7 +54,7 @@ CREATE TABLE {p}keys (
     permissions    text COLLATE "C" NOT NULL, -- a space before and after each
     requested      text COLLATE "C" NOT NULL,
     admin          text COLLATE "C" NOT NULL, -- of the permissions, those granted as admin permissions
-    secrets        text COLLATE "C" NOT NULL, -- JSON
+    credentials    text COLLATE "C" NOT NULL, -- JSON
     resources      text COLLATE "C" NOT NULL, -- JSON
     not_after      bigint NOT NULL, -- 9223372036854775807 is never
     not_after_text text COLLATE "C" NOT NULL,
@@ -77,15 +77,15 @@ CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
--- The key of each secret, so that no two keys have a secret with one id.
-CREATE TABLE {p}secrets (
+-- The key of each credential, so that no two keys have a credential with one id.
+CREATE TABLE {p}credentials (
     id     text COLLATE "C" PRIMARY KEY,
     key_id text COLLATE "C" NOT NULL
 );
 
-CREATE INDEX {p}secrets_key ON {p}secrets (key_id);
+CREATE INDEX {p}credentials_key ON {p}credentials (key_id);
 
--- The creators of each key and of its secrets.
+-- The creators of each key and of its credentials.
 CREATE TABLE {p}creators (
     creator text COLLATE "C" NOT NULL,
     created bigint NOT NULL, -- when the key was created
@@ -234,3 +234,19 @@ CREATE VIEW {p}events_view AS SELECT
     changes,
     note
 FROM {p}events;
+
+CREATE VIEW {p}credentials_view AS SELECT
+    k.id AS key_id,
+    k.workspace,
+    (c ->> 'id') COLLATE "C" AS id,
+    CASE WHEN c -> 'public_key' IS NOT NULL THEN 'public_key' WHEN c -> 'trust' IS NOT NULL THEN 'trust' ELSE 'secret' END AS kind,
+    (c ->> 'name') COLLATE "C" AS name,
+    (c ->> 'hint') COLLATE "C" AS hint,
+    (c #>> '{trust,issuer}') COLLATE "C" AS issuer,
+    (c #>> '{trust,claims}') COLLATE "C" AS claims,
+    (c #>> '{created_by,kind}') COLLATE "C" AS creator_kind,
+    (c #>> '{created_by,id}') COLLATE "C" AS creator_id,
+    CASE WHEN c ->> 'created' > '0001-01-01T00:00:00Z' COLLATE "C" THEN (c ->> 'created')::timestamptz END AS created,
+    CASE WHEN c ->> 'not_after' > '0001-01-01T00:00:00Z' COLLATE "C" THEN (c ->> 'not_after')::timestamptz END AS not_after,
+    CASE WHEN c ->> 'last_used' > '0001-01-01T00:00:00Z' COLLATE "C" THEN (c ->> 'last_used')::timestamptz END AS last_used
+FROM {p}keys k, json_array_elements(k.credentials::json) c;

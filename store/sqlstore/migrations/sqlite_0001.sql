@@ -54,7 +54,7 @@ CREATE TABLE {p}keys (
     permissions    BLOB NOT NULL, -- a space before and after each
     requested      BLOB NOT NULL,
     admin          BLOB NOT NULL, -- of the permissions, those granted as admin permissions
-    secrets        BLOB NOT NULL, -- JSON
+    credentials    BLOB NOT NULL, -- JSON
     resources      BLOB NOT NULL, -- JSON
     not_after      INTEGER NOT NULL, -- 9223372036854775807 is never
     not_after_text BLOB NOT NULL,
@@ -77,15 +77,15 @@ CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
--- The key of each secret, so that no two keys have a secret with one id.
-CREATE TABLE {p}secrets (
+-- The key of each credential, so that no two keys have a credential with one id.
+CREATE TABLE {p}credentials (
     id     BLOB PRIMARY KEY,
     key_id BLOB NOT NULL
 );
 
-CREATE INDEX {p}secrets_key ON {p}secrets (key_id);
+CREATE INDEX {p}credentials_key ON {p}credentials (key_id);
 
--- The creators of each key and of its secrets.
+-- The creators of each key and of its credentials.
 CREATE TABLE {p}creators (
     creator BLOB NOT NULL,
     created INTEGER NOT NULL, -- when the key was created
@@ -234,3 +234,19 @@ CREATE VIEW {p}events_view AS SELECT
     CAST(changes AS TEXT) AS changes,
     CAST(note AS TEXT) AS note
 FROM {p}events;
+
+CREATE VIEW {p}credentials_view AS SELECT
+    CAST(k.id AS TEXT) AS key_id,
+    CAST(k.workspace AS TEXT) AS workspace,
+    json_extract(c.value, '$.id') AS id,
+    CASE WHEN json_type(c.value, '$.public_key') = 'object' THEN 'public_key' WHEN json_type(c.value, '$.trust') = 'object' THEN 'trust' ELSE 'secret' END AS kind,
+    json_extract(c.value, '$.name') AS name,
+    json_extract(c.value, '$.hint') AS hint,
+    json_extract(c.value, '$.trust.issuer') AS issuer,
+    json_extract(c.value, '$.trust.claims') AS claims,
+    json_extract(c.value, '$.created_by.kind') AS creator_kind,
+    json_extract(c.value, '$.created_by.id') AS creator_id,
+    CASE WHEN json_extract(c.value, '$.created') > '0001-01-01T00:00:00Z' THEN strftime('%Y-%m-%d %H:%M:%f', json_extract(c.value, '$.created')) END AS created,
+    strftime('%Y-%m-%d %H:%M:%f', json_extract(c.value, '$.not_after')) AS not_after,
+    strftime('%Y-%m-%d %H:%M:%f', json_extract(c.value, '$.last_used')) AS last_used
+FROM {p}keys k, json_each(CAST(k.credentials AS TEXT)) c;
