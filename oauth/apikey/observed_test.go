@@ -72,6 +72,6 @@ func TestSecretReportsAreObserved(t *testing.T) {
 	require.NoError(t, r.RevokeSecret(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}))
 	require.Equal(t, []observe.Decision{
 		{Time: noon, Use: observe.SecretRevocation, Reason: "unknown_or_wrong", ClientID: key.ID, Address: addrA},
-		{Time: noon, Use: observe.SecretRevocation, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
+		{Time: noon, Use: observe.SecretRevocation, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", CredentialID: key.Credentials[0].ID, Address: addrA},
 	}, r.seen)
 }

@@ -136,10 +136,10 @@ func TestObserver(t *testing.T) {
 	require.NoError(t, err)
 	_, _ = r.login(key.ID, secret.Reveal())
 	require.Equal(t, []observe.Decision{
-		{Time: noon, Use: observe.Login, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
+		{Time: noon, Use: observe.Login, ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", CredentialID: key.Credentials[0].ID, Address: addrA},
 		{Time: noon, Use: observe.Login, Reason: "unknown_or_wrong", ClientID: key.ID, Address: addrA},
 		{Time: noon, Use: observe.Login, Reason: "malformed_secret", ClientID: key.ID, Address: addrA},
-		{Time: noon, Use: observe.Login, Reason: "disabled", ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", Address: addrA},
+		{Time: noon, Use: observe.Login, Reason: "disabled", ClientID: key.ID, KeyID: key.ID, Workspace: "team-a", CredentialID: key.Credentials[0].ID, Address: addrA},
 	}, r.seen)
 }
 
