@@ -153,7 +153,7 @@ func addCredential(k *store.Key, added store.Credential, replaced string, now ti
 	held := len(ofKind(k, kind))
 	var bad InvalidError
 	bad.addIf(twice, strings.TrimSuffix(kind, "s"), "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
-	bad.addIf(held >= maxOfKind(kind), strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d of these already; retire one first.", held))
+	bad.addIf(held >= maxOfKind(kind), strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
 	k.Credentials = append(k.Credentials, added)
 	return bad.orNil()
 }

@@ -39,7 +39,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "Each resource must be an absolute URI in printable ASCII, without a user, a fragment, quotes and backslashes.")
 	for _, kind := range []string{secretKind, publicKeyKind, trustKind} {
 		if most := maxOfKind(kind); len(ofKind(&key, kind)) > most {
-			bad.add(kind, fmt.Sprintf("A key holds at most %d of these.", most))
+			bad.add(kind, fmt.Sprintf("A key holds at most %d %s.", most, strings.ReplaceAll(kind, "_", " ")))
 			return key, &bad
 		}
 	}
