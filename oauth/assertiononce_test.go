@@ -146,14 +146,14 @@ func TestAssertionsAreSpent(t *testing.T) {
 	t.Run("7523-05 and B18 64 at once", func(t *testing.T) {
 		m := m.at(t)
 		text := m.assertion()
-		counts := together(64, func(int) int { return m.login(text).StatusCode })
+		counts := atOnce(64, func(int) int { return m.login(text).StatusCode })
 		require.Equal(t, map[int]int{http.StatusOK: 1, http.StatusUnauthorized: 63}, counts)
 	})
 	t.Run("7523-05 and B18 64 at once on two replicas", func(t *testing.T) {
 		m, second := m.at(t), m.at(t)
 		second.w = newWorld(t, unthrottled, func(s *setup) { s.store, s.config.Issuer = st, w.base })
 		text := m.assertion()
-		counts := together(64, func(i int) int { return []*machine{m, second}[i%2].login(text).StatusCode })
+		counts := atOnce(64, func(i int) int { return []*machine{m, second}[i%2].login(text).StatusCode })
 		require.Equal(t, map[int]int{http.StatusOK: 1, http.StatusUnauthorized: 63}, counts)
 	})
 	t.Run("7523-05 and 7523-06 after a restart, at each endpoint", func(t *testing.T) {
@@ -226,8 +226,8 @@ func TestAssertionsAreSpent(t *testing.T) {
 	})
 }
 
-// together calls do n times at once, and counts the results.
-func together(n int, do func(i int) int) map[int]int {
+// atOnce calls do n times at once, and counts the results.
+func atOnce(n int, do func(i int) int) map[int]int {
 	var mu sync.Mutex
 	var clients sync.WaitGroup
 	counts := map[int]int{}
