@@ -141,7 +141,7 @@ func TestIdentity(t *testing.T) {
 	t.Run("B34 and B18 Once accepts each identity once, for all keys", func(t *testing.T) {
 		j := newJob(t, issuer, func(e *trust.Issuer) { e.Once = true })
 		identity := j.identity()
-		counts := together(16, func(int) int { return j.enter(identity).StatusCode })
+		counts := atOnce(16, func(int) int { return j.enter(identity).StatusCode })
 		require.Equal(t, map[int]int{http.StatusOK: 1, http.StatusUnauthorized: 15}, counts)
 		other := j.newKey(t)
 		j.refused(identity, "client_id", other.ID)
