@@ -156,7 +156,7 @@ func verifyEdDSA(signed, signature []byte) bool {
 func TestSigners(t *testing.T) {
 	t.Parallel()
 	rsaKey, edKey, ecKey := testKeys()
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // to be refused
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)

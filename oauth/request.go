@@ -251,7 +251,7 @@ func (t *tokenRequest) set(name, value string) {
 }
 
 // jwtBearer is the client_assertion_type of a JWT (RFC 7523, section 2.2).
-const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" //nolint:gosec // no credential
 
 // credentials returns what the client authenticates with.
 func (t *tokenRequest) credentials(address netip.Addr) apikey.Credentials {

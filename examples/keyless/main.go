@@ -77,7 +77,7 @@ type issuer struct {
 }
 
 func startIssuer(ctx context.Context, program string) (found issuer, err error) {
-	command := exec.CommandContext(ctx, program) //nolint:gosec // built above
+	command := exec.CommandContext(ctx, program)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
@@ -150,7 +150,7 @@ type job struct {
 }
 
 func startJob(ctx context.Context, program string, environment []string) (*job, error) {
-	command := exec.CommandContext(ctx, program) //nolint:gosec // built above
+	command := exec.CommandContext(ctx, program)
 	command.Env = environment
 	in, err := command.StdinPipe()
 	if err != nil {
@@ -161,7 +161,7 @@ func startJob(ctx context.Context, program string, environment []string) (*job, 
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	go func() { _ = printed.CloseWithError(errors.Join(command.Wait(), io.EOF)) }() //nolint:errcheck // it is always nil
+	go func() { _ = printed.CloseWithError(errors.Join(command.Wait(), io.EOF)) }()
 	return &job{in, bufio.NewReader(out)}, nil
 }
 

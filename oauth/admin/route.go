@@ -42,7 +42,7 @@ var (
 	idMembers        = []string{"ids"}
 	textMembers      = []string{"secret"}
 	specMembers      = []string{"name", "permissions", "expires_at", "resources", "direct"}
-	newKeyMembers    = append([]string{"secret", "public_keys", "trusts"}, specMembers...)
+	newKeyMembers    = []string{"name", "permissions", "expires_at", "resources", "direct", "secret", "public_keys", "trusts"}
 	publicKeyMembers = []string{"name", "public_key", "expires_at", "endpoint_audience", "long_assertions"}
 	trustMembers     = []string{"name", "issuer", "claims", "expires_at"}
 	replaceMembers   = []string{"replaces", "grace"}

@@ -59,8 +59,8 @@ func ExampleGitHubActions() {
 	}))
 	defer github.Close()
 	// GitHub sets these in the job.
-	os.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", github.URL+"/?api-version=2.0")
-	os.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of the job")
+	_ = os.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", github.URL+"/?api-version=2.0")
+	_ = os.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of the job")
 	defer os.Unsetenv("ACTIONS_ID_TOKEN_REQUEST_URL")
 	defer os.Unsetenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 

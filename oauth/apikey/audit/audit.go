@@ -7,7 +7,7 @@ const (
 	Import          = "key.import"
 	Update          = "key.update"
 	Rotate          = "key.rotate"            // a new secret, or a public key in place of another
-	AddCredential   = "key.add_credential"    // a public key or a trust
+	AddCredential   = "key.add_credential"    //nolint:gosec // a public key or a trust: the word is no credential
 	Retire          = "key.retire_credential" // of any kind
 	Disable         = "key.disable"
 	Enable          = "key.enable"
