@@ -127,7 +127,7 @@ func TestCurlWithKey(t *testing.T) {
 			require.NoError(t, err)
 			body := bash(t, c.id, f.Issuer, functions, c.before, login)
 			require.Contains(t, body, `"error":"invalid_client"`)
-			require.NoError(t, os.WriteFile(dir+"/private.pem", key, 0o600))
+			require.NoError(t, os.WriteFile(dir+"/private.pem", key, 0o600)) //nolint:gosec // a folder of the test
 		})
 	}
 }
