@@ -14,11 +14,7 @@ import (
 
 // createKey serves POST /workspaces/{workspace}/keys.
 func (h *Handler) createKey(c *call) error {
-	ctx, b := c.r.Context(), &c.body
-	once, err := c.onceID(ctx)
-	if err != nil {
-		return err
-	}
+	b := &c.body
 	b.require("name", "permissions")
 	publicKeys, malformedKeys := c.credentials("public_keys", publicKeyMembers, readPublicKey)
 	trusts, malformedTrusts := c.credentials("trusts", trustMembers, readTrust)
@@ -34,14 +30,14 @@ func (h *Handler) createKey(c *call) error {
 		Direct:      b.flag("direct"),
 		NoSecret:    b.has("secret") && !b.flag("secret"),
 		Credentials: slices.Concat(publicKeys, trusts),
-		Once:        once,
+		Once:        c.once,
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	key, secret, err := h.keys.Create(ctx, c.actor, spec)
+	key, secret, err := h.keys.Create(c.r.Context(), c.actor, spec)
 	if err != nil {
-		return c.orRepeated(ctx, once, h.inBody(err, len(publicKeys), spec.Credentials...))
+		return err
 	}
 	// A relative URL works under any prefix (RFC 9110, section 10.2.2).
 	c.w.Header().Set("Location", "../../keys/"+url.PathEscape(key.ID))
@@ -79,19 +75,14 @@ func (c *call) changes() apikey.Changes {
 // rotateKey serves POST /keys/{key}/rotate. The grace is required, because
 // without one every other secret is retired and its tokens are revoked at once.
 func (h *Handler) rotateKey(c *call) error {
-	ctx, b := c.r.Context(), &c.body
-	once, err := c.onceID(ctx)
-	if err != nil {
-		return err
-	}
-	b.require("grace")
-	rotation := apikey.Rotation{Grace: b.seconds("grace"), Changes: c.changes(), Once: once}
+	c.body.require("grace")
+	rotation := apikey.Rotation{Grace: c.body.seconds("grace"), Changes: c.changes(), Once: c.once}
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)
+	key, secret, err := h.keys.Rotate(c.r.Context(), c.actor, c.key(), rotation)
 	if err != nil {
-		return c.orRepeated(ctx, once, err)
+		return err
 	}
 	return c.answerSecret(http.StatusOK, &key, secret.Reveal())
 }
