@@ -88,36 +88,27 @@ func (c *call) credentials(name string, known []string, one func(*body) apikey.C
 	return specs, nil
 }
 
-// showPublicKey returns a public key of a key, or nil for another credential.
-func showPublicKey(c *apikey.KeyCredential) members {
-	if c.PublicKey == nil {
-		return nil
+// showCredential returns a credential of a key, and the list of the answer that it is in.
+func showCredential(c *apikey.KeyCredential) (list string, m members) {
+	m = members{"id": c.ID, "created_at": c.Created, "expires_at": orNull(c.NotAfter), "last_used_at": orNull(c.LastUsed)}
+	if c.IsSecret() {
+		m["hint"] = unlessZero(c.Hint)
+		return "secrets", m
 	}
-	jwk := map[string]string{}
-	_ = json.Unmarshal([]byte(c.PublicKey.JWK), &jwk) //nolint:errcheck // the service wrote it, with strings only
-	return showNamed(c, members{
-		"public_key": jwk, "kid": jwk["kid"], "algorithm": jwk["alg"],
-		"endpoint_audience": c.PublicKey.EndpointAudience, "long_assertions": c.PublicKey.LongAssertions,
-	})
-}
-
-// showTrust returns a trust of a key, or nil for another credential.
-func showTrust(c *apikey.KeyCredential) members {
-	if c.Trust == nil {
-		return nil
+	m["name"], m["created_by"] = c.Name, c.CreatedBy
+	if c.PublicKey != nil {
+		jwk := map[string]string{}
+		_ = json.Unmarshal([]byte(c.PublicKey.JWK), &jwk) //nolint:errcheck // the service wrote it, with strings only
+		m["public_key"], m["kid"], m["algorithm"] = jwk, jwk["kid"], jwk["alg"]
+		m["endpoint_audience"], m["long_assertions"] = c.PublicKey.EndpointAudience, c.PublicKey.LongAssertions
+		return "public_keys", m
 	}
 	claims := make(map[string]string, len(c.Trust.Claims))
 	for _, claim := range c.Trust.Claims {
 		claims[claim.Name] = claim.Value
 	}
-	return showNamed(c, members{"issuer": c.Trust.Issuer, "claims": claims})
-}
-
-// showNamed adds what public keys and trusts have in common.
-func showNamed(c *apikey.KeyCredential, m members) members {
-	m["id"], m["name"], m["created_by"], m["created_at"] = c.ID, c.Name, c.CreatedBy, c.Created
-	m["expires_at"], m["last_used_at"] = orNull(c.NotAfter), orNull(c.LastUsed)
-	return m
+	m["issuer"], m["claims"] = c.Trust.Issuer, claims
+	return "trusts", m
 }
 
 // trustedIssuers serves GET /trusted_issuers: the issuers that a trust can name.

@@ -148,12 +148,18 @@ func (h *Handler) findSecret(c *call) error {
 	if !secret.NotAfter.IsZero() && !h.keys.Now().Before(secret.NotAfter) {
 		state = "expired"
 	}
-	return c.answer(http.StatusOK, members{"key": showKey(&key), "secret": showSecret(&secret), "secret_state": state})
+	_, shown := showCredential(&secret)
+	return c.answer(http.StatusOK, members{"key": showKey(&key), "secret": shown, "secret_state": state})
 }
 
 // showKey returns a key in an answer: everything except its digests.
 func showKey(k *apikey.Key) members {
 	state, reason := stateOf(k.Standing)
+	lists := map[string][]members{"secrets": {}, "public_keys": {}, "trusts": {}}
+	for i := range k.Credentials {
+		list, shown := showCredential(&k.Credentials[i])
+		lists[list] = append(lists[list], shown)
+	}
 	return members{
 		"id":           k.ID,
 		"workspace":    k.Workspace,
@@ -169,9 +175,9 @@ func showKey(k *apikey.Key) members {
 		"state_text":   unlessZero(k.Standing.Text),
 		"ends_at":      orNull(k.Standing.Expires),
 		"withheld":     k.Withheld,
-		"secrets":      those(k, showSecret),
-		"public_keys":  those(k, showPublicKey),
-		"trusts":       those(k, showTrust),
+		"secrets":      lists["secrets"],
+		"public_keys":  lists["public_keys"],
+		"trusts":       lists["trusts"],
 		"created_by":   k.CreatedBy,
 		"created_at":   k.Created,
 		"updated_at":   k.Updated,
@@ -193,21 +199,6 @@ func stateOf(s policy.Standing) (state, reason string) {
 		return "blocked", string(s.State)
 	}
 	return string(s.State), string(s.State)
-}
-
-// those returns the credentials of a key for which show returns something.
-func those(k *apikey.Key, show func(*apikey.KeyCredential) members) []members {
-	return slices.DeleteFunc(each(k.Credentials, show), func(m members) bool { return m == nil })
-}
-
-// showSecret returns a secret of a key, or nil for another credential.
-func showSecret(s *apikey.KeyCredential) members {
-	if !s.IsSecret() {
-		return nil
-	}
-	return members{
-		"id": s.ID, "hint": unlessZero(s.Hint), "created_at": s.Created, "expires_at": orNull(s.NotAfter), "last_used_at": orNull(s.LastUsed),
-	}
 }
 
 // orNull returns nil, which is null in JSON, for the zero time.

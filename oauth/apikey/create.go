@@ -174,25 +174,24 @@ func (s *Service) makeCredentials(c *creation, key *store.Key) ([]store.Credenti
 		}
 		key.Credentials = append(key.Credentials, secret)
 	}
-	counts := map[string]int{}
 	for i := range c.spec.Credentials {
 		spec, list := &c.spec.Credentials[i], publicKeyKind
 		if spec.Trust != nil {
 			list = trustKind
 		}
+		at := len(ofKind(key, list))
 		added, err := s.newCredential(spec, key.CreatedBy, key.Created)
 		if err == nil {
 			err = addCredential(key, added, "", key.Created)
 		}
 		if bad, is := errors.AsType[*InvalidError](err); is {
 			for j := range bad.Problems {
-				bad.Problems[j].Field = fmt.Sprintf("%s[%d].%s", list, counts[list], bad.Problems[j].Field)
+				bad.Problems[j].Field = fmt.Sprintf("%s[%d].%s", list, at, bad.Problems[j].Field)
 			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		counts[list]++
 	}
 	return key.Credentials, nil
 }

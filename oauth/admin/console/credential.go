@@ -111,16 +111,6 @@ func (f *keyForm) add(spec apikey.CredentialSpec) error {
 	return s.redirect("done=add", "keys", key.ID, "credentials", key.Credentials[len(key.Credentials)-1].ID)
 }
 
-// chooseIssuer lists the issuers that trusts can name.
-func (s *call) chooseIssuer() error {
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	choice := keyPage{Key: key, Entries: s.keys().TrustedIssuers()}
-	return s.show(http.StatusOK, "issuers", frame{Here: "keys", Title: "Add a trust to " + key.Name, Workspace: key.Workspace, Data: choice})
-}
-
 // credentialPage is the data of the page that shows how a program logs in with a public key
 // or a trust.
 type credentialPage struct {

@@ -167,7 +167,7 @@ func TestLongAssertions(t *testing.T) {
 func TestAddATrust(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
-	choice := r.get("olga", "/keys/"+key.ID+"/trusts/new").Body
+	choice := r.get("olga", "/keys/"+key.ID).Body
 	for _, entry := range []string{"github\">GitHub Actions", "gitlab\">GitLab CI", "cluster\">Kubernetes", "other\">Another issuer"} {
 		require.Contains(t, choice, "trusts/new/"+entry)
 	}
@@ -226,7 +226,7 @@ func TestAddATrust(t *testing.T) {
 	t.Run("the host lists no issuer", func(t *testing.T) {
 		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.TrustedIssuers = nil })
 		key, _ := r.made("team-a", "ci", "project.list")
-		require.Contains(t, r.get("olga", "/keys/"+key.ID+"/trusts/new").Body, "oauth.Config.TrustedIssuers")
+		require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "oauth.Config.TrustedIssuers")
 		require.Equal(t, http.StatusNotFound, r.get("olga", "/keys/"+key.ID+"/trusts/new/github").StatusCode)
 	})
 }
@@ -331,7 +331,7 @@ func TestCreateWithoutASecret(t *testing.T) {
 	require.Empty(t, key.Credentials)
 	require.Equal(t, "/keys/"+key.ID+"?done=create", got.redirectTarget())
 	body := r.get("olga", got.redirectTarget()).Body
-	for _, text := range []string{"The key was created.", "This key has no credential that works", "public-keys/new\">Add a public key</a>", "trusts/new\">a trust</a>"} {
+	for _, text := range []string{"The key was created.", "This key has no credential that works", "public-keys/new\">Add a public key</a>", "<a href=\"#h-trusts\">a trust</a>"} {
 		require.Contains(t, body, text)
 	}
 	t.Run("B23 sent again it creates no other key", func(t *testing.T) {
