@@ -35,21 +35,15 @@ func (s *Server) Run(ctx context.Context) error {
 	defer step.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
+	var others sync.WaitGroup
+	defer others.Wait() // after the last write
 	if s.reminders != nil {
-		var reminders sync.WaitGroup
-		defer reminders.Wait() // after the last write
-		reminders.Go(func() { s.remind(ctx) })
+		others.Go(func() { s.remind(ctx) })
 	}
-	if s.trusted != nil {
-		var fetches sync.WaitGroup
-		defer fetches.Wait()
-		fetches.Go(func() { s.trusted.Run(ctx) })
-	}
+	others.Go(func() { s.trusted.Run(ctx) })
 	signingKeysChanged := make(chan struct{}, 1)
 	if s.store.Watch != nil {
-		var changes sync.WaitGroup
-		defer changes.Wait()
-		changes.Go(func() {
+		others.Go(func() {
 			s.watch(ctx, func() {
 				select {
 				case signingKeysChanged <- struct{}{}:

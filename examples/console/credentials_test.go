@@ -108,7 +108,7 @@ func TestTrustOfAWorkflow(t *testing.T) {
 	key, _ := h.made("olga", "shop", "ci of the shop", "project.list", apikey.Expiry{})
 	w := newWindow(t, h, "olga")
 	w.open(h.page("/keys/%s", key.ID))
-	w.click(`a[href$="trusts/new"]`)
+	w.choose(`section[aria-labelledby=h-trusts] summary`)
 	w.click(`.tiles a[href$="/github"]`)
 	require.Equal(t, "Trust GitHub Actions", w.textOf("h1"))
 	w.fill("#f-name", "release workflow")

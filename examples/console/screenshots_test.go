@@ -65,7 +65,7 @@ func pageStates(h *host) []pageState {
 		{"key-without-credential", "olga", bare, nil},
 		{"public-key", "olga", bare + "/public-keys/new", func(w *window) { w.choose("main details summary") }},
 		{"public-key-problems", "olga", bare + "/public-keys/new", send},
-		{"issuers", "olga", bare + "/trusts/new", nil},
+		{"issuers", "olga", bare, func(w *window) { w.choose("section[aria-labelledby=h-trusts] summary") }},
 		{"trust", "olga", bare + "/trusts/new/github", nil},
 		{"trust-problems", "olga", bare + "/trusts/new/github", func(w *window) { w.fill("#f-name", "x"); w.fill("#f-claim_repository", "acme/shop"); send(w) }},
 		{"log-in-public-key", "olga", key + "/credentials/" + own, nil},

@@ -35,7 +35,8 @@ type call struct {
 	limit int
 	// hasVersion: the caller named a version in If-Match.
 	hasVersion bool
-	version    int64 // the version in If-Match; for a key, 0 means no condition
+	version    int64         // the version in If-Match; for a key, 0 means no condition
+	once       *store.OnceID // nil if there is no Idempotency-Key
 }
 
 // routeName is the method and pattern of the route. It contains nothing of the

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,13 +17,9 @@ import (
 // /keys/{key}/trusts.
 func addCredential(read func(*body) apikey.CredentialSpec) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
-		ctx, b := c.r.Context(), &c.body
-		once, err := c.onceID(ctx)
-		if err != nil {
-			return err
-		}
+		b := &c.body
 		spec := read(b)
-		spec.Version, spec.Once = c.version, once
+		spec.Version, spec.Once = c.version, c.once
 		if b.has("replaces") || b.has("grace") {
 			b.require("replaces", "grace")
 			spec.Replaces, spec.Grace = b.text("replaces"), b.seconds("grace")
@@ -35,9 +30,9 @@ func addCredential(read func(*body) apikey.CredentialSpec) func(*Handler, *call)
 		if err := c.bad.orNil(); err != nil {
 			return err
 		}
-		key, err := h.keys.AddCredential(ctx, c.actor, c.key(), spec)
+		key, err := h.keys.AddCredential(c.r.Context(), c.actor, c.key(), spec)
 		if err != nil {
-			return c.orRepeated(ctx, once, h.inBody(err, 0, spec))
+			return err
 		}
 		c.setETag(key.Version)
 		return c.answer(http.StatusCreated, showKey(&key))
@@ -93,62 +88,27 @@ func (c *call) credentials(name string, known []string, one func(*body) apikey.C
 	return specs, nil
 }
 
-// inBody names the fields in an error of the service as the body names them. specs are the
-// credentials that the service got, of which the first are publicKeys public keys.
-func (h *Handler) inBody(err error, publicKeys int, specs ...apikey.CredentialSpec) error {
-	bad, is := errors.AsType[*apikey.InvalidError](err)
-	if !is {
-		return err
+// showCredential returns a credential of a key, and the list of the answer that it is in.
+func showCredential(c *apikey.KeyCredential) (list string, m members) {
+	m = members{"id": c.ID, "created_at": c.Created, "expires_at": orNull(c.NotAfter), "last_used_at": orNull(c.LastUsed)}
+	if c.IsSecret() {
+		m["hint"] = unlessZero(c.Hint)
+		return "secrets", m
 	}
-	for i := range bad.Problems {
-		at, list, member := 0, "", bad.Problems[i].Field
-		if _, err := fmt.Sscanf(member, "credentials[%d].%s", &at, &member); err == nil {
-			list = fmt.Sprintf("public_keys[%d].", at)
-			if at >= publicKeys {
-				list = fmt.Sprintf("trusts[%d].", at-publicKeys)
-			}
-		}
-		if member == "trust" {
-			member = "claims"
-			if !slices.ContainsFunc(h.keys.TrustedIssuers(), func(e trust.Issuer) bool { return e.Name == specs[at].Trust.Issuer }) {
-				member = "issuer"
-			}
-		}
-		bad.Problems[i].Field = list + member
-	}
-	return err
-}
-
-// showPublicKey returns a public key of a key, or nil for another credential.
-func showPublicKey(c *apikey.KeyCredential) members {
-	if c.PublicKey == nil {
-		return nil
-	}
-	jwk := map[string]string{}
-	_ = json.Unmarshal([]byte(c.PublicKey.JWK), &jwk) //nolint:errcheck // the service wrote it, with strings only
-	return showNamed(c, members{
-		"public_key": jwk, "kid": jwk["kid"], "algorithm": jwk["alg"],
-		"endpoint_audience": c.PublicKey.EndpointAudience, "long_assertions": c.PublicKey.LongAssertions,
-	})
-}
-
-// showTrust returns a trust of a key, or nil for another credential.
-func showTrust(c *apikey.KeyCredential) members {
-	if c.Trust == nil {
-		return nil
+	m["name"], m["created_by"] = c.Name, c.CreatedBy
+	if c.PublicKey != nil {
+		jwk := map[string]string{}
+		_ = json.Unmarshal([]byte(c.PublicKey.JWK), &jwk) //nolint:errcheck // the service wrote it, with strings only
+		m["public_key"], m["kid"], m["algorithm"] = jwk, jwk["kid"], jwk["alg"]
+		m["endpoint_audience"], m["long_assertions"] = c.PublicKey.EndpointAudience, c.PublicKey.LongAssertions
+		return "public_keys", m
 	}
 	claims := make(map[string]string, len(c.Trust.Claims))
 	for _, claim := range c.Trust.Claims {
 		claims[claim.Name] = claim.Value
 	}
-	return showNamed(c, members{"issuer": c.Trust.Issuer, "claims": claims})
-}
-
-// showNamed adds what public keys and trusts have in common.
-func showNamed(c *apikey.KeyCredential, m members) members {
-	m["id"], m["name"], m["created_by"], m["created_at"] = c.ID, c.Name, c.CreatedBy, c.Created
-	m["expires_at"], m["last_used_at"] = orNull(c.NotAfter), orNull(c.LastUsed)
-	return m
+	m["issuer"], m["claims"] = c.Trust.Issuer, claims
+	return "trusts", m
 }
 
 // trustedIssuers serves GET /trusted_issuers: the issuers that a trust can name.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -55,12 +56,18 @@ func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	return &refusal{Kind: answer.AlreadyDone, Key: key}
 }
 
-// orRepeated returns the error for a request that failed with err. If a concurrent
-// request with the same Idempotency-Key was carried out meanwhile, it returns the
-// refusal of repeated instead, since err is then only a consequence.
-func (c *call) orRepeated(ctx context.Context, once *store.OnceID, err error) error {
-	if again := c.repeated(ctx, once); again != nil {
-		return again
+// once returns the handler of a route that takes an Idempotency-Key. If serve fails and a
+// concurrent request with the same Idempotency-Key was carried out meanwhile, the error is
+// the refusal of repeated, since the other one is then only a consequence.
+func once(serve func(*Handler, *call) error) func(*Handler, *call) error {
+	return func(h *Handler, c *call) (err error) {
+		ctx := c.r.Context()
+		if c.once, err = c.onceID(ctx); err != nil {
+			return err
+		}
+		if err = serve(h, c); err == nil {
+			return nil
+		}
+		return cmp.Or(c.repeated(ctx, c.once), err)
 	}
-	return err
 }

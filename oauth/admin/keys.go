@@ -14,11 +14,7 @@ import (
 
 // createKey serves POST /workspaces/{workspace}/keys.
 func (h *Handler) createKey(c *call) error {
-	ctx, b := c.r.Context(), &c.body
-	once, err := c.onceID(ctx)
-	if err != nil {
-		return err
-	}
+	b := &c.body
 	b.require("name", "permissions")
 	publicKeys, malformedKeys := c.credentials("public_keys", publicKeyMembers, readPublicKey)
 	trusts, malformedTrusts := c.credentials("trusts", trustMembers, readTrust)
@@ -34,14 +30,14 @@ func (h *Handler) createKey(c *call) error {
 		Direct:      b.flag("direct"),
 		NoSecret:    b.has("secret") && !b.flag("secret"),
 		Credentials: slices.Concat(publicKeys, trusts),
-		Once:        once,
+		Once:        c.once,
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	key, secret, err := h.keys.Create(ctx, c.actor, spec)
+	key, secret, err := h.keys.Create(c.r.Context(), c.actor, spec)
 	if err != nil {
-		return c.orRepeated(ctx, once, h.inBody(err, len(publicKeys), spec.Credentials...))
+		return err
 	}
 	// A relative URL works under any prefix (RFC 9110, section 10.2.2).
 	c.w.Header().Set("Location", "../../keys/"+url.PathEscape(key.ID))
@@ -79,19 +75,14 @@ func (c *call) changes() apikey.Changes {
 // rotateKey serves POST /keys/{key}/rotate. The grace is required, because
 // without one every other secret is retired and its tokens are revoked at once.
 func (h *Handler) rotateKey(c *call) error {
-	ctx, b := c.r.Context(), &c.body
-	once, err := c.onceID(ctx)
-	if err != nil {
-		return err
-	}
-	b.require("grace")
-	rotation := apikey.Rotation{Grace: b.seconds("grace"), Changes: c.changes(), Once: once}
+	c.body.require("grace")
+	rotation := apikey.Rotation{Grace: c.body.seconds("grace"), Changes: c.changes(), Once: c.once}
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)
+	key, secret, err := h.keys.Rotate(c.r.Context(), c.actor, c.key(), rotation)
 	if err != nil {
-		return c.orRepeated(ctx, once, err)
+		return err
 	}
 	return c.answerSecret(http.StatusOK, &key, secret.Reveal())
 }
@@ -157,12 +148,18 @@ func (h *Handler) findSecret(c *call) error {
 	if !secret.NotAfter.IsZero() && !h.keys.Now().Before(secret.NotAfter) {
 		state = "expired"
 	}
-	return c.answer(http.StatusOK, members{"key": showKey(&key), "secret": showSecret(&secret), "secret_state": state})
+	_, shown := showCredential(&secret)
+	return c.answer(http.StatusOK, members{"key": showKey(&key), "secret": shown, "secret_state": state})
 }
 
 // showKey returns a key in an answer: everything except its digests.
 func showKey(k *apikey.Key) members {
 	state, reason := stateOf(k.Standing)
+	lists := map[string][]members{"secrets": {}, "public_keys": {}, "trusts": {}}
+	for i := range k.Credentials {
+		list, shown := showCredential(&k.Credentials[i])
+		lists[list] = append(lists[list], shown)
+	}
 	return members{
 		"id":           k.ID,
 		"workspace":    k.Workspace,
@@ -178,9 +175,9 @@ func showKey(k *apikey.Key) members {
 		"state_text":   unlessZero(k.Standing.Text),
 		"ends_at":      orNull(k.Standing.Expires),
 		"withheld":     k.Withheld,
-		"secrets":      those(k, showSecret),
-		"public_keys":  those(k, showPublicKey),
-		"trusts":       those(k, showTrust),
+		"secrets":      lists["secrets"],
+		"public_keys":  lists["public_keys"],
+		"trusts":       lists["trusts"],
 		"created_by":   k.CreatedBy,
 		"created_at":   k.Created,
 		"updated_at":   k.Updated,
@@ -202,21 +199,6 @@ func stateOf(s policy.Standing) (state, reason string) {
 		return "blocked", string(s.State)
 	}
 	return string(s.State), string(s.State)
-}
-
-// those returns the credentials of a key for which show returns something.
-func those(k *apikey.Key, show func(*apikey.KeyCredential) members) []members {
-	return slices.DeleteFunc(each(k.Credentials, show), func(m members) bool { return m == nil })
-}
-
-// showSecret returns a secret of a key, or nil for another credential.
-func showSecret(s *apikey.KeyCredential) members {
-	if !s.IsSecret() {
-		return nil
-	}
-	return members{
-		"id": s.ID, "hint": unlessZero(s.Hint), "created_at": s.Created, "expires_at": orNull(s.NotAfter), "last_used_at": orNull(s.LastUsed),
-	}
 }
 
 // orNull returns nil, which is null in JSON, for the zero time.

@@ -47,8 +47,8 @@ type Spec struct {
 	// Create returns the zero Secret. Import refuses it.
 	NoSecret bool
 	// Credentials are public keys and trusts of the key, as for AddCredential. Their
-	// Replaces, Grace, Version and Once have no effect. A problem of the first one is on the field
-	// "credentials[0].name" and so on.
+	// Replaces, Grace, Version and Once have no effect. A problem of the first public key is on
+	// a field such as "public_keys[0].name", and one of the first trust on "trusts[0].name".
 	Credentials []CredentialSpec
 	// Once, unless nil, is a one-time id that the creation spends. FindOnce finds the
 	// key by it. In the store its Value becomes the key's id, followed by a space and
@@ -175,13 +175,18 @@ func (s *Service) makeCredentials(c *creation, key *store.Key) ([]store.Credenti
 		key.Credentials = append(key.Credentials, secret)
 	}
 	for i := range c.spec.Credentials {
-		added, err := s.newCredential(&c.spec.Credentials[i], key.CreatedBy, key.Created)
+		spec, list := &c.spec.Credentials[i], publicKeyKind
+		if spec.Trust != nil {
+			list = trustKind
+		}
+		at := len(ofKind(key, list))
+		added, err := s.newCredential(spec, key.CreatedBy, key.Created)
 		if err == nil {
 			err = addCredential(key, added, "", key.Created)
 		}
 		if bad, is := errors.AsType[*InvalidError](err); is {
 			for j := range bad.Problems {
-				bad.Problems[j].Field = fmt.Sprintf("credentials[%d].%s", i, bad.Problems[j].Field)
+				bad.Problems[j].Field = fmt.Sprintf("%s[%d].%s", list, at, bad.Problems[j].Field)
 			}
 		}
 		if err != nil {

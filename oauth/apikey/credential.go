@@ -89,8 +89,12 @@ func (s *Service) newCredential(spec *CredentialSpec, creator store.ActorRef, no
 		c.PublicKey = &store.PublicKey{EndpointAudience: spec.PublicKey.EndpointAudience, LongAssertions: spec.PublicKey.LongAssertions}
 		c.PublicKey.JWK = checkJWK(&bad, "public_key", spec.PublicKey.JWK)
 	default:
+		field := "claims"
+		if !s.cfg.TrustedIssuers.Names(spec.Trust.Issuer + ".") {
+			field = "issuer"
+		}
 		for _, problem := range s.cfg.TrustedIssuers.Check(*spec.Trust) {
-			bad.add("trust", problem)
+			bad.add(field, problem)
 		}
 		c.Trust = &store.Trust{Issuer: spec.Trust.Issuer, Claims: sortedClaims(spec.Trust.Claims)}
 	}
@@ -150,10 +154,13 @@ func addCredential(k *store.Key, added store.Credential, replaced string, now ti
 	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
 	twice := slices.ContainsFunc(k.Credentials, same)
 	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool { return kindOf(&old) == kind && expired(old.NotAfter, now) })
-	held := len(ofKind(k, kind))
+	held, field := len(ofKind(k, kind)), "public_key"
+	if added.Trust != nil {
+		field = "claims"
+	}
 	var bad InvalidError
-	bad.addIf(twice, strings.TrimSuffix(kind, "s"), "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
-	bad.addIf(held >= maxOfKind(kind), strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
+	bad.addIf(twice, field, "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
+	bad.addIf(held >= maxOfKind(kind), field, fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
 	k.Credentials = append(k.Credentials, added)
 	return bad.orNil()
 }

@@ -35,7 +35,7 @@ func TestNumberOfCredentials(t *testing.T) {
 		other func(n int) apikey.CredentialSpec
 	}{
 		"public keys": {8, "public_key", keyOf, trustOf},
-		"trusts":      {16, "trust", trustOf, keyOf},
+		"trusts":      {16, "claims", trustOf, keyOf},
 	} {
 		t.Run("B04 "+name, func(t *testing.T) {
 			r := newRig(t, trusting)
@@ -71,7 +71,7 @@ func TestNumberOfCredentials(t *testing.T) {
 				}
 			}
 			_, _, err = r.tryCreate(owner, "team-a", "", many)
-			requireField(t, err, fmt.Sprintf("credentials[%d].%s", tc.most, tc.field))
+			requireField(t, err, fmt.Sprintf("%s[%d].%s", strings.ReplaceAll(name, " ", "_"), tc.most, tc.field))
 		})
 	}
 	t.Run("an ended secret stays, for a further report of it", func(t *testing.T) {
@@ -102,8 +102,8 @@ func TestDuplicateCredentials(t *testing.T) {
 		{"a public key with another kid", public(jwk), public(renamed), "public_key"},
 		{"a public key with another alg", public(rsaJWK(2048, map[string]any{"kid": "1"})), public(rsaJWK(2048, rsa)), "public_key"},
 		{"a kid", aPublicKey("1"), aPublicKey("1"), "public_key"},
-		{"a trust", trustOf(1), trustOf(1), "trust"},
-		{"a trust in another order", trustOf(1), aTrust("x", "environment", "prod", "repository_id", "1"), "trust"},
+		{"a trust", trustOf(1), trustOf(1), "claims"},
+		{"a trust in another order", trustOf(1), aTrust("x", "environment", "prod", "repository_id", "1"), "claims"},
 		{"a trust with another value", trustOf(1), trustOf(2), ""},
 		{"a trust with one more claim", trustOf(1), aTrust("x", "environment", "prod", "repository_id", "1", "ref", "refs/heads/main"), ""},
 	} {
@@ -127,7 +127,7 @@ func TestDuplicateCredentials(t *testing.T) {
 			}
 			tc.second.Grace = time.Minute
 			_, err = r.AddCredential(t.Context(), owner, key.ID, tc.second)
-			if tc.field == "trust" {
+			if tc.field == "claims" {
 				require.NoError(t, err, "a trust may be renewed")
 				return
 			}

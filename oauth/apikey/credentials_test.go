@@ -232,8 +232,8 @@ func TestAddCredentialRefuses(t *testing.T) {
 		{"7523-07 RSA of 2047 bits", "public_key", jwk(rsaJWK(2047, nil))},
 		{"7523-07 RSA of 4097 bits", "public_key", jwk(rsaJWK(4097, nil))},
 		{"7523-07 a point off the curve", "public_key", jwk(`{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`)},
-		{"an issuer that is not listed", "trust", apikey.CredentialSpec{Name: "x", Trust: &store.Trust{Issuer: "gitlab", Claims: []store.Claim{{Name: "project_id", Value: "7"}}}}},
-		{"B34 no immutable id of a shared issuer", "trust", aTrust("x", "repository", "acme/app", "environment", "prod")},
+		{"an issuer that is not listed", "issuer", apikey.CredentialSpec{Name: "x", Trust: &store.Trust{Issuer: "gitlab", Claims: []store.Claim{{Name: "project_id", Value: "7"}}}}},
+		{"B34 no immutable id of a shared issuer", "claims", aTrust("x", "repository", "acme/app", "environment", "prod")},
 		{"to replace what is not there", "replaces", with(func(s *apikey.CredentialSpec) { s.Replaces = "nothing" })},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -247,14 +247,18 @@ func TestAddCredentialRefuses(t *testing.T) {
 				return
 			}
 			_, _, err = r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Credentials = []apikey.CredentialSpec{aPublicKey("first"), tc.spec} })
-			requireField(t, err, "credentials[1]."+tc.field)
+			list := "public_keys[1]."
+			if tc.spec.Trust != nil {
+				list = "trusts[0]."
+			}
+			requireField(t, err, list+tc.field)
 		})
 	}
 	t.Run("a trust where no issuer is trusted", func(t *testing.T) {
 		r := newRig(t)
 		key, _ := r.create(owner, "team-a", "")
 		_, err := r.AddCredential(t.Context(), owner, key.ID, aTrust("x", "repository_id", "7"))
-		requireField(t, r.note(err), "trust")
+		requireField(t, r.note(err), "issuer")
 	})
 	t.Run("long assertions that the host allows", func(t *testing.T) {
 		r := newRig(t, func(c *apikey.Config) { c.LongAssertions = true })
@@ -295,7 +299,7 @@ func TestPrivateKeysAreRefused(t *testing.T) {
 			_, err := r.AddCredential(t.Context(), owner, key.ID, spec)
 			requireField(t, r.note(err), "public_key")
 			_, _, err = r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Credentials = []apikey.CredentialSpec{spec} })
-			requireField(t, err, "credentials[0].public_key")
+			requireField(t, err, "public_keys[0].public_key")
 			require.ErrorContains(t, err, "private member")
 			require.Len(t, r.records(), 1)
 		})

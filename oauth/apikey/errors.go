@@ -41,7 +41,7 @@ func (e *ForbiddenError) Error() string {
 
 // FieldProblem says what is wrong with one field of a request.
 type FieldProblem struct {
-	Field  string // as in JSON: "name", "permissions", "expires_at", "credentials[0].public_key"
+	Field  string // as in JSON: "name", "permissions", "expires_at", "trusts[0].claims"
 	Reason string
 }
 

@@ -143,7 +143,7 @@ func ExampleService_AddCredential() {
 	fmt.Println(err)
 	// Output:
 	// deploy workflow [{environment production} {repository_id 74}]
-	// apikey: trust: The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.
+	// apikey: claims: The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.
 }
 
 func ExampleService_Import() {

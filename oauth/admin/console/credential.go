@@ -111,56 +111,27 @@ func (f *keyForm) add(spec apikey.CredentialSpec) error {
 	return s.redirect("done=add", "keys", key.ID, "credentials", key.Credentials[len(key.Credentials)-1].ID)
 }
 
-// chooseIssuer lists the issuers that trusts can name.
-func (s *call) chooseIssuer() error {
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	choice := keyPage{Key: key, Entries: s.keys().TrustedIssuers()}
-	return s.show(http.StatusOK, "issuers", frame{Here: "keys", Title: "Add a trust to " + key.Name, Workspace: key.Workspace, Data: choice})
-}
-
 // credentialPage is the data of the page that shows how a program logs in with a public key
 // or a trust.
 type credentialPage struct {
 	Key        apikey.Key
 	Credential *apikey.KeyCredential
+	Claims     map[string]string // of the trust
 	Entry      trust.Issuer
 	// Issuer is the audience of assertions, and LoginURL where they are sent.
 	Issuer, LoginURL string
 }
 
-// Claim returns the value that the trust demands of a claim, or the empty text.
-func (p credentialPage) Claim(name string) string {
-	for _, claim := range p.Credential.Trust.Claims {
-		if claim.Name == name {
-			return claim.Value
-		}
-	}
-	return ""
-}
-
-// Kind returns which of the ready entries of package trust the entry is, by its claims: "github", "gitlab",
-// "kubernetes", or the empty text.
-func (p credentialPage) Kind() string {
-	for _, claim := range p.Entry.Claims {
-		switch claim.Name {
-		case "repository_id":
-			return "github"
-		case "project_path":
-			return "gitlab"
-		case "serviceaccount_uid":
-			return "kubernetes"
-		}
-	}
-	return ""
+// Offers reports whether trusts of the entry may name a claim. The page knows the ready
+// entries of package trust by a claim of theirs.
+func (p credentialPage) Offers(claim string) bool {
+	return slices.ContainsFunc(p.Entry.Claims, func(c trust.Claim) bool { return c.Name == claim })
 }
 
 // Account returns the service account of Kubernetes that the trust names, as far as it does.
 func (p credentialPage) Account() (a struct{ Namespace, Name string }) {
-	parts := append(strings.Split(p.Claim("sub"), ":"), "", "", "", "") // system:serviceaccount:NAMESPACE:NAME
-	a.Namespace, a.Name = cmp.Or(p.Claim("namespace"), parts[2]), cmp.Or(p.Claim("serviceaccount"), strings.TrimSuffix(parts[3], "*"))
+	parts := append(strings.Split(p.Claims["sub"], ":"), "", "", "", "") // system:serviceaccount:NAMESPACE:NAME
+	a.Namespace, a.Name = cmp.Or(p.Claims["namespace"], parts[2]), cmp.Or(p.Claims["serviceaccount"], strings.TrimSuffix(parts[3], "*"))
 	return a
 }
 
@@ -169,7 +140,7 @@ func (s *call) showCredential() error {
 	if err != nil {
 		return err
 	}
-	page := credentialPage{Key: key}
+	page := credentialPage{Key: key, Claims: map[string]string{}}
 	if page.Credential, err = s.credentialOf(&key); err != nil {
 		return err
 	}
@@ -178,6 +149,9 @@ func (s *call) showCredential() error {
 	}
 	if t := page.Credential.Trust; t != nil {
 		page.Entry = entryOf(s.keys().TrustedIssuers(), t.Issuer)
+		for _, claim := range t.Claims {
+			page.Claims[claim.Name] = claim.Value
+		}
 	}
 	var tokenURL string
 	page.Issuer, tokenURL = s.keys().Issuer()

@@ -144,17 +144,17 @@ func TestPrivateKeysAreRefused(t *testing.T) {
 	})
 }
 
-func TestLongAssertionsAreOffered(t *testing.T) {
+func TestLongAssertions(t *testing.T) {
 	for _, allowed := range []bool{false, true} {
 		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.LongAssertions = allowed })
 		key, _ := r.made("team-a", "ci", "project.list")
 		path := "/keys/" + key.ID + "/public-keys/new"
 		form := r.form("olga", path, "name", "build", "public_key", publicJWK, "long_assertions", "yes", "expires", "keep")
-		require.Equal(t, allowed, strings.Contains(r.get("olga", path).Body, `name="long_assertions"`))
 		got := r.post("olga", path, form)
 		if !allowed {
 			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
-			require.Contains(t, got.Body, `id="f-long_assertions"`)
+			require.Contains(t, got.Body, `href="#f-long_assertions"`)
+			require.Contains(t, got.Body, `id="e-long_assertions"`)
 			require.Contains(t, got.Body, "does not accept assertions that are valid for longer than 5 minutes")
 			continue
 		}
@@ -167,7 +167,7 @@ func TestLongAssertionsAreOffered(t *testing.T) {
 func TestAddATrust(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
-	choice := r.get("olga", "/keys/"+key.ID+"/trusts/new").Body
+	choice := r.get("olga", "/keys/"+key.ID).Body
 	for _, entry := range []string{"github\">GitHub Actions", "gitlab\">GitLab CI", "cluster\">Kubernetes", "other\">Another issuer"} {
 		require.Contains(t, choice, "trusts/new/"+entry)
 	}
@@ -187,7 +187,7 @@ func TestAddATrust(t *testing.T) {
 	t.Run("B34 a trust without an id that never changes is refused", func(t *testing.T) {
 		got := r.post("olga", path, r.form("olga", path, "name", "release", "claim_repository", "acme/shop", "expires", "keep"))
 		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.Body)
-		require.Contains(t, got.Body, `href="#f-trust"`)
+		require.Contains(t, got.Body, `href="#f-claims"`)
 		require.Contains(t, got.Body, "repository_owner_id")
 		require.Contains(t, got.Body, `value="acme/shop"`)
 		require.Len(t, r.only().Credentials, 1)
@@ -226,7 +226,7 @@ func TestAddATrust(t *testing.T) {
 	t.Run("the host lists no issuer", func(t *testing.T) {
 		r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.TrustedIssuers = nil })
 		key, _ := r.made("team-a", "ci", "project.list")
-		require.Contains(t, r.get("olga", "/keys/"+key.ID+"/trusts/new").Body, "oauth.Config.TrustedIssuers")
+		require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "oauth.Config.TrustedIssuers")
 		require.Equal(t, http.StatusNotFound, r.get("olga", "/keys/"+key.ID+"/trusts/new/github").StatusCode)
 	})
 }
@@ -331,7 +331,7 @@ func TestCreateWithoutASecret(t *testing.T) {
 	require.Empty(t, key.Credentials)
 	require.Equal(t, "/keys/"+key.ID+"?done=create", got.redirectTarget())
 	body := r.get("olga", got.redirectTarget()).Body
-	for _, text := range []string{"The key was created.", "This key has no credential that works", "public-keys/new\">Add a public key</a>", "trusts/new\">a trust</a>"} {
+	for _, text := range []string{"The key was created.", "This key has no credential that works", "public-keys/new\">Add a public key</a>", "<a href=\"#h-trusts\">a trust</a>"} {
 		require.Contains(t, body, text)
 	}
 	t.Run("B23 sent again it creates no other key", func(t *testing.T) {

@@ -178,6 +178,9 @@ func actorText(a store.ActorRef) string {
 
 // nameText returns the name of a field, rule or reason as people read it.
 func nameText(name string) string {
+	if strings.HasPrefix(name, "assertion: ") { // a sentence, which may name a claim
+		return name
+	}
 	known := map[string]string{
 		"expires_at": "expiry", "not_after": "expiry", "expires": "expiry", "expires_on": "expiry", "enforced_at": "day from which the rules apply to all keys", "max_keys": "limit of keys",
 		"max_lifetime": "maximum lifetime", "reminders_enabled": "reminders on or off", "remind_before": "times of reminders", "grace": "grace period",

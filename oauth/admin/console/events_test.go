@@ -203,3 +203,13 @@ func TestDownloadsAreBounded(t *testing.T) {
 		require.Empty(t, got.Header.Get("Content-Disposition"))
 	})
 }
+
+// TestNameText: the reason for which an assertion was refused keeps the names of claims.
+func TestNameText(t *testing.T) {
+	for name, want := range map[string]string{
+		"unknown_or_wrong": "wrong secret", "keys_off": "keys off", "assertion": "assertion",
+		"assertion: its repository_id is not the one": "assertion: its repository_id is not the one",
+	} {
+		require.Equal(t, want, console.NameText(name))
+	}
+}

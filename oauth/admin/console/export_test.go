@@ -2,9 +2,10 @@ package console
 
 import "net/http"
 
-// Distance is for its table of tests, ParseSpan and TypedSpan are for fuzzing.
+// Distance and NameText are for their tables of tests, ParseSpan and TypedSpan for fuzzing.
 var (
 	Distance  = distance
+	NameText  = nameText
 	ParseSpan = parseSpan
 	TypedSpan = typedSpan
 )

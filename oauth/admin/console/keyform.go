@@ -31,9 +31,7 @@ type keyForm struct {
 	Expiry expiryForm
 	// NoDirect says why keys may not allow direct use. It is empty if they may.
 	NoDirect string
-	// NoLong says why public keys may not allow long assertions. It is empty if they may.
-	NoLong string
-	Entry  trust.Issuer // of the trust
+	Entry    trust.Issuer // of the trust
 
 	call  *call
 	id    string // the form's id, if it creates a secret
@@ -76,22 +74,20 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		}
 		workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
-	if page == "change" { // the other pages create a new credential
-		f.since = f.Key.LifetimeStart
-	}
 	for _, c := range f.Key.Credentials {
 		if page == "rotate" && !c.IsSecret() && c.NotAfter.IsZero() && c.Created.Before(f.since) {
 			f.since = c.Created // see policy.LifetimeStart
 		}
 	}
-	f.Values = url.Values{}
 	if page == "trust" {
 		if f.Entry = entryOf(s.keys().TrustedIssuers(), s.pathID("issuer")); f.Entry.Issuer == "" {
 			return nil, store.ErrNotFound
 		}
 	}
-	if page == "change" {
-		f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	f.Values = url.Values{"permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	if page == "change" { // the other pages create a new credential
+		f.since = f.Key.LifetimeStart
+		f.Set("name", f.Key.Name)
 	}
 	if f.Key.Direct {
 		f.Set("direct", "yes")
@@ -153,12 +149,11 @@ func (f *keyForm) mayNeverExpire() bool {
 	return key.NotAfter.IsZero() && !slices.ContainsFunc(wrong, func(p problem) bool { return p.Field == "expires" })
 }
 
-// reasonAgainst returns why a new key of the workspace may not have what spec asks for in a
-// field, or "". A refusal for another reason does not count.
-func (f *keyForm) reasonAgainst(field string, spec apikey.Spec) string {
-	spec.Workspace, spec.Name, spec.Expiry.At = f.Record.ID, "preview", f.now.Add(time.Minute)
-	_, wrong := f.call.try(spec)
-	return frame{Problems: wrong}.Reason(field)
+// noDirect returns why no new key of a workspace may allow direct use, or "". A refusal
+// for another reason does not count.
+func (s *call) noDirect(workspace string) string {
+	_, wrong := s.try(apikey.Spec{Workspace: workspace, Name: "preview", Direct: true, Expiry: apikey.Expiry{At: s.keys().Now().Add(time.Minute)}})
+	return frame{Problems: wrong}.Reason("direct")
 }
 
 // permissions reads the selected permissions.
@@ -179,12 +174,8 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.Expiry = f.expiryForm()
-	switch f.Page {
-	case "new", "change":
-		f.NoDirect = f.reasonAgainst("direct", apikey.Spec{Direct: true})
-	case "publickey":
-		long := apikey.CredentialSpec{Name: "preview", PublicKey: &store.PublicKey{LongAssertions: true}}
-		f.NoLong = f.reasonAgainst("credentials[0].long_assertions", apikey.Spec{Credentials: []apikey.CredentialSpec{long}})
+	if f.Page == "new" || f.Page == "change" {
+		f.NoDirect = s.noDirect(f.Record.ID)
 	}
 	title := map[string]string{
 		"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name,

@@ -41,7 +41,6 @@ func allRoutes() []route {
 		{"POST /keys/{key}/rotate", withForm("rotate", (*keyForm).rotate)},
 		{"GET /keys/{key}/public-keys/new", withForm("publickey", (*keyForm).addPublicKey)},
 		{"POST /keys/{key}/public-keys/new", withForm("publickey", (*keyForm).addPublicKey)},
-		{"GET /keys/{key}/trusts/new", (*call).chooseIssuer},
 		{"GET /keys/{key}/trusts/new/{issuer}", withForm("trust", (*keyForm).addTrust)},
 		{"POST /keys/{key}/trusts/new/{issuer}", withForm("trust", (*keyForm).addTrust)},
 		{"GET /keys/{key}/credentials/{credential}", (*call).showCredential},

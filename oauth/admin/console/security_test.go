@@ -35,7 +35,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 	key, _ := r.made("team-a", "ci", "project.list")
 	key = r.trusting(key, "github", "repository_id", "42", "ref", "refs/heads/main")
 	get, post := places(key)
-	require.Len(t, get, 24)
+	require.Len(t, get, 23)
 	require.Len(t, post, 14)
 
 	protected := func(t *testing.T, got *page) {
