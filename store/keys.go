@@ -74,6 +74,16 @@ func (k Key) Clone() Key {
 	return k
 }
 
+// Credential returns the key's credential with the given id, or nil.
+func (k *Key) Credential(id string) *Credential {
+	for i := range k.Credentials {
+		if k.Credentials[i].ID == id {
+			return &k.Credentials[i]
+		}
+	}
+	return nil
+}
+
 // Credential is one thing that a program can log in with as a key: a secret, of which
 // the record has the digest; a private key, of which it has the public half; or the
 // identity that another issuer gave the program, which the key trusts. It is a secret

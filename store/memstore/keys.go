@@ -87,7 +87,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		}
 		for i := range k.Credentials {
 			c := &k.Credentials[i]
-			if was := credentialOf(old, c.ID); was != nil {
+			if was := old.Credential(c.ID); was != nil {
 				notAfter := c.NotAfter
 				*c = *was
 				c.NotAfter = notAfter
@@ -169,14 +169,4 @@ func copyKey(k store.Key) store.Key {
 		*text = strings.Clone(*text)
 	}
 	return k
-}
-
-// credentialOf returns the credential with the given id, or nil.
-func credentialOf(k *store.Key, id string) *store.Credential {
-	for i := range k.Credentials {
-		if k.Credentials[i].ID == id {
-			return &k.Credentials[i]
-		}
-	}
-	return nil
 }

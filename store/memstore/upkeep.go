@@ -18,7 +18,7 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 			if k == nil {
 				continue
 			}
-			if c := credentialOf(k, use.Credential); c != nil {
+			if c := k.Credential(use.Credential); c != nil {
 				at := toMicro(use.At)
 				k.LastUsed, c.LastUsed = later(k.LastUsed, at), later(c.LastUsed, at)
 			}
@@ -41,7 +41,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, oldDigest, newDige
 		if k == nil {
 			return store.ErrNotFound
 		}
-		s := credentialOf(k, secretID)
+		s := k.Credential(secretID)
 		switch {
 		case s == nil:
 			return store.ErrNotFound

@@ -51,7 +51,7 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 	}
 	changed := false
 	for _, use := range uses {
-		c := credentialOf(k.Credentials, use.Credential)
+		c := k.Credential(use.Credential)
 		if c == nil || !use.At.After(k.LastUsed) && !use.At.After(c.LastUsed) {
 			continue
 		}
@@ -91,7 +91,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		if err != nil {
 			return err
 		}
-		s := credentialOf(k.Credentials, secretID)
+		s := k.Credential(secretID)
 		if s == nil {
 			return store.ErrNotFound
 		}
