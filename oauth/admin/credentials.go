@@ -120,7 +120,7 @@ func (h *Handler) inBody(err error, publicKeys int, specs ...apikey.CredentialSp
 }
 
 // showPublicKey returns a public key of a key, or nil for another credential.
-func showPublicKey(c *apikey.KeyCredential) members {
+func showPublicKey(c *store.Credential) members {
 	if c.PublicKey == nil {
 		return nil
 	}
@@ -133,7 +133,7 @@ func showPublicKey(c *apikey.KeyCredential) members {
 }
 
 // showTrust returns a trust of a key, or nil for another credential.
-func showTrust(c *apikey.KeyCredential) members {
+func showTrust(c *store.Credential) members {
 	if c.Trust == nil {
 		return nil
 	}
@@ -145,7 +145,7 @@ func showTrust(c *apikey.KeyCredential) members {
 }
 
 // showNamed adds what public keys and trusts have in common.
-func showNamed(c *apikey.KeyCredential, m members) members {
+func showNamed(c *store.Credential, m members) members {
 	m["id"], m["name"], m["created_by"], m["created_at"] = c.ID, c.Name, c.CreatedBy, c.Created
 	m["expires_at"], m["last_used_at"] = orNull(c.NotAfter), orNull(c.LastUsed)
 	return m

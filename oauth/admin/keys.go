@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // createKey serves POST /workspaces/{workspace}/keys.
@@ -205,12 +206,12 @@ func stateOf(s policy.Standing) (state, reason string) {
 }
 
 // those returns the credentials of a key for which show returns something.
-func those(k *apikey.Key, show func(*apikey.KeyCredential) members) []members {
+func those(k *apikey.Key, show func(*store.Credential) members) []members {
 	return slices.DeleteFunc(each(k.Credentials, show), func(m members) bool { return m == nil })
 }
 
 // showSecret returns a secret of a key, or nil for another credential.
-func showSecret(s *apikey.KeyCredential) members {
+func showSecret(s *store.Credential) members {
 	if !s.IsSecret() {
 		return nil
 	}

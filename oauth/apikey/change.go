@@ -203,7 +203,7 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 		}
 	}
 	_, err := s.askKeyPolicy(ctx, policy.KeyRequest{
-		Action: a.policy, Now: a.now, Actor: actor.ref, Address: actor.address,
+		Action: a.policy, Now: a.now, Actor: actor.ref, Address: actor.Address,
 		Workspace: found.Workspace, Instance: s.effective(found.Instance),
 	}, &found.Key, after)
 	return err
@@ -255,7 +255,7 @@ func widens(before, after *store.Key) bool {
 // too, for a verifier that checks only epochs.
 func revokesTokens(before, after *store.Key) bool {
 	stays := func(c store.Credential) bool {
-		return !expired(c.NotAfter, after.Updated) && slices.ContainsFunc(before.Credentials, func(old store.Credential) bool { return old.ID == c.ID })
+		return !expired(c.NotAfter, after.Updated) && before.Credential(c.ID) != nil
 	}
 	return after.Disabled && !before.Disabled || len(before.Credentials) > 0 && !slices.ContainsFunc(after.Credentials, stays) ||
 		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||

@@ -129,13 +129,10 @@ func sortedClaims(claims []store.Claim) []store.Claim {
 
 // replace ends the credential that added replaces.
 func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialSpec, now time.Time) error {
-	i := slices.IndexFunc(k.Credentials, func(c store.Credential) bool {
-		return c.ID == spec.Replaces && kindOf(&c) == kindOf(added) && !expired(c.NotAfter, now)
-	})
-	if i < 0 {
+	old := k.Credential(spec.Replaces)
+	if old == nil || kindOf(old) != kindOf(added) || expired(old.NotAfter, now) {
 		return invalid("replaces", "The key has no credential of this kind with this id.")
 	}
-	old := &k.Credentials[i]
 	if p.self(k.ID) && (outlives(added.NotAfter, old.NotAfter) || added.PublicKey.EndpointAudience && !old.PublicKey.EndpointAudience || added.PublicKey.LongAssertions && !old.PublicKey.LongAssertions) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: "A key may replace a public key of its own only by one that ends no later and accepts no more."}
 	}

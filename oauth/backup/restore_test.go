@@ -104,7 +104,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"an unknown member of a creator", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
 		{"an unknown member of a secret's creator", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
 		{"two secrets of one id", edit(secret, secret+","+secret), "Two credentials have the same id"},
-		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 of these"},
+		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
 		{"a secret without id", edit(`"id":"s-k"`, `"id":""`), "An id has"},
 		{"a secret never created", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0001-01-01T00:00:00Z"`), "A credential must have the time of its creation"},
 		{"a secret of year 0", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0000-07-01T10:00:00Z"`), "years 1 to 9999"},
