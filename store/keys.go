@@ -208,7 +208,7 @@ type Keys interface {
 	// was deleted is ErrNotFound; an id that a key or a tombstone has is
 	// ErrExists; a workspace that holds limit keys or more is ErrLimit, unless
 	// limit is NoLimit; a credential id that a credential of another key has is
-	// ErrSecretExists. Disabled and expired keys count, deleted ones do not. Of N
+	// ErrCredentialExists. Disabled and expired keys count, deleted ones do not. Of N
 	// concurrent calls with limit L for an empty workspace exactly min(N, L)
 	// succeed. A failed call writes nothing.
 	Create(ctx context.Context, k Key, limit int, c Change) error
@@ -227,7 +227,7 @@ type Keys interface {
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
 	// precondition of c.Preconditions that does not hold is ErrConflict; missing, deleted
 	// or of another workspace is ErrNotFound; another version is ErrConflict; a
-	// credential id that a credential of another key has is ErrSecretExists.
+	// credential id that a credential of another key has is ErrCredentialExists.
 	// Of N concurrent calls with one version exactly one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
 

@@ -26,7 +26,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		case limit != store.NoLimit && record.Keys >= limit:
 			return store.ErrLimit
 		case db.credentialsTaken(&k, nil):
-			return store.ErrSecretExists
+			return store.ErrCredentialExists
 		}
 		k = copyKey(k)
 		k.Version, k.Epoch = 1, db.nextEpoch(0)
@@ -77,7 +77,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			return store.ErrConflict
 		}
 		if db.credentialsTaken(&k, old) {
-			return store.ErrSecretExists
+			return store.ErrCredentialExists
 		}
 		k = copyKey(k)
 		k.Workspace, k.Created, k.CreatedBy, k.Depth, k.LastUsed = old.Workspace, old.Created, old.CreatedBy, old.Depth, old.LastUsed

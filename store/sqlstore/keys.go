@@ -193,7 +193,7 @@ func (b *batch) changeCredentials(keyID string, before, after []string) {
 		b.add(part{text: `INSERT INTO {p}credentials (id, key_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, args: []any{id, keyID}, count: &inserted})
 		b.check(func() error {
 			if inserted == 0 {
-				return store.ErrSecretExists
+				return store.ErrCredentialExists
 			}
 			return nil
 		})
