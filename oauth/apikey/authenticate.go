@@ -339,21 +339,16 @@ func (s *Service) effective(stored store.Instance) store.Instance {
 // settings, to which the caller has applied effective. If the key is live,
 // standingOf asks the host about its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
-	standing := standingAt(f, now)
+	standing := policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 	if !standing.Live() {
 		return standing, nil
 	}
 	suspended, err := s.askHost(ctx, f.Key.Workspace)
 	if suspended {
 		f.Workspace.Suspended = true
-		standing = standingAt(f, now)
+		standing = policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 	}
 	return standing, err
-}
-
-// standingAt is standingOf without the question to the host.
-func standingAt(f *store.Found, now time.Time) policy.Standing {
-	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
 // askHost asks Config.Workspaces, if it is set, whether the workspace is suspended.

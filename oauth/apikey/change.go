@@ -91,28 +91,21 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 					return err
 				}
 			}
-			kept, held := k.Credentials[:0], 0
-			for _, old := range k.Credentials {
-				if !old.IsSecret() {
-					kept = append(kept, old)
-					continue
-				}
-				if r.Replaces == "" {
+			for i := range k.Credentials {
+				old := &k.Credentials[i]
+				if old.IsSecret() && r.Replaces == "" {
 					old.NotAfter = earlier(now.Add(r.Grace), old.NotAfter)
 				}
 				// A later expiry applies to the new secret, not to the old ones.
-				if outlives(old.NotAfter, expiry) {
+				if old.IsSecret() && outlives(old.NotAfter, expiry) {
 					old.NotAfter = expiry
 				}
-				if !expired(old.NotAfter, now) {
-					kept, held = append(kept, old), held+1
-				}
 			}
-			if held >= maxSecrets {
-				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", held))
+			added := s.secretRecord(k, secret, p.actor.ref, now)
+			if err := addCredential(k, added, "", now); err != nil {
+				return err
 			}
-			k.Credentials = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
-			return s.record(ctx, entriesOf(k.Credentials[len(kept)])...)
+			return s.record(ctx, entriesOf(added)...)
 		},
 	})
 	if err != nil {

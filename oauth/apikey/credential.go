@@ -144,15 +144,17 @@ func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialS
 // the id of the one that it replaces, if any.
 func addCredential(k *store.Key, added store.Credential, replaced string, now time.Time) error {
 	kind := kindOf(&added)
+	field := map[string]string{secretKind: "grace", publicKeyKind: "public_key", trustKind: "trust"}[kind]
 	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
-	twice := slices.ContainsFunc(k.Credentials, same)
+	if slices.ContainsFunc(k.Credentials, same) {
+		return invalid(field, "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
+	}
 	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool { return kindOf(&old) == kind && expired(old.NotAfter, now) })
-	held := len(ofKind(k, kind))
-	var bad InvalidError
-	bad.addIf(twice, strings.TrimSuffix(kind, "s"), "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
-	bad.addIf(held >= maxOfKind(kind), strings.TrimSuffix(kind, "s"), fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
+	if held := len(ofKind(k, kind)); held >= maxOfKind(kind) {
+		return invalid(field, fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
+	}
 	k.Credentials = append(k.Credentials, added)
-	return bad.orNil()
+	return nil
 }
 
 // duplicates reports whether added is the same trust as old, or the same public key, or a

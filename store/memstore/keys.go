@@ -155,9 +155,6 @@ func copyKey(k store.Key) store.Key {
 		c := &k.Credentials[i]
 		c.Created, c.NotAfter, c.LastUsed = toMicro(c.Created), toMicro(c.NotAfter), toMicro(c.LastUsed)
 		texts = append(texts, &c.ID, &c.Name, &c.Hint, &c.Digest, &c.Prefix, &c.CreatedBy.Kind, &c.CreatedBy.ID)
-		if c.PublicKey != nil {
-			texts = append(texts, &c.PublicKey.JWK)
-		}
 		if c.Trust != nil {
 			texts = append(texts, &c.Trust.Issuer)
 			for n := range c.Trust.Claims {

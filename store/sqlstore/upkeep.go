@@ -49,28 +49,23 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 	if err != nil {
 		return err
 	}
-	changed := false
 	for _, use := range uses {
-		c := k.Credential(use.Credential)
-		if c == nil || !use.At.After(k.LastUsed) && !use.At.After(c.LastUsed) {
-			continue
+		if c := k.Credential(use.Credential); c != nil {
+			k.LastUsed, c.LastUsed = later(k.LastUsed, use.At), later(c.LastUsed, use.At)
 		}
-		changed = true
-		if use.At.After(k.LastUsed) {
-			k.LastUsed = use.At
-		}
-		if use.At.After(c.LastUsed) {
-			c.LastUsed = use.At
-		}
-	}
-	if !changed {
-		return nil
 	}
 	credentials, err := storedCredentials(k.Credentials)
 	if err == nil {
 		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, credentials = ? WHERE id = ?`, k.LastUsed, credentials, id)
 	}
 	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // lockCredentials locks a key's row and reads its credentials.
