@@ -84,6 +84,34 @@ func (k *Key) Credential(id string) *Credential {
 	return nil
 }
 
+// RecordUse sets the LastUsed of k and of the credential that was used, unless they are
+// later. If k does not have the credential, it changes nothing. It is for drivers, as is
+// KeepCredentials.
+func (k *Key) RecordUse(u Use) {
+	c := k.Credential(u.Credential)
+	if c == nil {
+		return
+	}
+	for _, last := range []*time.Time{&k.LastUsed, &c.LastUsed} {
+		if u.At.After(*last) {
+			*last = u.At
+		}
+	}
+}
+
+// KeepCredentials sets the credentials that k and old have both to those of old, but for
+// NotAfter; see Keys.Update.
+func (k *Key) KeepCredentials(old *Key) {
+	for i := range k.Credentials {
+		c := &k.Credentials[i]
+		if was := old.Credential(c.ID); was != nil {
+			notAfter := c.NotAfter
+			*c = *was
+			c.NotAfter = notAfter
+		}
+	}
+}
+
 // Credential is one thing that a program can log in with as a key: a secret, of which
 // the record has the digest; a private key, of which it has the public half; or the
 // identity that another issuer gave the program, which the key trusts. It is a secret

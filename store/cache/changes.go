@@ -102,18 +102,9 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		updated := &entry[store.Found]{stamp: old.stamp, read: old.read, value: old.value}
 		k := &updated.value.Key
 		*k = k.Clone()
-		if c := k.Credential(use.Credential); c != nil {
-			at := use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
-			k.LastUsed, c.LastUsed = later(k.LastUsed, at), later(c.LastUsed, at)
-		}
+		use.At = use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
+		k.RecordUse(use)
 		u.cache.found.put(use.Key, updated)
 	}
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -85,14 +85,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		if c.RevokeTokens {
 			k.Epoch = db.nextEpoch(old.Epoch)
 		}
-		for i := range k.Credentials {
-			c := &k.Credentials[i]
-			if was := old.Credential(c.ID); was != nil {
-				notAfter := c.NotAfter
-				*c = *was
-				c.NotAfter = notAfter
-			}
-		}
+		k.KeepCredentials(old)
 		db.unlist(old)
 		*old = k
 		db.list(old)

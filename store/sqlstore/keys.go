@@ -146,16 +146,9 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 }
 
 func (b *batch) updateKey(k *store.Key, old *store.Key, revokeTokens bool) error {
-	after := slices.Clone(k.Credentials)
-	for i := range after {
-		c := &after[i]
-		if was := old.Credential(c.ID); was != nil {
-			notAfter := c.NotAfter
-			*c = *was
-			c.NotAfter = notAfter
-		}
-	}
-	credentials, err := storedCredentials(after)
+	after := k.Clone()
+	after.KeepCredentials(old)
+	credentials, err := storedCredentials(after.Credentials)
 	if err != nil {
 		return err
 	}
@@ -163,8 +156,8 @@ func (b *batch) updateKey(k *store.Key, old *store.Key, revokeTokens bool) error
 		not_after = ?, not_after_text = ?, disabled = ?, direct = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, credentials, asJSON(k.Resources),
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Direct, k.Updated, revokeTokens, k.ID)
-	b.changeCreators(k, old.Created, creators(old.CreatedBy.ID, old.Credentials), creators(old.CreatedBy.ID, after))
-	b.changeCredentials(k.ID, credentialIDs(old.Credentials), credentialIDs(after))
+	b.changeCreators(k, old.Created, creators(old.CreatedBy.ID, old.Credentials), creators(old.CreatedBy.ID, after.Credentials))
+	b.changeCredentials(k.ID, credentialIDs(old.Credentials), credentialIDs(after.Credentials))
 	return nil
 }
 

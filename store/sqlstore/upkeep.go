@@ -50,22 +50,13 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 		return err
 	}
 	for _, use := range uses {
-		if c := k.Credential(use.Credential); c != nil {
-			k.LastUsed, c.LastUsed = later(k.LastUsed, use.At), later(c.LastUsed, use.At)
-		}
+		k.RecordUse(use)
 	}
 	credentials, err := storedCredentials(k.Credentials)
 	if err == nil {
 		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, credentials = ? WHERE id = ?`, k.LastUsed, credentials, id)
 	}
 	return err
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // lockCredentials locks a key's row and reads its credentials.
