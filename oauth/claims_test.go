@@ -168,7 +168,7 @@ func TestSignShowsACopy(t *testing.T) {
 		},
 	})
 	require.NoError(t, err)
-	grant := &apikey.Grant{Key: apikey.Key{Credentials: []apikey.KeyCredential{{ID: "own"}}, Resources: []string{"own"}}}
+	grant := &apikey.Grant{Key: apikey.Key{Credentials: []store.Credential{{ID: "own"}}, Resources: []string{"own"}}}
 	_, err = srv.Sign(t.Context(), grant)
 	require.NoError(t, err)
 	require.Equal(t, "own", grant.Key.Credentials[0].ID)

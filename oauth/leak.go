@@ -40,10 +40,10 @@ type LeakConfig struct {
 	// scanner. Secrets of other types are neither looked up nor answered. Empty: all
 	// types.
 	Types []string
-	// Action is what to do with a secret that was found. Default: retire it.
-	Action apikey.LeakAction
-	// Hook, unless nil, is called for each entry whose secret a key has, after Action was
-	// taken for all secrets of the report and before the response: tell the owners of the
+	// NoteOnly leaves the secrets that were found as they are. False: they are retired.
+	NoteOnly bool
+	// Hook, unless nil, is called for each entry whose secret a key has, after all secrets
+	// of the report were handled and before the response: tell the owners of the
 	// key. If a call fails or panics, the others follow, and the response is 503. The same
 	// leak can be reported, and Hook called with it, any number of times and at once. Its
 	// ctx ends 20 seconds after the report came.
@@ -81,7 +81,7 @@ const (
 // The keys are fetched for the first report, once an hour, and at most once a minute for
 // unknown key ids. If they cannot be fetched, the last ones are used for 24 hours.
 //
-// It returns an error if cfg.KeysURL or cfg.Action is not allowed.
+// It returns an error if cfg.KeysURL is not allowed.
 func (s *Server) LeakReports(cfg LeakConfig) (http.Handler, error) {
 	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 		URL: cfg.KeysURL, InsecureLoopback: s.cfg.InsecureLoopback, Parse: parseLeakKeys,
@@ -90,15 +90,8 @@ func (s *Server) LeakReports(cfg LeakConfig) (http.Handler, error) {
 	if cfg.KeysURL == "" {
 		err = errors.New("it is missing; for GitHub set https://api.github.com/meta/public_keys/secret_scanning")
 	}
-	var problems []error
 	if err != nil {
-		problems = append(problems, fmt.Errorf("oauth: LeakConfig.KeysURL: %w", err))
-	}
-	if cfg.Action != apikey.RetireLeaked && cfg.Action != apikey.NoteLeaked {
-		problems = append(problems, fmt.Errorf("oauth: LeakConfig.Action is %d; set apikey.RetireLeaked or apikey.NoteLeaked", cfg.Action))
-	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("oauth: LeakConfig.KeysURL: %w", err)
 	}
 	from, _ := url.Parse(cfg.KeysURL) //nolint:errcheck // NewRemoteKeys has parsed it
 	cfg.Types = slices.Clone(cfg.Types)
@@ -241,7 +234,7 @@ func (l *leakReports) handle(ctx context.Context, leaks []reportedLeak) ([]leakL
 func (l *leakReports) act(ctx context.Context, leak reportedLeak) (leakLabel, apikey.Leak, error) {
 	hash := sha256.Sum256([]byte(leak.Token))
 	label := leakLabel{hex.EncodeToString(hash[:]), leak.Type, "true_positive"}
-	found, err := l.Server.keys.ReportLeak(ctx, leak.Token, apikey.Leak{Scanner: l.scanner, URL: leak.URL, Source: leak.Source, Action: l.cfg.Action})
+	found, err := l.Server.keys.ReportLeak(ctx, leak.Token, apikey.Leak{Scanner: l.scanner, URL: leak.URL, Source: leak.Source, NoteOnly: l.cfg.NoteOnly})
 	if errors.Is(err, apikey.ErrInvalidCredentials) {
 		label.Label, err = "false_positive", nil
 	}

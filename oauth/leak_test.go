@@ -215,7 +215,7 @@ func TestLeakReports(t *testing.T) {
 		require.Equal(t, l.key.Version+1, key.Version)
 	})
 	t.Run("B33 report only", func(t *testing.T) {
-		l := newLeaks(t, func(c *oauth.LeakConfig) { c.Action = apikey.NoteLeaked })
+		l := newLeaks(t, func(c *oauth.LeakConfig) { c.NoteOnly = true })
 		token := l.login(l.key.ID, l.secret)
 		for range 2 {
 			l.report(reportOf(l.secret)).Wants(http.StatusOK)
@@ -223,7 +223,7 @@ func TestLeakReports(t *testing.T) {
 		require.Equal(t, http.StatusOK, l.call(token))
 		l.login(l.key.ID, l.secret)
 		require.Len(t, l.events(), 1)
-		require.Equal(t, apikey.NoteLeaked, l.hooked[0].Action)
+		require.True(t, l.hooked[0].NoteOnly)
 	})
 	t.Run("B33 a hook that fails, and then works", func(t *testing.T) {
 		l := newLeaks(t, nil)

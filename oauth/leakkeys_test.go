@@ -121,8 +121,6 @@ func TestLeakConfig(t *testing.T) {
 	}{
 		{"no URL", oauth.LeakConfig{}, "oauth: LeakConfig.KeysURL: it is missing; for GitHub set https://api.github.com/meta/public_keys/secret_scanning"},
 		{"http", oauth.LeakConfig{KeysURL: "http://127.0.0.1/keys"}, "URL: must be an https URL"},
-		{"an unknown action", oauth.LeakConfig{KeysURL: "https://github.com/", Action: 2}, "oauth: LeakConfig.Action is 2; set apikey.RetireLeaked or apikey.NoteLeaked"},
-		{"a negative action, and no URL", oauth.LeakConfig{Action: -1}, "it is missing; for GitHub set https://api.github.com/meta/public_keys/secret_scanning\noauth: LeakConfig.Action is -1"},
 		{"a password", oauth.LeakConfig{KeysURL: "https://a:b@github.com/"}, "must not hold a user name or password"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func MaxLifetime(d time.Duration) Policy {
 		reason += ": the latest allowed is " + latest.UTC().Format(time.RFC3339) +
 			", and a date means the end of that day."
 		if r.Action == ActionUpdate || r.Action == ActionEnable {
-			reason += " To set a later one, rotate the key."
+			reason += " To set a later one, rotate the key, and replace its public keys and trusts if it has any."
 		}
 		return &Denied{Rule: "max_lifetime", Reason: reason}
 	})

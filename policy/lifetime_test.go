@@ -63,7 +63,7 @@ func TestMaxLifetime(t *testing.T) {
 			before: aged(30*day, now.Add(day)), after: aged(30*day, now.Add(60*day))},
 		{name: "update to a later expiry beyond the bound", policy: p, action: policy.ActionUpdate,
 			before: aged(30*day, now.Add(day)), after: aged(30*day, now.Add(61*day)),
-			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z, and a date means the end of that day. To set a later one, rotate the key."},
+			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z, and a date means the end of that day. To set a later one, rotate the key, and replace its public keys and trusts if it has any."},
 		{name: "update that removes the expiry", policy: p, action: policy.ActionUpdate,
 			before: aged(0, latest), after: aged(0, never), rule: "max_lifetime"},
 		{name: "rotate counts from the new secret", policy: p, action: policy.ActionRotate,
@@ -75,7 +75,7 @@ func TestMaxLifetime(t *testing.T) {
 		{name: "enable of a key that conforms", policy: p, action: policy.ActionEnable,
 			before: aged(0, latest), after: aged(0, latest)},
 		{name: "enable of a key that does not conform", policy: p, action: policy.ActionEnable,
-			before: aged(400*day, never), after: aged(400*day, never), rule: "max_lifetime", reason: "To set a later one, rotate the key."},
+			before: aged(400*day, never), after: aged(400*day, never), rule: "max_lifetime", reason: "To set a later one, rotate the key, and replace its public keys and trusts if it has any."},
 		{name: "zero denies every key", policy: policy.MaxLifetime(0), action: policy.ActionCreate,
 			after: aged(0, now.Add(time.Second)), rule: "max_lifetime"},
 	})

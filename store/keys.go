@@ -74,6 +74,44 @@ func (k Key) Clone() Key {
 	return k
 }
 
+// Credential returns the key's credential with the given id, or nil.
+func (k *Key) Credential(id string) *Credential {
+	for i := range k.Credentials {
+		if k.Credentials[i].ID == id {
+			return &k.Credentials[i]
+		}
+	}
+	return nil
+}
+
+// RecordUse sets the LastUsed of k and of the credential that was used, unless they are
+// later. If k does not have the credential, it changes nothing. It is for drivers, as is
+// KeepCredentials.
+func (k *Key) RecordUse(u Use) {
+	c := k.Credential(u.Credential)
+	if c == nil {
+		return
+	}
+	for _, last := range []*time.Time{&k.LastUsed, &c.LastUsed} {
+		if u.At.After(*last) {
+			*last = u.At
+		}
+	}
+}
+
+// KeepCredentials sets the credentials that k and old have both to those of old, but for
+// NotAfter; see Keys.Update.
+func (k *Key) KeepCredentials(old *Key) {
+	for i := range k.Credentials {
+		c := &k.Credentials[i]
+		if was := old.Credential(c.ID); was != nil {
+			notAfter := c.NotAfter
+			*c = *was
+			c.NotAfter = notAfter
+		}
+	}
+}
+
 // Credential is one thing that a program can log in with as a key: a secret, of which
 // the record has the digest; a private key, of which it has the public half; or the
 // identity that another issuer gave the program, which the key trusts. It is a secret
@@ -198,7 +236,7 @@ type Keys interface {
 	// was deleted is ErrNotFound; an id that a key or a tombstone has is
 	// ErrExists; a workspace that holds limit keys or more is ErrLimit, unless
 	// limit is NoLimit; a credential id that a credential of another key has is
-	// ErrSecretExists. Disabled and expired keys count, deleted ones do not. Of N
+	// ErrCredentialExists. Disabled and expired keys count, deleted ones do not. Of N
 	// concurrent calls with limit L for an empty workspace exactly min(N, L)
 	// succeed. A failed call writes nothing.
 	Create(ctx context.Context, k Key, limit int, c Change) error
@@ -217,7 +255,7 @@ type Keys interface {
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
 	// precondition of c.Preconditions that does not hold is ErrConflict; missing, deleted
 	// or of another workspace is ErrNotFound; another version is ErrConflict; a
-	// credential id that a credential of another key has is ErrSecretExists.
+	// credential id that a credential of another key has is ErrCredentialExists.
 	// Of N concurrent calls with one version exactly one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
 

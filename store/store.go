@@ -42,8 +42,8 @@ var (
 	// ErrExists: the id belongs to a key or to the tombstone of a deleted key, or
 	// the one-time id was spent before.
 	ErrExists = errors.New("store: already exists")
-	// ErrSecretExists: another key has a credential with this id. It wraps ErrExists.
-	ErrSecretExists = fmt.Errorf("%w: another key has a credential with this id", ErrExists)
+	// ErrCredentialExists: another key has a credential with this id. It wraps ErrExists.
+	ErrCredentialExists = fmt.Errorf("%w: another key has a credential with this id", ErrExists)
 	// ErrConflict: the record, or a record that the decision was based on, changed
 	// since it was read. For Rehash: the secret has another digest. For
 	// HostLists.Record: the entry has another fingerprint.

@@ -62,7 +62,8 @@ func (c *call) authorize() error {
 	case outcome.IsOutage(err), err != nil && c.r.Context().Err() != nil:
 		return fmt.Errorf("%w: authorize: %w", store.ErrUnavailable, err)
 	case err == nil && actor.Ref().ID != "":
-		c.actor = actor.WithAddress(c.h.host.Addr(c.r))
+		actor.Address = c.h.host.Addr(c.r)
+		c.actor = actor
 		return nil
 	case err == nil:
 		refused = &UnauthorizedError{Reason: "The request does not identify its sender."}

@@ -89,7 +89,7 @@ func (c *call) credentials(name string, known []string, one func(*body) apikey.C
 }
 
 // showCredential returns a credential of a key, and the list of the answer that it is in.
-func showCredential(c *apikey.KeyCredential) (list string, m members) {
+func showCredential(c *store.Credential) (list string, m members) {
 	m = members{"id": c.ID, "created_at": c.Created, "expires_at": orNull(c.NotAfter), "last_used_at": orNull(c.LastUsed)}
 	if c.IsSecret() {
 		m["hint"] = unlessZero(c.Hint)

@@ -17,8 +17,13 @@ type Actor struct {
 	limited    bool
 	limit      scope.Set
 	credential string
-	name       string
-	address    netip.Addr
+	// Name is for people. Audit events show it beside the id: characters that cannot be
+	// printed are replaced there, and it is cut after 1024 bytes. An acting key has the name
+	// in its record instead.
+	Name string
+	// Address is the IP address that the request came from, for policies and audit events.
+	// The zero Addr means unknown.
+	Address netip.Addr
 }
 
 // Kinds of actors, in records. The event of RevokeSecret has the kind "holder", and that
@@ -65,21 +70,6 @@ func (a Actor) Granting(s scope.Set) Actor {
 		s = s.Intersect(a.limit)
 	}
 	a.limited, a.limit = true, s
-	return a
-}
-
-// WithName returns a copy of the actor with a name for people, which audit events
-// show beside its id. In the event, characters that cannot be printed are replaced,
-// and a name is cut after 1024 bytes. An acting key has the name in its record instead.
-func (a Actor) WithName(name string) Actor {
-	a.name = name
-	return a
-}
-
-// WithAddress returns a copy of the actor with the IP address that its request came
-// from, for policies and audit events. The zero Addr means unknown.
-func (a Actor) WithAddress(address netip.Addr) Actor {
-	a.address = address
 	return a
 }
 

@@ -47,13 +47,10 @@ func (s *Service) proveAssertion(ctx context.Context, text string, p *Proof) err
 		return errMalformed
 	}
 	issuer, subject, err := unverified.UnverifiedParties()
-	if err != nil {
-		return errMalformed
-	}
 	if p.id == "" && issuer == subject { // RFC 7521, section 4.2: client_id is optional
 		p.id = subject
 	}
-	if !validID(p.id) {
+	if err != nil || !validID(p.id) {
 		return errMalformed
 	}
 	p.found, err = lookup(ctx, s.reads, p.id)

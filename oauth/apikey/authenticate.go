@@ -219,29 +219,26 @@ func (s *Service) checkFast(p *Proof, plain string) (proved, outdated bool, err 
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: p.secretID, Secret: plain}
 	seen := p.seen
 	p.seen = nil
-	for i := range p.found.Key.Credentials {
-		stored := &p.found.Key.Credentials[i]
-		ended := expired(stored.NotAfter, p.now) && p.use != observe.LeakReport && p.use != observe.SecretRevocation
-		if stored.ID != b.SecretID || ended || !stored.IsSecret() || secrets.IsSlow(stored.Digest) {
-			continue
-		}
-		if seen.proves(stored, &p.found.Key) {
-			p.credential, p.seen = *stored, seen
-			return true, false, nil
-		}
-		if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
-			return false, false, cannotVerify(p, err)
-		}
-		if proved {
-			p.credential = *stored
-		}
-		if proved && !outdated {
-			p.verified = stored.Digest
-		}
-		return proved, outdated, nil
+	stored := p.found.Key.Credential(p.secretID)
+	anyTime := p.use == observe.LeakReport || p.use == observe.SecretRevocation
+	switch {
+	case stored == nil || !stored.IsSecret() || secrets.IsSlow(stored.Digest) || expired(stored.NotAfter, p.now) && !anyTime:
+		s.hasher.Dummy(b)
+		return false, false, nil
+	case seen.proves(stored, &p.found.Key):
+		p.credential, p.seen = *stored, seen
+		return true, false, nil
 	}
-	s.hasher.Dummy(b)
-	return false, false, nil
+	if proved, outdated, err = s.hasher.Verify(stored.Digest, b); err != nil {
+		return false, false, cannotVerify(p, err)
+	}
+	if proved {
+		p.credential = *stored
+	}
+	if proved && !outdated {
+		p.verified = stored.Digest
+	}
+	return proved, outdated, nil
 }
 
 // checkImportedSecret verifies an imported secret against each digest that it may
@@ -339,21 +336,16 @@ func (s *Service) effective(stored store.Instance) store.Instance {
 // settings, to which the caller has applied effective. If the key is live,
 // standingOf asks the host about its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
-	standing := standingAt(f, now)
+	standing := policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 	if !standing.Live() {
 		return standing, nil
 	}
 	suspended, err := s.askHost(ctx, f.Key.Workspace)
 	if suspended {
 		f.Workspace.Suspended = true
-		standing = standingAt(f, now)
+		standing = policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 	}
 	return standing, err
-}
-
-// standingAt is standingOf without the question to the host.
-func standingAt(f *store.Found, now time.Time) policy.Standing {
-	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
 // askHost asks Config.Workspaces, if it is set, whether the workspace is suspended.

@@ -124,11 +124,11 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if !standing.Live() {
 		return &ForbiddenError{Action: "act", Reason: standing.Text}
 	}
-	if a.credential != "" && !slices.ContainsFunc(found.Key.Credentials, func(c store.Credential) bool { return c.ID == a.credential && !expired(c.NotAfter, now) }) {
+	if c := found.Key.Credential(a.credential); a.credential != "" && (c == nil || expired(c.NotAfter, now)) {
 		return &ForbiddenError{Action: "act", Reason: "The credential that the acting key logged in with has expired or was retired; log in with another one."}
 	}
 	p.key, p.found, p.expires = &found.Key, &found, standing.Expires
-	p.workspaces, p.actor.name = []string{found.Key.Workspace}, found.Key.Name
+	p.workspaces, p.actor.Name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	// An empty name in Management allows nothing, since no permission has it.
 	right := func(permission string, r rights) rights {

@@ -82,10 +82,10 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
-		"Page": []any{page, outdated, effects}, "Key": key, "KeyCredential": key.Credentials[0],
+		"Page": []any{page, outdated, effects}, "Key": key,
 		"KeyPreview": apikey.KeyPreview{Key: key},
 		"Actor":      owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
-		"Credentials": credentials, "CredentialSpec": aPublicKey("laptop"), "DirectUse": apikey.DirectUse{SecretID: key.Credentials[0].ID}, "Expiry": apikey.Expiry{At: noon},
+		"Credentials": []any{credentials, apikey.Credentials{Assertion: plain}}, "CredentialSpec": aPublicKey("laptop"), "DirectUse": apikey.DirectUse{SecretID: key.Credentials[0].ID}, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, bySHA256, &importing, &bySHA256},
 		"Leak":         apikey.Leak{Key: key.ID},

@@ -91,28 +91,21 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 					return err
 				}
 			}
-			kept, held := k.Credentials[:0], 0
-			for _, old := range k.Credentials {
-				if !old.IsSecret() {
-					kept = append(kept, old)
-					continue
-				}
-				if r.Replaces == "" {
+			for i := range k.Credentials {
+				old := &k.Credentials[i]
+				if old.IsSecret() && r.Replaces == "" {
 					old.NotAfter = earlier(now.Add(r.Grace), old.NotAfter)
 				}
 				// A later expiry applies to the new secret, not to the old ones.
-				if outlives(old.NotAfter, expiry) {
+				if old.IsSecret() && outlives(old.NotAfter, expiry) {
 					old.NotAfter = expiry
 				}
-				if !expired(old.NotAfter, now) {
-					kept, held = append(kept, old), held+1
-				}
 			}
-			if held >= maxSecrets {
-				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", held))
+			added := s.secretRecord(k, secret, p.actor.ref, now)
+			if err := addCredential(k, added, "", now); err != nil {
+				return err
 			}
-			k.Credentials = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
-			return s.record(ctx, entriesOf(k.Credentials[len(kept)])...)
+			return s.record(ctx, entriesOf(added)...)
 		},
 	})
 	if err != nil {
@@ -203,7 +196,7 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 		}
 	}
 	_, err := s.askKeyPolicy(ctx, policy.KeyRequest{
-		Action: a.policy, Now: a.now, Actor: actor.ref, Address: actor.address,
+		Action: a.policy, Now: a.now, Actor: actor.ref, Address: actor.Address,
 		Workspace: found.Workspace, Instance: s.effective(found.Instance),
 	}, &found.Key, after)
 	return err
@@ -255,7 +248,7 @@ func widens(before, after *store.Key) bool {
 // too, for a verifier that checks only epochs.
 func revokesTokens(before, after *store.Key) bool {
 	stays := func(c store.Credential) bool {
-		return !expired(c.NotAfter, after.Updated) && slices.ContainsFunc(before.Credentials, func(old store.Credential) bool { return old.ID == c.ID })
+		return !expired(c.NotAfter, after.Updated) && before.Credential(c.ID) != nil
 	}
 	return after.Disabled && !before.Disabled || len(before.Credentials) > 0 && !slices.ContainsFunc(after.Credentials, stays) ||
 		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||

@@ -146,7 +146,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	}
 	key.Credentials = c.made
 	limit, err := s.askKeyPolicy(ctx, policy.KeyRequest{
-		Action: c.policy, Now: c.now, Actor: actor.ref, Address: actor.address,
+		Action: c.policy, Now: c.now, Actor: actor.ref, Address: actor.Address,
 		Workspace: workspace, Instance: instance,
 	}, nil, &key)
 	if err != nil {

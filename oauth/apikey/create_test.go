@@ -22,7 +22,7 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, apikey.Key{
 		ID: key.ID, Workspace: "team-a", Name: "Übersetzer 🔑",
 		Permissions: perms("project.delete project.list project.save"), RequestedPermissions: perms("project.*"),
-		Credentials: []apikey.KeyCredential{{
+		Credentials: []store.Credential{{
 			ID: key.Credentials[0].ID, Hint: secret.Hint(), Prefix: "lk_", CreatedBy: store.ActorRef{Kind: "owner", ID: "olga"},
 			Generated: true, Created: noon,
 		}},

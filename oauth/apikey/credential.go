@@ -133,13 +133,10 @@ func sortedClaims(claims []store.Claim) []store.Claim {
 
 // replace ends the credential that added replaces.
 func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialSpec, now time.Time) error {
-	i := slices.IndexFunc(k.Credentials, func(c store.Credential) bool {
-		return c.ID == spec.Replaces && kindOf(&c) == kindOf(added) && !expired(c.NotAfter, now)
-	})
-	if i < 0 {
+	old := k.Credential(spec.Replaces)
+	if old == nil || kindOf(old) != kindOf(added) || expired(old.NotAfter, now) {
 		return invalid("replaces", "The key has no credential of this kind with this id.")
 	}
-	old := &k.Credentials[i]
 	if p.self(k.ID) && (outlives(added.NotAfter, old.NotAfter) || added.PublicKey.EndpointAudience && !old.PublicKey.EndpointAudience || added.PublicKey.LongAssertions && !old.PublicKey.LongAssertions) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: "A key may replace a public key of its own only by one that ends no later and accepts no more."}
 	}
@@ -151,18 +148,17 @@ func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialS
 // the id of the one that it replaces, if any.
 func addCredential(k *store.Key, added store.Credential, replaced string, now time.Time) error {
 	kind := kindOf(&added)
+	field := map[string]string{secretKind: "grace", publicKeyKind: "public_key", trustKind: "claims"}[kind]
 	same := func(old store.Credential) bool { return duplicates(&old, &added, replaced, now) }
-	twice := slices.ContainsFunc(k.Credentials, same)
-	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool { return kindOf(&old) == kind && expired(old.NotAfter, now) })
-	held, field := len(ofKind(k, kind)), "public_key"
-	if added.Trust != nil {
-		field = "claims"
+	if slices.ContainsFunc(k.Credentials, same) {
+		return invalid(field, "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
 	}
-	var bad InvalidError
-	bad.addIf(twice, field, "The key has it already: a public key with the same kid or value, or a trust with the same issuer and claims.")
-	bad.addIf(held >= maxOfKind(kind), field, fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
+	k.Credentials = slices.DeleteFunc(k.Credentials, func(old store.Credential) bool { return kindOf(&old) == kind && expired(old.NotAfter, now) })
+	if held := len(ofKind(k, kind)); held >= maxOfKind(kind) {
+		return invalid(field, fmt.Sprintf("The key holds %d %s already; retire one first.", held, strings.ReplaceAll(kind, "_", " ")))
+	}
 	k.Credentials = append(k.Credentials, added)
-	return bad.orNil()
+	return nil
 }
 
 // duplicates reports whether added is the same trust as old, or the same public key, or a

@@ -393,7 +393,7 @@ func TestMixedCredentials(t *testing.T) {
 		stuck := rigOn(t, r.store, func(c *apikey.Config) { c.Random = alike{} })
 		stuck.add(owner, one.ID, keyOf(1))
 		_, err := stuck.AddCredential(t.Context(), owner, two.ID, keyOf(2))
-		require.ErrorIs(t, stuck.note(err), store.ErrSecretExists)
+		require.ErrorIs(t, stuck.note(err), store.ErrCredentialExists)
 	})
 }
 

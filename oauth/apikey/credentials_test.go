@@ -104,7 +104,7 @@ func (r *rig) assert(id string, private crypto.Signer) (*apikey.Grant, error) {
 	return grant, r.note(err)
 }
 
-func last(k apikey.Key) apikey.KeyCredential { return k.Credentials[len(k.Credentials)-1] }
+func last(k apikey.Key) store.Credential { return k.Credentials[len(k.Credentials)-1] }
 
 func rsaJWK(bits uint, members map[string]any) string {
 	n := new(big.Int).SetBit(big.NewInt(1), int(bits)-1, 1)
@@ -136,7 +136,7 @@ func TestAddPublicKey(t *testing.T) {
 			added := r.add(owner, key.ID, apikey.CredentialSpec{Name: "laptop", PublicKey: given, NotAfter: noon.AddDate(1, 0, 0)})
 			require.Len(t, added.Credentials, 2)
 			got := last(added)
-			require.Equal(t, apikey.KeyCredential{
+			require.Equal(t, store.Credential{
 				ID: got.ID, Name: "laptop", CreatedBy: owner.Ref(), Created: noon.Add(time.Hour), NotAfter: noon.AddDate(1, 0, 0),
 				PublicKey: &store.PublicKey{JWK: got.PublicKey.JWK, EndpointAudience: true},
 			}, got)

@@ -22,7 +22,7 @@ func (s *Service) newChange(now time.Time, actor Actor, e store.Event) (store.Ch
 	if _, err := io.ReadFull(s.cfg.Random, random[:]); err != nil {
 		return store.Change{}, fmt.Errorf("apikey: %s: no random id for the event: %w", e.Action, err)
 	}
-	e.ID, e.Time, e.Actor, e.ActorName, e.Address = hex.EncodeToString(random[:]), now, actor.ref, printable(actor.name), addressText(actor.address)
+	e.ID, e.Time, e.Actor, e.ActorName, e.Address = hex.EncodeToString(random[:]), now, actor.ref, printable(actor.Name), addressText(actor.Address)
 	return store.Change{Now: now, Events: []store.Event{e}}, nil
 }
 

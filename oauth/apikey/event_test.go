@@ -28,8 +28,8 @@ func fieldsOf(e store.Event) (names []string) {
 func TestEventsTellNamesAndValues(t *testing.T) {
 	r := newRig(t, withResources)
 	ctx := t.Context()
-	olga := owner.WithName("Olga O'Neil").WithAddress(netip.MustParseAddr("::ffff:192.0.2.7"))
-	ada := admin.WithName("Ada").WithAddress(netip.MustParseAddr("fe80::1%<b>"))
+	olga := named(owner, "Olga O'Neil", netip.MustParseAddr("::ffff:192.0.2.7"))
+	ada := named(admin, "Ada", netip.MustParseAddr("fe80::1%<b>"))
 	key, secret := r.create(olga, "team-a", "project.list", func(s *apikey.Spec) { s.Name = "nightly build" })
 	one := key.Credentials[0].ID + " …" + secret.Hint()
 	ends := noon.Add(30 * 24 * time.Hour)
@@ -104,13 +104,18 @@ func TestEventsTellNamesAndValues(t *testing.T) {
 	}
 }
 
+func named(a apikey.Actor, name string, address netip.Addr) apikey.Actor {
+	a.Name, a.Address = name, address
+	return a
+}
+
 // TestEventsOfActingKeys tests that a key that acts is named by its record, whatever
 // the host says.
 func TestEventsOfActingKeys(t *testing.T) {
 	r := newRig(t)
 	creator, secret := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Name = "terraform" })
 	grant := r.mustLogin(creator.ID, secret)
-	acting := apikey.ByKey(creator.ID, grant.Permissions, grant.CredentialID).WithName("somebody else").WithAddress(addrA)
+	acting := named(apikey.ByKey(creator.ID, grant.Permissions, grant.CredentialID), "somebody else", addrA)
 	made, _ := r.create(acting, "team-a", "project.list")
 	events := r.events(store.EventQuery{Key: made.ID})
 	require.Equal(t, []string{"terraform", addrA.String()}, []string{events[0].ActorName, events[0].Address})
@@ -121,7 +126,7 @@ func TestEventsOfActingKeys(t *testing.T) {
 			}
 			r := newRig(t)
 			key, _ := r.create(admin, "team-a", call.permission, func(s *apikey.Spec) { s.Name = "compliance" })
-			require.NoError(t, call.do(r, asKey(key).WithName("somebody else").WithAddress(addrA)))
+			require.NoError(t, call.do(r, named(asKey(key), "somebody else", addrA)))
 			events := r.events(store.EventQuery{ActorID: key.ID})
 			require.Equal(t, []string{"compliance", addrA.String()}, []string{events[0].ActorName, events[0].Address})
 		})
@@ -153,7 +158,7 @@ func TestEventsAreBounded(t *testing.T) {
 	for i, p := range all {
 		names[i] = p.Name
 	}
-	loud := owner.WithName("a\x00b\r\nc\u202ed\xff" + strings.Repeat("ü", 2000))
+	loud := named(owner, "a\x00b\r\nc\u202ed\xff"+strings.Repeat("ü", 2000), netip.Addr{})
 	key, _ := r.create(loud, "team-a", strings.Join(names, " "))
 	_, err := r.Update(t.Context(), loud, key.ID, apikey.Changes{Permissions: ptr(perms(strings.Join(names[:99], " ")))})
 	require.NoError(t, err)

@@ -55,10 +55,10 @@ func (u Unwritten) Kept() (uses, counts, events, names int) {
 
 // Flush writes everything, and calls meanwhile before it is known whether that failed.
 func (u Unwritten) Flush(failed bool, meanwhile func()) {
-	b := u.u.take()
+	uses, counts, events := u.u.take()
 	meanwhile()
 	if failed {
-		u.u.putBack(b)
+		u.u.putBack(uses, counts, events)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
@@ -25,36 +24,35 @@ import (
 // Two kinds of secrets are not found: those that were imported with a slow digest, since
 // the store has no id that is derived from them, and those whose pepper is withdrawn,
 // since their digest cannot be verified.
-func (s *Service) FindSecret(ctx context.Context, actor Actor, text string) (Key, KeyCredential, error) {
+func (s *Service) FindSecret(ctx context.Context, actor Actor, text string) (Key, store.Credential, error) {
 	text = strings.TrimSpace(text)
 	if !secrets.WellFormed(text) && (!s.cfg.Imported || text == "" || len(text) > maxImportedSecret) {
-		return Key{}, KeyCredential{}, invalid("secret", "It does not have the form of a secret; paste the whole secret and nothing else.")
+		return Key{}, store.Credential{}, invalid("secret", "It does not have the form of a secret; paste the whole secret and nothing else.")
 	}
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
-		return Key{}, KeyCredential{}, err
+		return Key{}, store.Credential{}, err
 	}
 	id := secrets.ID(text)
 	found, err := s.store.Secrets.LookupSecret(ctx, id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Key{}, KeyCredential{}, fmt.Errorf("apikey: find secret: %w", err)
+		return Key{}, store.Credential{}, fmt.Errorf("apikey: find secret: %w", err)
 	}
-	i := slices.IndexFunc(found.Key.Credentials, func(secret store.Credential) bool {
-		return secret.ID == id && secret.IsSecret() && !secrets.IsSlow(secret.Digest)
-	})
+	stored := found.Key.Credential(id)
 	// The actor's right comes before the digest: an error about the digest names the key.
-	if i < 0 || p.mayActOn(actRead, &found.Key) != nil {
-		return Key{}, KeyCredential{}, errNoSecret
+	if stored == nil || !stored.IsSecret() || secrets.IsSlow(stored.Digest) || p.mayActOn(actRead, &found.Key) != nil {
+		return Key{}, store.Credential{}, errNoSecret
 	}
 	proof := &Proof{found: found}
-	switch proved, _, err := s.hasher.Verify(found.Key.Credentials[i].Digest, proof.binding(&found.Key.Credentials[i], text)); {
+	switch proved, _, err := s.hasher.Verify(stored.Digest, proof.binding(stored, text)); {
 	case err != nil:
-		return Key{}, KeyCredential{}, cannotVerify(proof, err)
+		return Key{}, store.Credential{}, cannotVerify(proof, err)
 	case !proved:
-		return Key{}, KeyCredential{}, errNoSecret
+		return Key{}, store.Credential{}, errNoSecret
 	}
-	key := s.keyOf(&found, s.now())
-	return key, key.Credentials[i], nil
+	shown := *stored
+	shown.Digest = ""
+	return s.keyOf(&found, s.now()), shown, nil
 }
 
 var errNoSecret = fmt.Errorf("apikey: no key that the actor may see has this secret: %w", store.ErrNotFound)

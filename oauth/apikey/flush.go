@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,13 +46,6 @@ type keyDay struct {
 	day time.Time
 }
 
-// batch is the content of unwritten, taken out to be written.
-type batch struct {
-	uses   []store.Use
-	counts []store.Count
-	events []store.Event
-}
-
 func newUnwritten(counting bool) *unwritten {
 	return &unwritten{counting: counting, uses: make(map[usedCredential]time.Time), counts: make(map[keyDay]store.Count)}
 }
@@ -61,27 +56,26 @@ func newUnwritten(counting bool) *unwritten {
 // write may have written its counts, and they are written again: after a failure, a
 // count may be too high.
 func (s *Service) Flush(ctx context.Context) error {
-	b := s.unwritten.take()
+	uses, counts, events := s.unwritten.take()
 	var problems []error
-	if len(b.uses) > 0 {
-		if err := s.store.Upkeep.RecordUses(ctx, b.uses); err != nil {
-			s.unwritten.putBack(batch{uses: b.uses})
+	if len(uses) > 0 {
+		if err := s.store.Upkeep.RecordUses(ctx, uses); err != nil {
+			s.unwritten.putBack(uses, nil, nil)
 			problems = append(problems, describe("write last uses", err))
 		}
 		s.unwritten.written()
 	}
-	for len(b.counts) > 0 {
-		n := min(len(b.counts), maxCounts)
-		if err := s.store.Usage.Add(ctx, b.counts[:n]); err != nil {
-			s.unwritten.putBack(batch{counts: b.counts})
+	for some := range slices.Chunk(counts, maxCounts) {
+		if err := s.store.Usage.Add(ctx, some); err != nil {
+			s.unwritten.putBack(nil, counts, nil)
 			problems = append(problems, describe("write usage", err))
 			break
 		}
-		b.counts = b.counts[n:]
+		counts = counts[len(some):]
 	}
-	if len(b.events) > 0 {
-		if err := s.store.Events.Append(ctx, b.events...); err != nil {
-			s.unwritten.putBack(batch{events: b.events})
+	if len(events) > 0 {
+		if err := s.store.Events.Append(ctx, events...); err != nil {
+			s.unwritten.putBack(nil, nil, events)
 			problems = append(problems, describe("write events of refused logins", err))
 		}
 	}
@@ -163,31 +157,29 @@ func (u *unwritten) count(c store.Count) {
 	u.counts[id] = c
 }
 
-func (u *unwritten) take() batch {
+// take takes out what is to be written.
+func (u *unwritten) take() (uses []store.Use, counts []store.Count, events []store.Event) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.seen.flush(u)
-	b := batch{events: u.events}
 	for id, at := range u.uses {
-		b.uses = append(b.uses, store.Use{Key: id.key, Credential: id.credential, At: at})
+		uses = append(uses, store.Use{Key: id.key, Credential: id.credential, At: at})
 	}
-	for _, c := range u.counts {
-		b.counts = append(b.counts, c)
-	}
+	counts, events = slices.Collect(maps.Values(u.counts)), u.events
 	u.writing, u.uses = u.uses, make(map[usedCredential]time.Time)
 	clear(u.counts)
 	u.events = nil
-	return b
+	return uses, counts, events
 }
 
-func (u *unwritten) putBack(b batch) {
+func (u *unwritten) putBack(uses []store.Use, counts []store.Count, events []store.Event) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, use := range b.uses {
+	for _, use := range uses {
 		u.use(use)
 	}
-	for _, c := range b.counts {
+	for _, c := range counts {
 		u.count(c)
 	}
-	u.events = append(u.events, b.events[:min(len(b.events), maxRefusals-len(u.events))]...)
+	u.events = append(u.events, events[:min(len(events), maxRefusals-len(u.events))]...)
 }

@@ -48,7 +48,7 @@ type ImportSpec struct {
 
 // Import creates a key with a given id and secret. Config.Imported must be true. If a
 // key has the id, or had it and Prune has not removed its tombstone, the error is
-// store.ErrExists. If another key has the secret, it is store.ErrSecretExists, which
+// store.ErrExists. If another key has the secret, it is store.ErrCredentialExists, which
 // wraps store.ErrExists; among secrets with slow digests this is not known. The other
 // errors are those of Create. A secret in the form of a JWT is refused, since a guard
 // could not tell it from a token. If only a digest is given,

@@ -183,7 +183,7 @@ func TestSecretOfAnotherKey(t *testing.T) {
 			again := importSpec("home-2", forms[1])
 			again.Workspace = "team-b"
 			_, err = r.Import(t.Context(), admin, again)
-			require.ErrorIs(t, r.note(err), store.ErrSecretExists)
+			require.ErrorIs(t, r.note(err), store.ErrCredentialExists)
 			answer := outcome.Manage(t.Context(), err)
 			require.Equal(t, "secret", answer.Fields[0].Field)
 			require.Contains(t, answer.Fields[0].Reason, "Another key has this secret")

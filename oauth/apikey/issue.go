@@ -79,8 +79,8 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	// The token ends no later than the key, the credential and the identity. A policy can
 	// only shorten this.
 	ends := p.standing.Expires
-	if p.identity != nil && (ends.IsZero() || p.identity.Expires.Before(ends)) {
-		ends = p.identity.Expires
+	if p.identity != nil {
+		ends = earlier(p.identity.Expires, ends)
 	}
 	end := earlier(p.now.Add(s.cfg.TokenLifetime), ends)
 	end = earlier(end, p.credential.NotAfter)
@@ -170,7 +170,7 @@ func (s *Service) askTokenPolicy(
 	// Policies get a copy, so that what they write into it does not reach the token.
 	shown := forPolicies(p.found.Key)
 	use.Now, use.Address, use.Key, use.Identity = p.now, p.address, &shown, p.identity
-	use.Credential = shown.Credentials[slices.IndexFunc(shown.Credentials, func(c store.Credential) bool { return c.ID == p.credential.ID })]
+	use.Credential = *shown.Credential(p.credential.ID)
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)
 	err := s.cfg.Policy.CheckToken(ctx, request)

@@ -23,8 +23,9 @@ type Key struct {
 	// such. An organization admin grants the latter again by Update with a set of
 	// permissions that contains them.
 	Withheld scope.Set
-	// Credentials are what programs log in with as this key, newest last.
-	Credentials []KeyCredential
+	// Credentials are what programs log in with as this key, newest last, without the
+	// digests.
+	Credentials []store.Credential
 	// LifetimeStart is the instant from which the rule MaxLifetime counts: when the newest
 	// credential was created, or an older one that goes on; see policy.LifetimeStart.
 	LifetimeStart time.Time
@@ -62,32 +63,6 @@ type Key struct {
 	Outdated []string
 }
 
-// KeyCredential describes a credential of a key: a secret, without its plaintext and
-// digest, unless PublicKey or Trust is set.
-type KeyCredential struct {
-	// ID is unique in the store. A token names the credential that it was issued for.
-	ID string
-	// Name is what people call a public key or a trust. A secret has none.
-	Name string
-	// Hint is the end of the plaintext, so that people can recognise the secret.
-	Hint string
-	// Prefix is the prefix of a secret in Latchkey's own format; otherwise empty.
-	Prefix    string
-	PublicKey *store.PublicKey
-	Trust     *store.Trust
-	CreatedBy store.ActorRef
-	// Generated says that the secret is random; see store.Credential.
-	Generated bool
-	Created   time.Time
-	// NotAfter is the instant from which the credential is refused. Zero: it ends with
-	// the key.
-	NotAfter time.Time
-	LastUsed time.Time // zero is never
-}
-
-// IsSecret reports whether the credential is a secret.
-func (c *KeyCredential) IsSecret() bool { return c.PublicKey == nil && c.Trust == nil }
-
 // keyOf returns the Key of a stored key.
 func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	record, instance := forPolicies(f.Key), s.effective(f.Instance)
@@ -95,13 +70,6 @@ func (s *Service) keyOf(f *store.Found, now time.Time) Key {
 	shown.DirectOff = instance.DirectOff
 	rules := policy.EffectiveRules(instance, f.Workspace)
 	shown.LifetimeStart = policy.LifetimeStart(&record, rules.MaxLifetime)
-	shown.RulesBroken, shown.Outdated = rulesBroken(&record, rules), s.outdated(&f.Key, now)
-	shown.Credentials = make([]KeyCredential, len(record.Credentials))
-	for i, c := range record.Credentials {
-		shown.Credentials[i] = KeyCredential{
-			ID: c.ID, Name: c.Name, Hint: c.Hint, Prefix: c.Prefix, PublicKey: c.PublicKey, Trust: c.Trust, CreatedBy: c.CreatedBy, Generated: c.Generated,
-			Created: c.Created, NotAfter: c.NotAfter, LastUsed: c.LastUsed,
-		}
-	}
+	shown.Credentials, shown.RulesBroken, shown.Outdated = record.Credentials, rulesBroken(&record, rules), s.outdated(&f.Key, now)
 	return shown
 }

@@ -117,11 +117,11 @@ func TestReportLeak(t *testing.T) {
 		key, leaked := r.create(owner, "team-a", "project.list")
 		token := r.mustLogin(key.ID, leaked)
 		noted := onGitHub
-		noted.Action = apikey.NoteLeaked
+		noted.NoteOnly = true
 		for range 2 {
 			l, err := r.ReportLeak(t.Context(), leaked.Reveal(), noted)
 			require.NoError(t, err)
-			require.Equal(t, apikey.NoteLeaked, l.Action)
+			require.True(t, l.NoteOnly)
 		}
 		require.False(t, r.revoked(token))
 		r.mustLogin(key.ID, leaked)

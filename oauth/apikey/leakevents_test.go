@@ -37,14 +37,14 @@ func TestReportLeakEvents(t *testing.T) {
 			require.NoError(t, r.Delete(t.Context(), admin, id, 0))
 		}
 	})
-	for name, action := range map[string]apikey.LeakAction{"retired": apikey.RetireLeaked, "noted": apikey.NoteLeaked} {
+	for name, noteOnly := range map[string]bool{"retired": false, "noted": true} {
 		t.Run("B33 one event an hour, "+name, func(t *testing.T) {
 			r := newRig(t)
 			_, leaked := r.create(owner, "team-a", "project.list")
 			for hour := range 3 {
 				for n := range 100 {
 					l := onGitHub
-					l.URL, l.Action = fmt.Sprint("https://x/", hour, "/", n), action
+					l.URL, l.NoteOnly = fmt.Sprint("https://x/", hour, "/", n), noteOnly
 					got, err := r.ReportLeak(t.Context(), leaked.Reveal(), l)
 					require.NoError(t, err)
 					require.Equal(t, l.URL, got.URL)
@@ -57,7 +57,7 @@ func TestReportLeakEvents(t *testing.T) {
 	t.Run("B33 the secret itself is in neither", func(t *testing.T) {
 		r := newRig(t)
 		_, leaked := r.create(owner, "team-a", "project.list")
-		l := apikey.Leak{Action: apikey.NoteLeaked, URL: "https://gist.github.com/?key=" + leaked.Reveal(), Source: leaked.Reveal() + "|" + leaked.Reveal()}
+		l := apikey.Leak{NoteOnly: true, URL: "https://gist.github.com/?key=" + leaked.Reveal(), Source: leaked.Reveal() + "|" + leaked.Reveal()}
 		l, err := r.ReportLeak(t.Context(), leaked.Reveal(), l)
 		require.NoError(t, err)
 		require.Equal(t, "https://gist.github.com/?key=(redacted)", l.URL)

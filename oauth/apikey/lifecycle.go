@@ -24,20 +24,17 @@ func (s *Service) Retire(ctx context.Context, actor Actor, id, credential string
 // removeCredential removes one credential, which revokes its tokens: a token is refused if
 // its key no longer has the credential that it names.
 func removeCredential(k *store.Key, id string) error {
-	i := slices.IndexFunc(k.Credentials, func(c store.Credential) bool { return c.ID == id })
-	if i < 0 {
+	if k.Credential(id) == nil {
 		return fmt.Errorf("apikey: the key has no credential with this id: %w", store.ErrNotFound)
 	}
-	k.Credentials = slices.Delete(slices.Clone(k.Credentials), i, i+1)
+	k.Credentials = slices.DeleteFunc(k.Credentials, func(c store.Credential) bool { return c.ID == id })
 	return nil
 }
 
 // removeUnused is removeCredential for a secret that no program has logged in with.
 func (s *Service) removeUnused(k *store.Key, id string) error {
-	for i := range k.Credentials {
-		if c := &k.Credentials[i]; c.ID == id && c.IsSecret() && c.LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
-			return removeCredential(k, id)
-		}
+	if c := k.Credential(id); c != nil && c.IsSecret() && c.LastUsed.IsZero() && !s.unwritten.used(k.ID, id) {
+		return removeCredential(k, id)
 	}
 	return invalid("replaces", "The secret was not replaced: a program has logged in with it, or the key no longer has it. Rotate without naming it, and choose how long the other secrets still work.")
 }

@@ -364,7 +364,7 @@ func TestEditedRows(t *testing.T) {
 	require.NoError(t, err)
 	edited := target.Key
 	edited.Credentials = found.Key.Credentials
-	require.ErrorIs(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}), store.ErrSecretExists)
+	require.ErrorIs(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}), store.ErrCredentialExists)
 	without := found.Key
 	without.Credentials = nil
 	require.NoError(t, r.store.Keys.Update(t.Context(), without, store.Change{Now: noon}))

@@ -58,10 +58,10 @@ func (s *Service) preview(ctx context.Context, actor Actor, workspace string, af
 	now, page := s.now(), Page[KeyPreview]{Checked: len(keys.Keys), Next: keys.Next}
 	for i := range keys.Keys {
 		f := foundOf(&keys, i)
-		standing := standingAt(f, now)
+		standing := policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 		e := KeyPreview{Key: s.keyOf(f, now), Before: noLoginFrom(standing, f, now)}
 		alter(&f.Workspace, &f.Instance)
-		e.After = noLoginFrom(standingAt(f, now), f, now)
+		e.After = noLoginFrom(policy.StandingOf(&f.Key, f.Workspace, f.Instance, now), f, now)
 		if !e.After.Equal(e.Before) && (!expired(e.Before, now) || !expired(e.After, now)) {
 			page.Keys = append(page.Keys, e)
 		}

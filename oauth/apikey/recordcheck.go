@@ -44,18 +44,18 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 		}
 	}
 	for i := range key.Credentials {
-		s.checkRecordCredential(&bad, &key.Credentials[i], key.Credentials[:i])
+		c := &key.Credentials[i]
+		bad.addIf(key.Credential(c.ID) != c, kindOf(c), "Two credentials have the same id.")
+		s.checkRecordCredential(&bad, c)
 	}
 	return key, bad.orNil()
 }
 
-func (s *Service) checkRecordCredential(bad *InvalidError, c *store.Credential, others []store.Credential) {
+func (s *Service) checkRecordCredential(bad *InvalidError, c *store.Credential) {
 	kind := kindOf(c)
 	c.Created, c.NotAfter, c.LastUsed = instant(bad, kind, c.Created), instant(bad, kind, c.NotAfter), instant(bad, kind, c.LastUsed)
 	checkActor(bad, kind, c.CreatedBy)
-	twice := slices.ContainsFunc(others, func(other store.Credential) bool { return other.ID == c.ID })
 	bad.addIf(!validID(c.ID), kind, idForm)
-	bad.addIf(twice, kind, "Two credentials have the same id.")
 	bad.addIf(c.Created.IsZero(), kind, "A credential must have the time of its creation.")
 	if kind == secretKind {
 		s.checkRecordSecret(bad, c)
@@ -64,8 +64,7 @@ func (s *Service) checkRecordCredential(bad *InvalidError, c *store.Credential, 
 	checkText(bad, kind, c.Name)
 	bad.addIf(c.PublicKey != nil && c.Trust != nil || c.Digest+c.Hint+c.Prefix != "" || c.Generated, kind, "A credential is either a secret, a public key or a trust.")
 	if c.PublicKey != nil {
-		jwk := checkJWK(bad, kind, c.PublicKey.JWK)
-		bad.addIf(jwk != "" && jwk != c.PublicKey.JWK, kind, "A public key must be a JWK in the form that this service stores.")
+		c.PublicKey.JWK = checkJWK(bad, kind, c.PublicKey.JWK)
 		return
 	}
 	checkTrustForm(bad, c)

@@ -63,7 +63,7 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 // For an organization admin, which Restorer checks once. The function's errors:
 // *InvalidError for a record that is not valid, or whose digests this service
 // cannot verify, *ForbiddenError for permissions that the actor may not grant,
-// store.ErrExists for an id that a key has or had, store.ErrSecretExists, which wraps
+// store.ErrExists for an id that a key has or had, store.ErrCredentialExists, which wraps
 // it, for a secret that another key has, store.ErrNotFound for a workspace that was
 // deleted, store.ErrUnavailable.
 func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) error, error) {

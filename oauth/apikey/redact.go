@@ -24,17 +24,17 @@ type (
 )
 
 func (c Credentials) shown() shownCredentials {
-	c.Secret = hide(c.Secret)
+	c.Secret, c.Assertion = hide(c.Secret), hide(c.Assertion)
 	return shownCredentials(c)
 }
 
-// Format writes the credentials with "(redacted)" in place of their secret, whatever the
-// verb.
+// Format writes the credentials with "(redacted)" in place of the secret and the
+// assertion, whatever the verb.
 func (c Credentials) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), c.shown()) //nolint:errcheck // a fmt.State reports its errors itself
 }
 
-// MarshalJSON writes "(redacted)" in place of the secret.
+// MarshalJSON writes "(redacted)" in place of the secret and the assertion.
 func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
 
 func (s ImportSpec) shown() shownImport {

@@ -32,14 +32,13 @@ func timesProblem(times []time.Duration) string {
 // reminders off. sent is false if Config.RemindBefore is empty: then no reminders
 // are sent, whatever the settings say.
 func (s *Service) ReminderTimes(r store.Reminders) (before []time.Duration, sent bool) {
-	if len(s.cfg.RemindBefore) == 0 {
+	switch {
+	case len(s.cfg.RemindBefore) == 0:
 		return nil, false
-	}
-	if r.Off {
+	case r.Off:
 		return nil, true
-	}
-	if len(r.Before) == 0 {
-		return longestFirst(s.cfg.RemindBefore), true
+	case len(r.Before) == 0:
+		r.Before = s.cfg.RemindBefore
 	}
 	return longestFirst(r.Before), true
 }

@@ -57,19 +57,6 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	return err
 }
 
-// LeakAction is what ReportLeak does with a secret.
-type LeakAction int
-
-// The actions. The zero value is RetireLeaked.
-const (
-	// RetireLeaked ends the secret and every token issued for it. The key keeps the
-	// record of the ended secret until it is rotated, so that a further report of the
-	// secret is known to be true.
-	RetireLeaked LeakAction = iota
-	// NoteLeaked changes nothing. The secret goes on to work.
-	NoteLeaked
-)
-
 // maxSkew is the greatest Config.MaxClockSkew.
 const maxSkew = time.Hour
 
@@ -82,8 +69,10 @@ type Leak struct {
 	// and each character that cannot be printed by U+FFFD, and cuts each text after 1024
 	// bytes.
 	URL, Source string
-	// Action is what ReportLeak does with the secret, or has done.
-	Action LeakAction
+	// NoteOnly leaves the secret as it is. Otherwise ReportLeak ends it and every token
+	// issued for it. The key keeps the record of the ended secret until it is rotated, so
+	// that a further report of the secret is known to be true.
+	NoteOnly bool
 	// Key, Workspace, SecretID and Hint are of the secret. ReportLeak sets them.
 	Key, Workspace, SecretID, Hint string
 }
@@ -115,12 +104,10 @@ func (s *Service) ReportLeak(ctx context.Context, secret string, l Leak) (Leak, 
 		Note: printable(strings.TrimSpace(l.URL + " " + l.Source)),
 	}
 	return l, s.endProved(ctx, p, event, func(k *store.Key, id string) error {
-		for i := range k.Credentials {
-			if k.Credentials[i].ID == id && l.Action == RetireLeaked {
-				// The end is a time that has passed by every process's clock, although that
-				// of the process that created the secret may have been ahead.
-				k.Credentials[i].NotAfter = k.Credentials[i].Created.Add(-maxSkew)
-			}
+		if c := k.Credential(id); c != nil && !l.NoteOnly {
+			// The end is a time that has passed by every process's clock, although that
+			// of the process that created the secret may have been ahead.
+			c.NotAfter = c.Created.Add(-maxSkew)
 		}
 		return nil
 	})
@@ -153,7 +140,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof, e store.Event, end fu
 		}
 		after.Updated = p.now
 		changed := changedFields(&found.Key, &after)
-		change, err := s.newChange(p.now, Actor{ref: e.Actor, address: p.address}, eventOf(e.Action, &after, changed))
+		change, err := s.newChange(p.now, Actor{ref: e.Actor, Address: p.address}, eventOf(e.Action, &after, changed))
 		if err != nil {
 			return err
 		}

@@ -204,7 +204,7 @@ func TestOutage(t *testing.T) {
 		_, secret, err := newRig(t).tryCreate(admin, "team-a", "")
 		require.NoError(t, err)
 		r.keep(secret.Reveal())
-		target := apikey.Key{ID: "some-key", Workspace: "team-a", Credentials: []apikey.KeyCredential{{ID: "s"}}}
+		target := apikey.Key{ID: "some-key", Workspace: "team-a", Credentials: []store.Credential{{ID: "s"}}}
 		for _, act := range acts {
 			if act.name == "Events" {
 				continue // events are there

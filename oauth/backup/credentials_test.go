@@ -111,7 +111,7 @@ func TestPublicKeysAndTrusts(t *testing.T) {
 		there.restore(other)
 		done, err := there.read(lines)
 		require.NoError(t, err)
-		require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
+		require.ErrorIs(t, done.Problems[0].Err, store.ErrCredentialExists)
 	})
 }
 

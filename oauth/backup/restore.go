@@ -47,7 +47,7 @@ type Problem struct {
 	//	store.ErrExists         a key, living or deleted, has the id; or another key has a credential with the id of one of its credentials;
 	//	                        or settings were saved here before;
 	//	                        or the workspace was deleted in the backup and has keys here
-	//	store.ErrSecretExists   another key has a credential with the id of one of the key's; it wraps store.ErrExists
+	//	store.ErrCredentialExists   another key has a credential with the id of one of the key's; it wraps store.ErrExists
 	//	store.ErrNotFound       the workspace was deleted here
 	//	*apikey.ForbiddenError  the actor may not grant the permissions
 	//	*apikey.InvalidError    the line is malformed, or its digest or prefix is not known here

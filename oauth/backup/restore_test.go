@@ -209,7 +209,7 @@ func TestRestoreTakenSecret(t *testing.T) {
 	require.Equal(t, 2, done.Keys)
 	require.Len(t, done.Problems, 1)
 	require.Equal(t, "two", done.Problems[0].ID)
-	require.ErrorIs(t, done.Problems[0].Err, store.ErrSecretExists)
+	require.ErrorIs(t, done.Problems[0].Err, store.ErrCredentialExists)
 	require.ErrorContains(t, done.Problems[0].Err, "another key has a credential with this id")
 	_, err = r.Get(t.Context(), admin, "two")
 	require.ErrorIs(t, err, store.ErrNotFound)

@@ -102,20 +102,9 @@ func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 		updated := &entry[store.Found]{stamp: old.stamp, read: old.read, value: old.value}
 		k := &updated.value.Key
 		*k = k.Clone()
-		for i := range k.Credentials {
-			if c := &k.Credentials[i]; c.ID == use.Credential {
-				at := use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
-				k.LastUsed, c.LastUsed = later(k.LastUsed, at), later(c.LastUsed, at)
-			}
-		}
+		use.At = use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
+		k.RecordUse(use)
 		u.cache.found.put(use.Key, updated)
 	}
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (c *Cache) lookUp(ctx context.Context, q query) (store.Found, error) {
 		of.workspace = e.value.Key.Workspace
 	}
 	at := c.foundStamp(generation, of)
-	if e.valid(at, now, maxAge) && (!q.byCredential || hasCredential(&e.value.Key, q.id)) {
+	if e.valid(at, now, maxAge) && (!q.byCredential || e.value.Key.Credential(q.id) != nil) {
 		return e.value, nil
 	}
 	// c.found comes first: a key that was deleted with its workspace can be in both.
@@ -113,8 +112,4 @@ func (c *Cache) loadOnce(ctx context.Context, q query, expected place, at stamp,
 		return found, nil
 	})
 	return found, err
-}
-
-func hasCredential(k *store.Key, id string) bool {
-	return slices.ContainsFunc(k.Credentials, func(c store.Credential) bool { return c.ID == id })
 }

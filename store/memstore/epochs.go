@@ -22,7 +22,7 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (state store.Epoc
 			Instance: db.instance.Epoch, Workspace: db.workspaces[ref.Workspace].Epoch, Key: k.Epoch,
 			InstanceVersion: db.instance.Version, Revoked: db.revoked.entries[onceKey{id: ref.TokenID}] != nil,
 		}
-		if c := credentialOf(k, ref.Credential); c != nil {
+		if c := k.Credential(ref.Credential); c != nil {
 			state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 		}
 		return nil

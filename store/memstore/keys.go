@@ -26,7 +26,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		case limit != store.NoLimit && record.Keys >= limit:
 			return store.ErrLimit
 		case db.credentialsTaken(&k, nil):
-			return store.ErrSecretExists
+			return store.ErrCredentialExists
 		}
 		k = copyKey(k)
 		k.Version, k.Epoch = 1, db.nextEpoch(0)
@@ -77,7 +77,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			return store.ErrConflict
 		}
 		if db.credentialsTaken(&k, old) {
-			return store.ErrSecretExists
+			return store.ErrCredentialExists
 		}
 		k = copyKey(k)
 		k.Workspace, k.Created, k.CreatedBy, k.Depth, k.LastUsed = old.Workspace, old.Created, old.CreatedBy, old.Depth, old.LastUsed
@@ -85,14 +85,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 		if c.RevokeTokens {
 			k.Epoch = db.nextEpoch(old.Epoch)
 		}
-		for i := range k.Credentials {
-			c := &k.Credentials[i]
-			if was := credentialOf(old, c.ID); was != nil {
-				notAfter := c.NotAfter
-				*c = *was
-				c.NotAfter = notAfter
-			}
-		}
+		k.KeepCredentials(old)
 		db.unlist(old)
 		*old = k
 		db.list(old)
@@ -155,9 +148,6 @@ func copyKey(k store.Key) store.Key {
 		c := &k.Credentials[i]
 		c.Created, c.NotAfter, c.LastUsed = toMicro(c.Created), toMicro(c.NotAfter), toMicro(c.LastUsed)
 		texts = append(texts, &c.ID, &c.Name, &c.Hint, &c.Digest, &c.Prefix, &c.CreatedBy.Kind, &c.CreatedBy.ID)
-		if c.PublicKey != nil {
-			texts = append(texts, &c.PublicKey.JWK)
-		}
 		if c.Trust != nil {
 			texts = append(texts, &c.Trust.Issuer)
 			for n := range c.Trust.Claims {
@@ -169,14 +159,4 @@ func copyKey(k store.Key) store.Key {
 		*text = strings.Clone(*text)
 	}
 	return k
-}
-
-// credentialOf returns the credential with the given id, or nil.
-func credentialOf(k *store.Key, id string) *store.Credential {
-	for i := range k.Credentials {
-		if k.Credentials[i].ID == id {
-			return &k.Credentials[i]
-		}
-	}
-	return nil
 }

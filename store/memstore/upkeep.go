@@ -14,24 +14,13 @@ type upkeep struct{ db *database }
 func (u *upkeep) RecordUses(ctx context.Context, uses []store.Use) error {
 	return u.db.write(ctx, "record uses", func() error {
 		for _, use := range uses {
-			k := u.db.keys[use.Key]
-			if k == nil {
-				continue
-			}
-			if c := credentialOf(k, use.Credential); c != nil {
-				at := toMicro(use.At)
-				k.LastUsed, c.LastUsed = later(k.LastUsed, at), later(c.LastUsed, at)
+			if k := u.db.keys[use.Key]; k != nil {
+				use.At = toMicro(use.At)
+				k.RecordUse(use)
 			}
 		}
 		return nil
 	})
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // Rehash implements store.Upkeep.
@@ -41,7 +30,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, oldDigest, newDige
 		if k == nil {
 			return store.ErrNotFound
 		}
-		s := credentialOf(k, secretID)
+		s := k.Credential(secretID)
 		switch {
 		case s == nil:
 			return store.ErrNotFound

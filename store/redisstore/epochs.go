@@ -30,10 +30,8 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 		Instance: found.Instance.Epoch, Workspace: found.Workspace.Epoch, Key: found.Key.Epoch, Revoked: revoked,
 		InstanceVersion: found.Instance.Version,
 	}
-	for i := range found.Key.Credentials {
-		if c := &found.Key.Credentials[i]; c.ID == ref.Credential {
-			state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
-		}
+	if c := found.Key.Credential(ref.Credential); c != nil {
+		state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 	}
 	if r, known := e.db.revocations.find(ref.TokenID); known && !revoked {
 		if err := e.db.apply(ctx, e.revoking(ref.TokenID, r)); err != nil {

@@ -29,7 +29,7 @@ func fail(operation string, err error) error {
 func statusError(status string) error {
 	err, known := map[string]error{
 		"ok": nil, "exists": store.ErrExists, "missing": store.ErrNotFound, "conflict": store.ErrConflict, "limit": store.ErrLimit,
-		"credential exists": store.ErrSecretExists,
+		"credential exists": store.ErrCredentialExists,
 	}[status]
 	if !known {
 		return fmt.Errorf("unexpected answer of a script: %w", store.ErrUnavailable)

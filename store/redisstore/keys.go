@@ -3,7 +3,6 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -39,7 +38,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (t *keyTable) LookupSecret(ctx context.Context, secretID string) (store.Found, error) {
 	found, _, err := t.db.lookup(ctx, "", secretID, "")
 	// The key's record decides, not the entry that led to it.
-	if err == nil && !slices.ContainsFunc(found.Key.Credentials, func(c store.Credential) bool { return c.ID == secretID }) {
+	if err == nil && found.Key.Credential(secretID) == nil {
 		found, err = store.Found{}, store.ErrNotFound
 	}
 	return found, fail("look up secret", err)

@@ -21,17 +21,17 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	}
 	var state store.EpochState
 	var workspace *string
-	var credentials []store.Credential
+	var k store.Key
 	err := e.d.findFrequent(ctx, &e.d.epochs, []any{digest(ref.TokenID), ref.Key},
 		&state.InstanceVersion, &state.Instance, orZero[int64]{&state.Workspace}, &workspace, orZero[int64]{&state.Key},
-		fromJSON[store.Credential]{&credentials}, &state.Revoked)
+		fromJSON[store.Credential]{&k.Credentials}, &state.Revoked)
 	if err == nil && (workspace == nil || *workspace != ref.Workspace) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		return store.EpochState{}, fail(ctx, "read epochs", err)
 	}
-	if c := credentialOf(credentials, ref.Credential); c != nil {
+	if c := k.Credential(ref.Credential); c != nil {
 		state.CredentialKnown, state.CredentialNotAfter = true, c.NotAfter
 	}
 	return state, nil

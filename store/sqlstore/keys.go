@@ -136,7 +136,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 			if err != nil {
 				return err
 			}
-			if old.version != k.Version {
+			if old.Version != k.Version {
 				return store.ErrConflict
 			}
 			return b.updateKey(&k, old, c.RevokeTokens)
@@ -145,17 +145,10 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	return fail(ctx, "update key", err)
 }
 
-func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error {
-	after := slices.Clone(k.Credentials)
-	for i := range after {
-		c := &after[i]
-		if was := credentialOf(old.credentials, c.ID); was != nil {
-			notAfter := c.NotAfter
-			*c = *was
-			c.NotAfter = notAfter
-		}
-	}
-	credentials, err := storedCredentials(after)
+func (b *batch) updateKey(k *store.Key, old *store.Key, revokeTokens bool) error {
+	after := k.Clone()
+	after.KeepCredentials(old)
+	credentials, err := storedCredentials(after.Credentials)
 	if err != nil {
 		return err
 	}
@@ -163,8 +156,8 @@ func (b *batch) updateKey(k *store.Key, old *lockedKey, revokeTokens bool) error
 		not_after = ?, not_after_text = ?, disabled = ?, direct = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 		k.Name, folded(k.Name), k.Permissions, k.RequestedPermissions, k.AdminPermissions, credentials, asJSON(k.Resources),
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Direct, k.Updated, revokeTokens, k.ID)
-	b.changeCreators(k, old.created, creators(old.creator, old.credentials), creators(old.creator, after))
-	b.changeCredentials(k.ID, credentialIDs(old.credentials), credentialIDs(after))
+	b.changeCreators(k, old.Created, creators(old.CreatedBy.ID, old.Credentials), creators(old.CreatedBy.ID, after.Credentials))
+	b.changeCredentials(k.ID, credentialIDs(old.Credentials), credentialIDs(after.Credentials))
 	return nil
 }
 
@@ -193,7 +186,7 @@ func (b *batch) changeCredentials(keyID string, before, after []string) {
 		b.add(part{text: `INSERT INTO {p}credentials (id, key_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, args: []any{id, keyID}, count: &inserted})
 		b.check(func() error {
 			if inserted == 0 {
-				return store.ErrSecretExists
+				return store.ErrCredentialExists
 			}
 			return nil
 		})
@@ -210,7 +203,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 			if err != nil {
 				return err
 			}
-			if version != 0 && version != old.version {
+			if version != 0 && version != old.Version {
 				return store.ErrConflict
 			}
 			b.deleteKeys("id", id, at)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -30,22 +29,13 @@ type locks struct {
 type lockedState struct {
 	instance   int64 // version of the instance's settings, if they are changed
 	workspaces map[string]*lockedWorkspace
-	key        *lockedKey
-	inserted   int64 // 0: the id is taken
+	key        *store.Key // the key that is changed; its Version is 0 if there is none
+	inserted   int64      // 0: the id is taken
 }
 
 type lockedWorkspace struct {
 	version, keys int64
 	deleted       bool
-}
-
-// lockedKey is the key that is changed.
-type lockedKey struct {
-	version     int64 // 0: there is no such key
-	workspace   string
-	credentials []store.Credential
-	creator     string
-	created     time.Time
 }
 
 // lock adds the statements that lock rows, and the checks of the change's one-time id
@@ -75,7 +65,7 @@ func (b *batch) lock(c *store.Change, stripe int, l locks) *lockedState {
 			if h.key == nil {
 				h.key = b.lockKey(row.Key)
 			}
-			b.checkUnchanged(row, &h.key.version)
+			b.checkUnchanged(row, &h.key.Version)
 		default:
 			b.require("keys", row.Key, row.Version)
 		}
@@ -174,8 +164,9 @@ func (r *runner) lockKeys(ctx context.Context, l locks) error {
 	return err
 }
 
-func (b *batch) lockKey(id string) *lockedKey {
-	k := &lockedKey{}
+// lockKey locks a key and reads what an update keeps.
+func (b *batch) lockKey(id string) *store.Key {
+	k := &store.Key{}
 	if !storable(id) {
 		return k // there is no such key
 	}
@@ -184,7 +175,7 @@ func (b *batch) lockKey(id string) *lockedKey {
 		args:    []any{id},
 		columns: []string{"version", "workspace", "credentials", "creator_id", "created"},
 		to: []any{
-			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Credential]{&k.credentials}, orZero[string]{&k.creator}, at{&k.created},
+			orZero[int64]{&k.Version}, orZero[string]{&k.Workspace}, fromJSON[store.Credential]{&k.Credentials}, orZero[string]{&k.CreatedBy.ID}, at{&k.Created},
 		},
 	})
 	return k
@@ -192,8 +183,8 @@ func (b *batch) lockKey(id string) *lockedKey {
 
 // present returns the key that is changed. A key of another workspace is
 // store.ErrNotFound.
-func (h *lockedState) present(workspace string) (*lockedKey, error) {
-	if h.key == nil || h.key.version == 0 || h.key.workspace != workspace {
+func (h *lockedState) present(workspace string) (*store.Key, error) {
+	if h.key == nil || h.key.Version == 0 || h.key.Workspace != workspace {
 		return nil, store.ErrNotFound
 	}
 	return h.key, nil

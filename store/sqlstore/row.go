@@ -88,16 +88,6 @@ func storedCredentials(credentials []store.Credential) (string, error) {
 	return withTimes(kept)
 }
 
-// credentialOf returns the credential with the given id, or nil.
-func credentialOf(credentials []store.Credential, id string) *store.Credential {
-	for i := range credentials {
-		if credentials[i].ID == id {
-			return &credentials[i]
-		}
-	}
-	return nil
-}
-
 // keyColumns are the columns of a key. keyRow returns their scan destinations.
 const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.requested, k.admin, k.credentials, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.direct, k.creator_kind, k.creator_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`

@@ -49,22 +49,8 @@ func (r *runner) recordUses(ctx context.Context, id string, uses []store.Use) er
 	if err != nil {
 		return err
 	}
-	changed := false
 	for _, use := range uses {
-		c := credentialOf(k.Credentials, use.Credential)
-		if c == nil || !use.At.After(k.LastUsed) && !use.At.After(c.LastUsed) {
-			continue
-		}
-		changed = true
-		if use.At.After(k.LastUsed) {
-			k.LastUsed = use.At
-		}
-		if use.At.After(c.LastUsed) {
-			c.LastUsed = use.At
-		}
-	}
-	if !changed {
-		return nil
+		k.RecordUse(use)
 	}
 	credentials, err := storedCredentials(k.Credentials)
 	if err == nil {
@@ -91,7 +77,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		if err != nil {
 			return err
 		}
-		s := credentialOf(k.Credentials, secretID)
+		s := k.Credential(secretID)
 		if s == nil {
 			return store.ErrNotFound
 		}

@@ -209,21 +209,21 @@ func credentialBreakages() []breakage {
 				for _, added := range k.Credentials {
 					found, err := s.Secrets.LookupSecret(context.Background(), added.ID)
 					if err == nil && found.Key.ID != k.ID && isSecret(added.ID, found.Key) {
-						return store.ErrSecretExists
+						return store.ErrCredentialExists
 					}
 				}
 				return withoutSecrets(k, c, again)
 			})
-		}, []string{"Secrets/another key's credential is ErrSecretExists"}},
+		}, []string{"Secrets/another key's credential is ErrCredentialExists"}},
 
 		{"compares the ids of new secrets only", func(s store.Store) store.Store {
 			return onTaken(s, func(k store.Key, c store.Change, again func(store.Key) error) error {
 				if slices.ContainsFunc(k.Credentials, func(c store.Credential) bool { return !c.IsSecret() }) {
 					return withoutSecrets(k, c, again)
 				}
-				return store.ErrSecretExists
+				return store.ErrCredentialExists
 			})
-		}, []string{"Secrets/another key's credential is ErrSecretExists"}},
+		}, []string{"Secrets/another key's credential is ErrCredentialExists"}},
 
 		{"ignores the creators of trusts", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {

@@ -44,19 +44,19 @@ func withIDs(s store.Store, change func(id string) string) store.Store {
 	return s
 }
 
-// onTaken calls do in place of a Create or Update that was refused with ErrSecretExists.
+// onTaken calls do in place of a Create or Update that was refused with ErrCredentialExists.
 func onTaken(s store.Store, do func(k store.Key, c store.Change, again func(store.Key) error) error) store.Store {
 	return withKeys(s, keys{
 		create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 			err := s.Keys.Create(ctx, k, limit, c)
-			if errors.Is(err, store.ErrSecretExists) {
+			if errors.Is(err, store.ErrCredentialExists) {
 				return do(k, c, func(k store.Key) error { return s.Keys.Create(ctx, k, limit, c) })
 			}
 			return err
 		},
 		update: func(ctx context.Context, k store.Key, c store.Change) error {
 			err := s.Keys.Update(ctx, k, c)
-			if errors.Is(err, store.ErrSecretExists) {
+			if errors.Is(err, store.ErrCredentialExists) {
 				return do(k, c, func(k store.Key) error { return s.Keys.Update(ctx, k, c) })
 			}
 			return err
@@ -82,11 +82,11 @@ func beforeWrite(s store.Store, check func(ctx context.Context, k store.Key) err
 	})
 }
 
-// taken returns ErrSecretExists if a key but for own has one of the secrets.
+// taken returns ErrCredentialExists if a key but for own has one of the secrets.
 func taken(ctx context.Context, s store.Store, k store.Key, own string) error {
 	for _, secret := range k.Credentials {
 		if found, err := s.Secrets.LookupSecret(ctx, secret.ID); err == nil && found.Key.ID != own {
-			return store.ErrSecretExists
+			return store.ErrCredentialExists
 		}
 	}
 	return nil
@@ -120,7 +120,7 @@ func secretBreakages() []breakage {
 		return func(s store.Store) store.Store { return withIDs(s, change) }
 	}
 	unknown, bytewise := "Secrets/an unknown id is ErrNotFound", "Secrets/ids are compared byte by byte"
-	exists := "Secrets/another key's credential is ErrSecretExists"
+	exists := "Secrets/another key's credential is ErrCredentialExists"
 	freed := []string{"Secrets/a removed secret is free", "Secrets/the secrets of a deleted key are free", "Secrets/the secrets of a deleted workspace are free"}
 	return []breakage{
 		{"finds a key by its first secret only", hides(func(id string, k store.Key) bool { return k.Credentials[0].ID != id }), []string{"Secrets/finds a key by each of its credentials"}},
@@ -200,7 +200,7 @@ func secretBreakages() []breakage {
 			return beforeWrite(s, func(_ context.Context, k store.Key) error {
 				for _, secret := range k.Credentials {
 					if of := owner[secret.ID]; of != "" && of != k.ID {
-						return store.ErrSecretExists
+						return store.ErrCredentialExists
 					}
 					owner[secret.ID] = k.ID
 				}
@@ -215,7 +215,7 @@ func secretBreakages() []breakage {
 					removed[secret.ID] = !slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return s.ID == secret.ID })
 				}
 				if slices.ContainsFunc(k.Credentials, func(s store.Credential) bool { return removed[s.ID] }) {
-					return store.ErrSecretExists
+					return store.ErrCredentialExists
 				}
 				return s.Keys.Update(ctx, k, c)
 			}})
@@ -257,7 +257,7 @@ func secretBreakages() []breakage {
 			return onTaken(s, func(k store.Key, c store.Change, again func(store.Key) error) error {
 				for _, secret := range k.Credentials {
 					if found, err := s.Secrets.LookupSecret(context.Background(), secret.ID); err == nil && found.Key.ID != k.ID && found.Key.Workspace == k.Workspace {
-						return store.ErrSecretExists
+						return store.ErrCredentialExists
 					}
 				}
 				return withoutSecrets(k, c, again)
@@ -266,13 +266,13 @@ func secretBreakages() []breakage {
 
 		{"writes the event of a refused secret", func(s store.Store) store.Store {
 			return onTaken(s, func(_ store.Key, c store.Change, _ func(store.Key) error) error {
-				return errors.Join(store.ErrSecretExists, s.Events.Append(context.Background(), c.Events...))
+				return errors.Join(store.ErrCredentialExists, s.Events.Append(context.Background(), c.Events...))
 			})
 		}, []string{"Change/Create, secret taken: writes nothing", "Change/Update, secret taken: writes nothing"}},
 
 		{"spends the one-time id of a refused secret", func(s store.Store) store.Store {
 			return onTaken(s, func(_ store.Key, c store.Change, _ func(store.Key) error) error {
-				return errors.Join(store.ErrSecretExists, s.OnceIDs.Spend(context.Background(), *c.Once, c.Now))
+				return errors.Join(store.ErrCredentialExists, s.OnceIDs.Spend(context.Background(), *c.Once, c.Now))
 			})
 		}, []string{"Change/Create, secret taken: writes nothing", "Change/Update, secret taken: writes nothing"}},
 
@@ -281,7 +281,7 @@ func secretBreakages() []breakage {
 				k.Workspace, k.ID = "team-a", "left over"
 				k.Credentials = k.Credentials[:1]
 				_ = s.Keys.Create(context.Background(), k, store.NoLimit, store.Change{})
-				return store.ErrSecretExists
+				return store.ErrCredentialExists
 			})
 		}, []string{exists, "Change/Create, secret taken: writes nothing"}},
 
@@ -324,12 +324,12 @@ func secretBreakages() []breakage {
 	}
 }
 
-// taking returns ErrSecretExists in place of another error, if both are true.
+// taking returns ErrCredentialExists in place of another error, if both are true.
 func taking(other error) func(store.Store) store.Store {
 	return func(s store.Store) store.Store {
 		instead := func(ctx context.Context, k store.Key, err error) error {
 			if errors.Is(err, other) && taken(ctx, s, k, k.ID) != nil {
-				return store.ErrSecretExists
+				return store.ErrCredentialExists
 			}
 			return err
 		}

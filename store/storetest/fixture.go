@@ -137,7 +137,7 @@ func wantError(t tester, what string, err, want error) {
 		t.Errorf("%s: got error %v, want %v", what, err, want)
 		return
 	}
-	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrSecretExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
+	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrCredentialExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
 		if !errors.Is(want, other) && errors.Is(err, other) {
 			t.Errorf("%s: error %v is %v and also %v", what, err, want, other)
 		}

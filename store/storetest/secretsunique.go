@@ -12,8 +12,8 @@ import (
 func uniqueRules() []rule {
 	return []rule{
 		{
-			name: "another key's credential is ErrSecretExists",
-			why:  "Create and Update fail with ErrSecretExists, which wraps ErrExists, if another key has a credential with one of the ids, whatever its kind and the workspace and state of that key, and change nothing.",
+			name: "another key's credential is ErrCredentialExists",
+			why:  "Create and Update fail with ErrCredentialExists, which wraps ErrExists, if another key has a credential with one of the ids, whatever its kind and the workspace and state of that key, and change nothing.",
 			run: func(t tester, s store.Store) {
 				disabled := keyWith("team-a", "disabled", "taken-1")
 				disabled.Disabled = true
@@ -35,10 +35,10 @@ func uniqueRules() []rule {
 						}
 						if secrets[0] != "own-2" {
 							err := s.Keys.Create(background, of("new"), 3, store.Change{Now: noon})
-							wantError(t, "Create "+what, err, store.ErrSecretExists)
+							wantError(t, "Create "+what, err, store.ErrCredentialExists)
 						}
 						err := s.Keys.Update(background, of("own"), store.Change{Now: noon, RevokeTokens: true})
-						wantError(t, "Update "+what, err, store.ErrSecretExists)
+						wantError(t, "Update "+what, err, store.ErrCredentialExists)
 					}
 				}
 				wantOwner(t, s, "disabled", "taken-1")
@@ -67,7 +67,7 @@ func uniqueRules() []rule {
 				wantOwner(t, s, "key-3", "first")
 				k := keyWith("team-a", "key-1", "first")
 				k.Version = 2
-				wantError(t, "Update of the first key", s.Keys.Update(background, k, store.Change{Now: noon}), store.ErrSecretExists)
+				wantError(t, "Update of the first key", s.Keys.Update(background, k, store.Change{Now: noon}), store.ErrCredentialExists)
 			},
 		},
 		{
@@ -134,7 +134,7 @@ func secretOrder(t tester, s store.Store) {
 		{"workspace deleted", "deleted", "new", store.NoLimit, change("1"), store.ErrNotFound},
 		{"id taken", "team-a", "key-2", store.NoLimit, change("2"), store.ErrExists},
 		{"limit reached", "team-a", "new", 2, change("3"), store.ErrLimit},
-		{"below the limit", "team-a", "new", 3, change("4"), store.ErrSecretExists},
+		{"below the limit", "team-a", "new", 3, change("4"), store.ErrCredentialExists},
 	} {
 		k := keyWith(attempt.workspace, attempt.id, "taken")
 		wantError(t, "Create, "+attempt.what, s.Keys.Create(background, k, attempt.limit, attempt.change), attempt.want)
@@ -150,7 +150,7 @@ func secretOrder(t tester, s store.Store) {
 		{"missing", "team-a", "new", 1, change("1"), store.ErrNotFound},
 		{"another workspace", "team-b", "key-2", 1, change("2"), store.ErrNotFound},
 		{"another version", "team-a", "key-2", 2, change("3"), store.ErrConflict},
-		{"this version", "team-a", "key-2", 1, change("4"), store.ErrSecretExists},
+		{"this version", "team-a", "key-2", 1, change("4"), store.ErrCredentialExists},
 	} {
 		k := keyWith(attempt.workspace, attempt.id, "own", "taken")
 		k.Version = attempt.version
@@ -179,7 +179,7 @@ func raceSecret(t tester, r []store.Store) {
 			}
 			return of(r, i).Keys.Create(background, k, store.NoLimit, store.Change{Now: noon})
 		})
-		equal(t, "calls that succeeded", wins(t, "Create or Update", errs, store.ErrSecretExists), 1)
+		equal(t, "calls that succeeded", wins(t, "Create or Update", errs, store.ErrCredentialExists), 1)
 		for i, err := range errs {
 			s := of(r, i+round)
 			if err == nil {
@@ -215,7 +215,7 @@ func raceFreedSecret(t tester, r []store.Store) {
 			return s.Keys.Update(background, keyWith("team-a", id(0)), store.Change{Now: noon})
 		})
 		must(t, "the removal of the secret", errs[0])
-		s, taken := of(r, round+1), wins(t, "Create", errs, store.ErrSecretExists)-1
+		s, taken := of(r, round+1), wins(t, "Create", errs, store.ErrCredentialExists)-1
 		if taken == 0 {
 			create(t, s, keyWith("team-b", id(1), one))
 			errs[1] = nil

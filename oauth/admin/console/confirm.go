@@ -5,14 +5,15 @@ import (
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // question is the data of a page that asks for confirmation.
 type question struct {
 	Action     string // confirmRetire, confirmDisable or confirmDelete
 	Key        apikey.Key
-	Credential *apikey.KeyCredential // the credential to retire; otherwise nil
-	Typed      string                // what was typed as the key's name
+	Credential *store.Credential // the credential to retire; otherwise nil
+	Typed      string            // what was typed as the key's name
 }
 
 // The actions that need confirmation. Each text is the beginning of the page's title and

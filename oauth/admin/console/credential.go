@@ -14,7 +14,7 @@ import (
 )
 
 // kindOf returns what people call a credential: "secret", "public key" or "trust".
-func kindOf(c apikey.KeyCredential) string {
+func kindOf(c store.Credential) string {
 	switch {
 	case c.PublicKey != nil:
 		return "public key"
@@ -25,8 +25,8 @@ func kindOf(c apikey.KeyCredential) string {
 }
 
 // ofKind returns those of a key's credentials that are of one kind.
-func ofKind(kind string, credentials []apikey.KeyCredential) []apikey.KeyCredential {
-	return slices.DeleteFunc(slices.Clone(credentials), func(c apikey.KeyCredential) bool { return kindOf(c) != kind })
+func ofKind(kind string, credentials []store.Credential) []store.Credential {
+	return slices.DeleteFunc(slices.Clone(credentials), func(c store.Credential) bool { return kindOf(c) != kind })
 }
 
 // entryOf returns the entry with a name. If the host has removed it, the result has only the
@@ -115,7 +115,7 @@ func (f *keyForm) add(spec apikey.CredentialSpec) error {
 // or a trust.
 type credentialPage struct {
 	Key        apikey.Key
-	Credential *apikey.KeyCredential
+	Credential *store.Credential
 	Claims     map[string]string // of the trust
 	Entry      trust.Issuer
 	// Issuer is the audience of assertions, and LoginURL where they are sent.
@@ -160,8 +160,8 @@ func (s *call) showCredential() error {
 }
 
 // credentialOf returns the credential of a key that the path names.
-func (s *call) credentialOf(key *apikey.Key) (*apikey.KeyCredential, error) {
-	i := slices.IndexFunc(key.Credentials, func(c apikey.KeyCredential) bool { return c.ID == s.pathID("credential") })
+func (s *call) credentialOf(key *apikey.Key) (*store.Credential, error) {
+	i := slices.IndexFunc(key.Credentials, func(c store.Credential) bool { return c.ID == s.pathID("credential") })
 	if i < 0 {
 		return nil, store.ErrNotFound
 	}

@@ -98,7 +98,9 @@ func TestDownloadOfEvents(t *testing.T) {
 	r.made("team-b", "other", "project.list")
 	r.clock.Advance(24 * time.Hour)
 	name := "nightly"
-	_, err := r.keys.Update(t.Context(), people["olga"].Actor.WithName("Olga").WithAddress(netip.MustParseAddr("192.0.2.7")), key.ID, apikey.Changes{Name: &name})
+	olga := people["olga"].Actor
+	olga.Name, olga.Address = "Olga", netip.MustParseAddr("192.0.2.7")
+	_, err := r.keys.Update(t.Context(), olga, key.ID, apikey.Changes{Name: &name})
 	require.NoError(t, err)
 
 	rows := r.download("olga", "/workspaces/team-a/events.csv")

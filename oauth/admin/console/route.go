@@ -148,10 +148,8 @@ func (s *call) identify() error {
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in: Config.Authorize returned an error, or an actor without an id", "error", err)
 		return &answer.Refusal{Kind: answer.Unauthorized}
 	}
-	person.Actor = person.Actor.WithAddress(s.c.host.Addr(s.r))
-	if person.Name != "" {
-		person.Actor = person.Actor.WithName(person.Name)
-	}
+	person.Actor.Address = s.c.host.Addr(s.r)
+	person.Actor.Name = cmp.Or(person.Name, person.Actor.Name)
 	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)
 	s.person = person
 	return nil

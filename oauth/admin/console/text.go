@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // functions returns the functions of the templates.
@@ -56,8 +56,8 @@ func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
 
 // Only reports whether a credential works, and no other of its key. If id is empty, it
 // reports whether none works.
-func (f frame) Only(credentials []apikey.KeyCredential, id string) bool {
-	return !slices.ContainsFunc(credentials, func(c apikey.KeyCredential) bool { return (c.ID == id) == f.Past(c.NotAfter) })
+func (f frame) Only(credentials []store.Credential, id string) bool {
+	return !slices.ContainsFunc(credentials, func(c store.Credential) bool { return (c.ID == id) == f.Past(c.NotAfter) })
 }
 
 // distance returns a text such as "in 3 days" or "2 hours ago".

@@ -81,7 +81,7 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		return &answer.Refusal{Kind: answer.Forbidden, Detail: forbidden.Reason, Missing: forbidden.Missing.Names()}
 	case errors.Is(err, store.ErrNotFound):
 		return &answer.Refusal{Kind: answer.NotFound}
-	case errors.Is(err, store.ErrSecretExists):
+	case errors.Is(err, store.ErrCredentialExists):
 		return &answer.Refusal{Kind: answer.Invalid, Fields: []answer.Field{{Field: "secret", Reason: "Another key has this secret. Give this key another one."}}}
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
 		return &answer.Refusal{Kind: answer.Conflict}

@@ -43,7 +43,7 @@ func TestOneKeyForASecret(t *testing.T) {
 			if err == nil {
 				won = append(won, keys[i].ID)
 			} else {
-				require.ErrorIs(t, err, store.ErrSecretExists)
+				require.ErrorIs(t, err, store.ErrCredentialExists)
 			}
 		}
 		require.Len(t, won, 1)

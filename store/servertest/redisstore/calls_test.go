@@ -228,10 +228,10 @@ var refusedCalls = []oneCall{
 	{name: "create beyond the limit", trips: 1, want: store.ErrLimit, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, withSecret("team-a", "new-3", "s1-key-b"), 1, store.Change{Now: noon}) // the limit comes first
 	}},
-	{name: "create with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
+	{name: "create with the secret of another key", trips: 1, want: store.ErrCredentialExists, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, withSecret("team-b", "new-3", "s1-key-1"), store.NoLimit, store.Change{Now: noon})
 	}},
-	{name: "update with the secret of another key", trips: 1, want: store.ErrSecretExists, do: func(ctx context.Context, s store.Store) error {
+	{name: "update with the secret of another key", trips: 1, want: store.ErrCredentialExists, do: func(ctx context.Context, s store.Store) error {
 		k := withSecret("team-b", "key-b", "s1-key-1")
 		k.Version = 1
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})

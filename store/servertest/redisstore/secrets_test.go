@@ -66,7 +66,7 @@ func TestStaleSecretEntries(t *testing.T) {
 			require.Equal(t, "key-b", owner(t, s, try.secret))
 			purge(t, s)
 			require.Equal(t, "key-b", owner(t, s, try.secret), "the sweep removes no entry of another key")
-			require.ErrorIs(t, s.Keys.Create(ctx, withSecret("team-b", "new-2", try.secret), store.NoLimit, store.Change{Now: noon}), store.ErrSecretExists)
+			require.ErrorIs(t, s.Keys.Create(ctx, withSecret("team-b", "new-2", try.secret), store.NoLimit, store.Change{Now: noon}), store.ErrCredentialExists)
 			inspect(t, client, prefix)
 		})
 	}
@@ -103,9 +103,9 @@ func TestSecretEntriesFollowTheirKeys(t *testing.T) {
 	before := contents(t, client, prefix)
 	k := withSecret(doomed, "doomed-1", "a b%7b{}\n")
 	k.Version = 1
-	require.ErrorIs(t, s.Keys.Update(ctx, k, store.Change{Now: noon}), store.ErrSecretExists)
+	require.ErrorIs(t, s.Keys.Update(ctx, k, store.Change{Now: noon}), store.ErrCredentialExists)
 	k.ID = "new-1"
-	require.ErrorIs(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{Now: noon}), store.ErrSecretExists)
+	require.ErrorIs(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{Now: noon}), store.ErrCredentialExists)
 	require.Empty(t, written(before, contents(t, client, prefix)), "a refused change writes nothing")
 
 	k = newKey("team-a", "key-1")
@@ -149,7 +149,7 @@ func TestSecretsAreTakenDuringASweep(t *testing.T) {
 				switch {
 				case err == nil:
 					took.Add(1)
-				case errors.Is(err, store.ErrSecretExists):
+				case errors.Is(err, store.ErrCredentialExists):
 					refused.Add(1)
 				default:
 					t.Error(err)
@@ -191,7 +191,7 @@ func TestASecretThatMoves(t *testing.T) {
 				for _, k := range []store.Key{withSecret("team-a", id, "moving"), newKey("team-a", id)} {
 					k.Version = version
 					err := s.Keys.Update(context.Background(), k, store.Change{Now: noon})
-					if errors.Is(err, store.ErrSecretExists) {
+					if errors.Is(err, store.ErrCredentialExists) {
 						refused.Add(1)
 						continue
 					}

@@ -16,7 +16,7 @@ import (
 
 // Concurrent creations and rotations through three Databases give the same two secret ids,
 // in either order, to different keys. Exactly one of them succeeds, and no other error
-// than store.ErrSecretExists is seen.
+// than store.ErrCredentialExists is seen.
 func TestOneKeyForASecret(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -44,7 +44,7 @@ func TestOneKeyForASecret(t *testing.T) {
 				}
 				return stores[i%3].Keys.Create(ctx, keys[i], store.NoLimit, event(keys[i].ID))
 			})
-			won := outcomes(t, errs, store.ErrSecretExists)
+			won := outcomes(t, errs, store.ErrCredentialExists)
 			require.Len(t, won, 1)
 			for _, s := range both {
 				found, err := stores[1].Secrets.LookupSecret(ctx, s.ID)
@@ -75,7 +75,7 @@ func TestSwappedSecrets(t *testing.T) {
 		keys[0].Credentials, keys[1].Credentials = keys[1].Credentials, keys[0].Credentials
 		for range 3 {
 			for _, err := range race(2, func(i int) error { return stores[i].Keys.Update(ctx, keys[i], store.Change{}) }) {
-				require.ErrorIs(t, err, store.ErrSecretExists)
+				require.ErrorIs(t, err, store.ErrCredentialExists)
 			}
 		}
 	})
