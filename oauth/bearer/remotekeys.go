@@ -213,14 +213,6 @@ func (s *RemoteKeys) usable(state *keyState, now time.Time) bool {
 	return state.keys != nil && now.Sub(state.fetched) < s.config.MaxStale
 }
 
-// gap is the minimum time between two fetches.
-func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
-	if s.usable(state, now) {
-		return s.config.Cooldown
-	}
-	return s.config.Retry
-}
-
 // begin starts a fetch, or returns the channel of the running one. It returns
 // nil if the last fetch is too recent.
 func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
@@ -229,7 +221,11 @@ func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
 		if state.inFlight != nil {
 			return state.inFlight, false
 		}
-		if !state.tried.IsZero() && within(now, state.tried, s.gap(state, now)) {
+		gap := s.config.Retry
+		if s.usable(state, now) {
+			gap = s.config.Cooldown
+		}
+		if !state.tried.IsZero() && within(now, state.tried, gap) {
 			return nil, false
 		}
 		next := *state

@@ -130,7 +130,7 @@ func (c *Claim) allowsWildcard(value string) bool {
 }
 
 // match checks a trust, and the claims of a token that it names or must name.
-func (e *entry) match(t *store.Trust, claims strictjson.Object) *refusal {
+func (e *entry) match(t *store.Trust, claims strictjson.Object) error {
 	passed := 2
 	if problems := e.check(t); problems != nil {
 		return &refusal{"the trust is not valid for this entry: " + problems[0], passed}

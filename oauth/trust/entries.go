@@ -28,11 +28,7 @@ func New(issuers []Issuer, cfg Config) (*List, error) {
 	for i, issuer := range issuers {
 		e := &entry{Issuer: issuer}
 		e.setDefaults()
-		found := append(e.problems(), e.setKeys(&cfg))
-		if l.entry(e.Name) != nil {
-			found = append(found, errors.New("Name: is used twice"))
-		}
-		for _, err := range found {
+		for _, err := range append(e.problems(l), e.setKeys(&cfg)) {
 			if err != nil {
 				problems = append(problems, fmt.Errorf("TrustedIssuers[%d].%w", i, err))
 			}
@@ -63,12 +59,14 @@ func (e *entry) setDefaults() {
 	}
 }
 
-// problems says what makes the entry unsafe or unusable, but for its keys.
-func (e *entry) problems() (problems []error) {
+// problems says what makes the entry unsafe or unusable in the list before it, but for its
+// keys.
+func (e *entry) problems(before *List) (problems []error) {
 	isOther := func(alg string) bool { return !slices.Contains([]string{"ES256", "RS256", "PS256", "EdDSA"}, alg) }
 	isNoClaim := func(name string) bool { return e.claim(name) == nil }
 	for _, rule := range []rule{
 		{!isName(e.Name), "Name: must have 1 to 32 characters of a-z 0-9 -"},
+		{before.entry(e.Name) != nil, "Name: is used twice"},
 		{e.Issuer.Issuer == "", "Issuer: is empty"},
 		{slices.ContainsFunc(e.Algorithms, isOther), "Algorithms: must be some of ES256, RS256, PS256 and EdDSA"},
 		{e.MaxLifetime < time.Minute || e.MaxLifetime > 366*24*time.Hour, "MaxLifetime: must be 1 minute to 366 days"},

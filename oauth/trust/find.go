@@ -54,15 +54,16 @@ func (l *List) Find(ctx context.Context, assertion *jose.Unverified, trusts []st
 			v.claims, v.err = e.verify(ctx, assertion, &l.cfg)
 			verified[e] = v
 		}
-		refused, isRefusal := errors.AsType[*refusal](v.err)
-		if v.err == nil {
-			if refused = e.match(&trusts[i], v.claims.All); refused == nil {
-				return i, e.identity(&v.claims), nil
-			}
+		err := v.err
+		if err == nil {
+			err = e.match(&trusts[i], v.claims.All)
 		}
+		refused, ok := errors.AsType[*refusal](err)
 		switch {
-		case v.err != nil && !isRefusal:
-			outage = v.err
+		case err == nil:
+			return i, e.identity(&v.claims), nil
+		case !ok:
+			outage = err
 		case refused.passed > closest.passed:
 			closest = refused
 		}
