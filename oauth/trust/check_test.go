@@ -39,6 +39,7 @@ func TestCheck(t *testing.T) {
 		"a claim that is not listed":          {trusts("other", "event", "x", "sub", "y"), []string{`Our CI has no claim that is called "sub"; it must be one of project, ref, event, uid.`}},
 		"a long name that is not listed":      {trusts("other", strings.Repeat("n", 99), "y"), []string{`Our CI has no claim that is called "` + strings.Repeat("n", 64) + `"; it must be one of project, ref, event, uid.`}},
 		"a claim twice":                       {trusts("other", "event", "x", "event", "x"), []string{"The claim event is named twice."}},
+		"a claim without a name":              {trusts("other", "", "x"), []string{"The name of a claim must have 1 to 512 printable bytes."}},
 		"an empty value":                      {trusts("other", "event", ""), []string{"The value of event must have 1 to 512 printable bytes."}},
 		"513 bytes":                           {trusts("other", "event", strings.Repeat("x", 513)), []string{"The value of event must have 1 to 512 printable bytes."}},
 		"a line break":                        {trusts("other", "event", "a\nb"), []string{"The value of event must have 1 to 512 printable bytes."}},
