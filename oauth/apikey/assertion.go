@@ -46,7 +46,7 @@ func (s *Service) proveAssertion(ctx context.Context, text string, p *Proof) err
 	if err != nil || s.cfg.Issuer == "" {
 		return errMalformed
 	}
-	issuer, subject, err := unverified.UnverifiedParties()
+	issuer, subject := unverified.UnverifiedParties()
 	if p.id == "" && issuer == subject { // RFC 7521, section 4.2: client_id is optional
 		p.id = subject
 	}
@@ -142,7 +142,7 @@ func (s *Service) proveTrusted(ctx context.Context, unverified *jose.Unverified,
 			trusts, from = append(trusts, *stored.Trust), append(from, stored)
 		}
 	}
-	at, identity, err := s.cfg.TrustedIssuers.FindParsed(ctx, unverified, trusts)
+	at, identity, err := s.cfg.TrustedIssuers.Find(ctx, unverified, trusts)
 	if err != nil {
 		if !errors.Is(err, trust.ErrRefused) {
 			return fmt.Errorf("apikey: key %s: %w", p.found.Key.ID, outage(err))

@@ -8,16 +8,11 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Bounds of what a backup may contain. Those of trusts are the bounds of package trust.
-const (
-	maxHint        = 32
-	maxIssuerName  = 32
-	maxTrustClaims = 16
-	maxClaim       = 512
-)
+const maxHint = 32 // bytes
 
 // checkRecord checks a key from a backup, and returns it in the form that stores
 // keep. Its errors contain no part of a digest.
@@ -71,20 +66,12 @@ func (s *Service) checkRecordCredential(bad *InvalidError, c *store.Credential) 
 }
 
 // checkTrustForm checks a trust of a backup. Its issuer need not be listed now: then the
-// trust accepts nothing.
+// trust accepts nothing. Nor does it if it breaks the rules of the issuer's entry.
 func checkTrustForm(bad *InvalidError, c *store.Credential) {
 	c.Trust.Claims = sortedClaims(c.Trust.Claims)
-	name, claims := c.Trust.Issuer, c.Trust.Claims
-	strange := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
-	bad.addIf(name == "" || len(name) > maxIssuerName || strings.ContainsFunc(name, strange), trustKind, "The name of an issuer has 1 to 32 characters of a-z 0-9 -.")
-	bad.addIf(!strings.HasPrefix(c.ID, name+"."), trustKind, "The id of a trust begins with the name of its issuer and a dot.") // see trust.List.Names
-	bad.addIf(len(claims) == 0 || len(claims) > maxTrustClaims, trustKind, fmt.Sprintf("A trust has 1 to %d claims.", maxTrustClaims))
-	for i, claim := range claims {
-		checkText(bad, trustKind, claim.Name)
-		badValue := claim.Value == "" || len(claim.Value) > maxClaim || claim.Value != printable(claim.Value)
-		bad.addIf(badValue, trustKind, fmt.Sprintf("The value of a claim has 1 to %d printable bytes.", maxClaim))
-		bad.addIf(i > 0 && claims[i-1].Name == claim.Name, trustKind, "A trust names a claim once.")
-	}
+	problem := trust.Malformed(*c.Trust)
+	bad.addIf(problem != "", trustKind, problem)
+	bad.addIf(!strings.HasPrefix(c.ID, c.Trust.Issuer+"."), trustKind, "The id of a trust begins with the name of its issuer and a dot.") // see trust.List.Names
 }
 
 func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Credential) {

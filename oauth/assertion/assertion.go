@@ -87,8 +87,7 @@ func (s *source) Token() (*oauth2.Token, error) {
 		login.EndpointParams.Set("resource", s.cfg.Resource)
 	}
 	token, err := login.Token(s.ctx)
-	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		// A server or a proxy may have repeated the request.
 		refused.Body, refused.ErrorDescription = nil, strings.ReplaceAll(refused.ErrorDescription, assertion, "(assertion)")
 	}

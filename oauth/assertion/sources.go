@@ -29,7 +29,6 @@ const life = time.Minute
 // server uses for a JWK without a kid. clientID is the id of the API key. issuer is the
 // issuer identifier of the server, which is the member issuer of its metadata.
 func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Context) (string, error) {
-	now := time.Now
 	var signer *jose.Signer
 	algorithm, err := jose.DefaultAlgorithm(key)
 	if err == nil {
@@ -40,9 +39,9 @@ func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Cont
 		if err != nil {
 			return "", err
 		}
-		at := now()
+		now := time.Now()
 		claims, _ := json.Marshal(map[string]any{ //nolint:errcheck // texts and integers always marshal
-			"iss": clientID, "sub": clientID, "aud": issuer, "jti": rand.Text(), "iat": at.Unix(), "exp": at.Add(life).Unix(),
+			"iss": clientID, "sub": clientID, "aud": issuer, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(life).Unix(),
 		})
 		return signer.Sign(claims)
 	}
@@ -68,8 +67,7 @@ func File(path string) func(context.Context) (string, error) {
 func GitHubActions(audience string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		token, err := idToken(ctx, audience)
-		var atURL *url.Error
-		if errors.As(err, &atURL) {
+		if atURL, ok := errors.AsType[*url.Error](err); ok {
 			err = fmt.Errorf("request an ID token from GitHub: %w", atURL.Err) // without the URL, which is of this job only
 		}
 		return token, err

@@ -86,18 +86,12 @@ func checkAddress(address string, insecureLoopback bool) error {
 	return nil
 }
 
-// call sends a request and returns the body of a 200 answer. It has no context,
-// only the endpoint's timeout: several callers may wait for the answer, and the
-// first of them may give up. The errors contain no part of the request or the
-// answer.
-func (e *endpoint) call(method, body string, header http.Header) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), e.timeout)
+// call sends a request and returns the body of a 200 answer. ctx is not that of a
+// caller: several may wait for the answer, and the first of them may give up. The errors
+// contain no part of the request or the answer.
+func (e *endpoint) call(ctx context.Context, method, body string, header http.Header) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	return e.callIn(ctx, method, body, header)
-}
-
-// callIn is call within ctx.
-func (e *endpoint) callIn(ctx context.Context, method, body string, header http.Header) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, e.url, strings.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the request cannot be built")
@@ -132,10 +126,8 @@ func (e *endpoint) reason(err error) error {
 	switch {
 	case errors.As(err, &network) && network.Timeout():
 		return errors.New("the server did not answer in time")
-	case e.fromAnswer && errors.As(err, &lookup):
-		return errors.New("the host cannot be found")
-	case e.fromAnswer && errors.As(err, &certificate):
-		return errors.New("the certificate of the host is not valid")
+	case e.fromAnswer && (errors.As(err, &lookup) || errors.As(err, &certificate)):
+		return errors.New("the host cannot be found, or its certificate is not valid")
 	case errors.As(err, &certificate):
 		return errors.New(certificate.Error())
 	case errors.As(err, &operation):

@@ -226,7 +226,7 @@ func (i *Introspector) ask(t Token, q *question) {
 // part of the request or the answer.
 func (i *Introspector) introspect(t Token) (revoked bool, err error) {
 	form := url.Values{"token": {t.Raw}, "token_type_hint": {"access_token"}}
-	answer, err := i.endpoint.call(http.MethodPost, form.Encode(), http.Header{
+	answer, err := i.endpoint.call(context.Background(), http.MethodPost, form.Encode(), http.Header{
 		"Authorization": {i.authorization()},
 		"Accept":        {"application/json"},
 		"Content-Type":  {"application/x-www-form-urlencoded"},

@@ -56,15 +56,15 @@ func (f KeySetFunc) Key(ctx context.Context, kid string) (PublicKey, error) { re
 // signatures, are skipped. A set with a private or weak key, with two keys of the
 // same kid, or without a usable key is an error.
 func StaticKeys(jwks []byte) (KeySet, error) {
-	keys, err := parseKeys(jwks)
+	keys, err := parseKeys(jwks, jose.ParseKeySet)
 	if err != nil {
 		return nil, fmt.Errorf("bearer: static keys: %w", err)
 	}
 	return keys, nil
 }
 
-func parseKeys(jwks []byte) (staticKeys, error) {
-	parsed, err := jose.ParseKeySet(jwks)
+func parseKeys(jwks []byte, parse func([]byte) ([]jose.PublicKey, error)) (staticKeys, error) {
+	parsed, err := parse(jwks)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
@@ -35,7 +36,7 @@ type RemoteKeysConfig struct {
 	// URL is the URL of the issuer's JWKS document: https, without user name
 	// and fragment. Required, unless Issuer is set. Redirects are refused.
 	URL string
-	// Issuer, in place of URL, is the issuer's identifier, an https URL. Each fetch then
+	// Issuer is the issuer's identifier, an https URL. If URL is empty, each fetch
 	// reads the URL of the document from the issuer's metadata (OpenID Connect Discovery
 	// 1.0, section 4), which must name the issuer byte for byte.
 	Issuer string
@@ -43,6 +44,9 @@ type RemoteKeysConfig struct {
 	// or an error, which is logged and must contain no part of the document. Nil: the
 	// document is a JWK Set, with the bounds of StaticKeys.
 	Parse func(document []byte) (map[string]PublicKey, error)
+	// SkipWrong makes a JWK Set usable that has wrong keys beside good ones. Of several
+	// good keys with the same kid, the first is used.
+	SkipWrong bool
 	// InsecureLoopback also allows http, for localhost and loopback addresses.
 	InsecureLoopback bool
 	// Client makes the requests; its redirect policy and cookies are not used.
@@ -111,7 +115,7 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 		config.Now = time.Now
 	}
 	if config.Parse == nil {
-		config.Parse = parseJWKS
+		config.Parse = config.parseJWKS
 	}
 	var problems []error
 	bounded := func(field string, d, low, high time.Duration) {
@@ -120,10 +124,10 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 		}
 	}
 	address := config.URL
-	if config.Issuer != "" {
+	if address == "" && config.Issuer != "" {
 		address = strings.TrimSuffix(config.Issuer, "/") + "/.well-known/openid-configuration"
-		if config.URL != "" || strings.Contains(config.Issuer, "?") {
-			problems = append(problems, errors.New("Issuer: must not have a query, nor be set beside URL"))
+		if strings.Contains(config.Issuer, "?") {
+			problems = append(problems, errors.New("Issuer: must not have a query"))
 		}
 	}
 	endpoint, err := newEndpoint(address, config.InsecureLoopback, config.Client, config.Timeout)
@@ -209,14 +213,6 @@ func (s *RemoteKeys) usable(state *keyState, now time.Time) bool {
 	return state.keys != nil && now.Sub(state.fetched) < s.config.MaxStale
 }
 
-// gap is the minimum time between two fetches.
-func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
-	if s.usable(state, now) {
-		return s.config.Cooldown
-	}
-	return s.config.Retry
-}
-
 // begin starts a fetch, or returns the channel of the running one. It returns
 // nil if the last fetch is too recent.
 func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
@@ -225,7 +221,11 @@ func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
 		if state.inFlight != nil {
 			return state.inFlight, false
 		}
-		if !state.tried.IsZero() && within(now, state.tried, s.gap(state, now)) {
+		gap := s.config.Retry
+		if s.usable(state, now) {
+			gap = s.config.Cooldown
+		}
+		if !state.tried.IsZero() && within(now, state.tried, gap) {
 			return nil, false
 		}
 		next := *state
@@ -266,8 +266,8 @@ func (s *RemoteKeys) document() ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Timeout)
 	defer cancel()
 	header := http.Header{"Accept": {"application/jwk-set+json, application/json"}}
-	answer, err := s.endpoint.callIn(ctx, http.MethodGet, "", header)
-	if err != nil || s.config.Issuer == "" {
+	answer, err := s.endpoint.call(ctx, http.MethodGet, "", header)
+	if err != nil || s.config.URL != "" {
 		return answer, err
 	}
 	var metadata struct {
@@ -280,25 +280,31 @@ func (s *RemoteKeys) document() ([]byte, error) {
 	case metadata.Issuer != s.config.Issuer:
 		return nil, errors.New("the issuer's metadata is of another issuer")
 	}
-	if err := checkAddress(metadata.Keys, s.config.InsecureLoopback); err != nil {
-		return nil, fmt.Errorf("jwks_uri of the issuer's metadata: %w", err)
+	named := endpoint{url: metadata.Keys, client: s.endpoint.client, timeout: s.endpoint.timeout, fromAnswer: true}
+	if err = checkAddress(named.url, s.config.InsecureLoopback); err == nil {
+		answer, err = named.call(ctx, http.MethodGet, "", header)
 	}
-	named := endpoint{url: metadata.Keys, client: s.endpoint.client, fromAnswer: true}
-	if answer, err = named.callIn(ctx, http.MethodGet, "", header); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("jwks_uri of the issuer's metadata: %w", err)
 	}
 	return answer, nil
 }
 
 // parseJWKS reads a JWK Set.
-func parseJWKS(answer []byte) (map[string]PublicKey, error) {
-	keys, err := parseKeys(answer)
-	// The error must not contain the member's name, which is a part of the answer.
-	var syntax *strictjson.Error
-	if errors.As(err, &syntax) {
-		return nil, fmt.Errorf("the issuer's answer is not a key set: JSON: %s", syntax.Reason)
+func (c *RemoteKeysConfig) parseJWKS(answer []byte) (map[string]PublicKey, error) {
+	parse := jose.ParseKeySet
+	if c.SkipWrong {
+		parse = jose.UsableKeys
 	}
-	return keys, err
+	keys, err := parseKeys(answer, parse)
+	// The error must not contain the member's name, which is a part of the answer.
+	if syntax, ok := errors.AsType[*strictjson.Error](err); ok {
+		err = errors.New("JSON: " + syntax.Reason)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the issuer's answer is not a key set: %w", err)
+	}
+	return keys, nil
 }
 
 // within reports whether less than d has passed since start. If now is before start,

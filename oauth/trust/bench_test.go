@@ -20,7 +20,7 @@ func BenchmarkFind(b *testing.B) {
 	b.Run("Find", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, err := l.Find(b.Context(), token, []store.Trust{w.trust}); err != nil {
+			if _, _, err := find(b.Context(), l, token, []store.Trust{w.trust}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -39,6 +39,7 @@ func TestCheck(t *testing.T) {
 		"a claim that is not listed":          {trusts("other", "event", "x", "sub", "y"), []string{`Our CI has no claim that is called "sub"; it must be one of project, ref, event, uid.`}},
 		"a long name that is not listed":      {trusts("other", strings.Repeat("n", 99), "y"), []string{`Our CI has no claim that is called "` + strings.Repeat("n", 64) + `"; it must be one of project, ref, event, uid.`}},
 		"a claim twice":                       {trusts("other", "event", "x", "event", "x"), []string{"The claim event is named twice."}},
+		"a claim without a name":              {trusts("other", "", "x"), []string{"The name of a claim must have 1 to 512 printable bytes."}},
 		"an empty value":                      {trusts("other", "event", ""), []string{"The value of event must have 1 to 512 printable bytes."}},
 		"513 bytes":                           {trusts("other", "event", strings.Repeat("x", 513)), []string{"The value of event must have 1 to 512 printable bytes."}},
 		"a line break":                        {trusts("other", "event", "a\nb"), []string{"The value of event must have 1 to 512 printable bytes."}},
@@ -54,7 +55,7 @@ func TestCheck(t *testing.T) {
 		"B34 shared without an id":            {trusts("ci", "ref", "refs/heads/main"), []string{id}},
 		"B34 shared with * in place of an id": {trusts("ci", "project", "42/*", "ref", "refs/heads/main"), []string{id}},
 		"none of OneOf":                       {trusts("ci", "project", "42"), []string{"Name at least one of ref, event."}},
-		"several problems":                    {trusts("ci", "uid", ""), []string{"The value of uid must have 1 to 512 printable bytes.", id, "Name at least one of ref, event."}},
+		"several problems":                    {trusts("ci", "uid", "u*"), []string{`The value of uid may not contain "*".`, id, "Name at least one of ref, event."}},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, l.Check(c.trust)) })
 	}

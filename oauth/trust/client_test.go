@@ -108,7 +108,7 @@ func metadata(members map[string]any, keys []byte) http.HandlerFunc {
 }
 
 func (w *world) find(l *trust.List) error {
-	_, _, err := l.Find(context.Background(), w.token(), []store.Trust{w.trust})
+	_, _, err := find(context.Background(), l, w.token(), []store.Trust{w.trust})
 	return err
 }
 

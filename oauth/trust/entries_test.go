@@ -26,10 +26,7 @@ func TestNewRefuses(t *testing.T) {
 		"name with a dot":            {func(i *trust.Issuer) { i.Name = "a.b" }, "TrustedIssuers[0].Name"},
 		"name in capitals":           {func(i *trust.Issuer) { i.Name = "A" }, "TrustedIssuers[0].Name"},
 		"name of 33 bytes":           {func(i *trust.Issuer) { i.Name = strings.Repeat("a", 33) }, "TrustedIssuers[0].Name"},
-		"title with a line break":    {func(i *trust.Issuer) { i.Title = "a\nb" }, "TrustedIssuers[0].Title"},
 		"no issuer":                  {func(i *trust.Issuer) { i.Issuer = "" }, "TrustedIssuers[0].Issuer"},
-		"issuer of 513 bytes":        {func(i *trust.Issuer) { i.Issuer = strings.Repeat("a", 513) }, "TrustedIssuers[0].Issuer"},
-		"JWKS and a URL":             {func(i *trust.Issuer) { i.JWKSURL = "https://ci.example.com/jwks" }, "TrustedIssuers[0].JWKSURL: must be empty"},
 		"JWKS without keys":          {func(i *trust.Issuer) { i.JWKS = []byte(`{"keys":[]}`) }, "TrustedIssuers[0].JWKS: "},
 		"empty JWKS":                 {func(i *trust.Issuer) { i.JWKS = []byte{} }, "TrustedIssuers[0].JWKS: "},
 		"B17 http":                   {remote("http://ci.example.com/jwks"), "TrustedIssuers[0].JWKSURL: "},
@@ -41,31 +38,16 @@ func TestNewRefuses(t *testing.T) {
 		"B17 discovery, bad URL":     {discovery("https://ci.example.com:x"), "TrustedIssuers[0].Issuer: is not a URL"},
 		"B17 discovery, other port":  {discovery("https://ci.example.com:6443"), "TrustedIssuers[0].Issuer: its port is not in Ports"},
 		"B17 discovery with a query": {discovery("https://ci.example.com?a=b"), "Issuer: must not have a query"},
-		"port 0":                     {func(i *trust.Issuer) { i.Ports = []int{0} }, "TrustedIssuers[0].Ports"},
-		"port 65536":                 {func(i *trust.Issuer) { i.Ports = []int{65536} }, "TrustedIssuers[0].Ports"},
-		"17 ports":                   {func(i *trust.Issuer) { i.Ports = make([]int, 17) }, "TrustedIssuers[0].Ports"},
-		"MaxStale too short":         {func(i *trust.Issuer) { i.MaxStale = 5*time.Minute - 1 }, "TrustedIssuers[0].MaxStale: must be 5 minutes"},
-		"MaxStale too long":          {func(i *trust.Issuer) { i.MaxStale = 720*time.Hour + 1 }, "TrustedIssuers[0].MaxStale"},
-		"no algorithm":               {func(i *trust.Issuer) { i.Algorithms = []string{} }, "TrustedIssuers[0].Algorithms"},
+		"MaxStale too short":         {func(i *trust.Issuer) { i.JWKS, i.MaxStale = nil, 5*time.Minute-1 }, "TrustedIssuers[0].Issuer: bearer: remote keys: MaxStale: is 4m59.999999999s, must be 5m0s to 720h0m0s"},
+		"MaxStale too long":          {func(i *trust.Issuer) { i.JWKS, i.MaxStale = nil, 720*time.Hour+1 }, "MaxStale: is 720h0m0.000000001s"},
 		"B34 HS256":                  {func(i *trust.Issuer) { i.Algorithms = []string{"HS256"} }, "TrustedIssuers[0].Algorithms"},
 		"B34 none":                   {func(i *trust.Issuer) { i.Algorithms = []string{"none"} }, "TrustedIssuers[0].Algorithms"},
-		"no type":                    {func(i *trust.Issuer) { i.Types = []string{} }, "TrustedIssuers[0].Types"},
-		"B34 at+jwt":                 {func(i *trust.Issuer) { i.Types = []string{"JWT", "application/AT+jwt"} }, "TrustedIssuers[0].Types: may not have at+jwt"},
-		"type of a control":          {func(i *trust.Issuer) { i.Types = []string{"\x00"} }, "TrustedIssuers[0].Types"},
 		"MaxLifetime too short":      {func(i *trust.Issuer) { i.MaxLifetime = time.Minute - 1 }, "TrustedIssuers[0].MaxLifetime: must be 1 minute"},
 		"MaxLifetime too long":       {func(i *trust.Issuer) { i.MaxLifetime = 8784*time.Hour + 1 }, "TrustedIssuers[0].MaxLifetime"},
-		"no claims":                  {func(i *trust.Issuer) { i.Claims = nil }, "TrustedIssuers[0].Claims: must have 1 to 32"},
-		"33 claims":                  {func(i *trust.Issuer) { i.Claims = make([]trust.Claim, 33) }, "TrustedIssuers[0].Claims: must have 1 to 32"},
-		"claim without a name":       {func(i *trust.Issuer) { i.Claims[1].Name = "" }, "TrustedIssuers[0].Claims[1].Name: must have 1 to 64"},
-		"claim with a dot":           {func(i *trust.Issuer) { i.Claims[1].Name = "a.b" }, "TrustedIssuers[0].Claims[1].Name"},
+		"no claims":                  {func(i *trust.Issuer) { i.Claims = nil }, "TrustedIssuers[0].Claims: is empty"},
+		"claim without a name":       {func(i *trust.Issuer) { i.Claims[1].Name = "" }, "TrustedIssuers[0].Claims[1].Name: is used twice, or has not 1 to 512 printable bytes"},
+		"claim of two lines":         {func(i *trust.Issuer) { i.Claims[1].Name = "a\nb" }, "TrustedIssuers[0].Claims[1].Name: "},
 		"claim twice":                {func(i *trust.Issuer) { i.Claims[1].Name = "project" }, "TrustedIssuers[0].Claims[1].Name: is used twice"},
-		"path without names":         {func(i *trust.Issuer) { i.Claims[1].Path = []string{} }, "TrustedIssuers[0].Claims[1].Path"},
-		"path with an empty name":    {func(i *trust.Issuer) { i.Claims[1].Path = []string{"a", ""} }, "TrustedIssuers[0].Claims[1].Path"},
-		"path of 9":                  {func(i *trust.Issuer) { i.Claims[1].Path = strings.Split("a a a a a a a a a", " ") }, "TrustedIssuers[0].Claims[1].Path"},
-		"negative prefix":            {func(i *trust.Issuer) { i.Claims[1].Prefix = -1 }, "TrustedIssuers[0].Claims[1].Prefix"},
-		"prefix of 17":               {func(i *trust.Issuer) { i.Claims[1].Prefix = 17 }, "TrustedIssuers[0].Claims[1].Prefix"},
-		"empty Unless":               {func(i *trust.Issuer) { i.Claims[1].Unless = []string{""} }, "TrustedIssuers[0].Claims[1].Unless"},
-		"help that is too long":      {func(i *trust.Issuer) { i.Claims[1].Help = strings.Repeat("a", 513) }, "TrustedIssuers[0].Claims[1].Help"},
 		"B34 shared without an id": {func(i *trust.Issuer) {
 			i.Shared = true
 			i.Claims[0].Immutable = false
@@ -90,8 +72,6 @@ func TestNewJoinsProblems(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "[0]")
-	_, err = trust.New(make([]trust.Issuer, 101), w.config())
-	require.ErrorContains(t, err, "more than 100")
 }
 
 func TestNewAccepts(t *testing.T) {
@@ -106,7 +86,7 @@ func TestNewAccepts(t *testing.T) {
 		"the other bounds":            func(i *trust.Issuer) { i.MaxStale, i.MaxLifetime = 5*time.Minute, time.Minute },
 		"all algorithms":              func(i *trust.Issuer) { i.Algorithms = []string{"ES256", "RS256", "PS256", "EdDSA"} },
 		"B34 shared with an id":       func(i *trust.Issuer) { i.Shared, i.OneOf = true, []string{"ref"} },
-		"names as long as allowed":    func(i *trust.Issuer) { i.Name, i.Claims[0].Name = strings.Repeat("a", 32), strings.Repeat("a", 64) },
+		"names as long as allowed":    func(i *trust.Issuer) { i.Name, i.Claims[0].Name = strings.Repeat("a", 32), strings.Repeat("a", 512) },
 		"a key that is not supported": func(i *trust.Issuer) { i.JWKS = withUnsupportedKeys(t, i.JWKS) },
 	} {
 		t.Run(name, func(t *testing.T) {

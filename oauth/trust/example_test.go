@@ -51,11 +51,15 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	at, found, err := list.Find(context.Background(), identity, []store.Trust{deployer})
+	parsed, err := jose.ParseAssertion(identity)
+	if err != nil {
+		log.Fatal(err)
+	}
+	at, found, err := list.Find(context.Background(), parsed, []store.Trust{deployer})
 	fmt.Println(at, found.Subject, err)
 
 	other := store.Trust{Issuer: "prod", Claims: []store.Claim{{Name: "sub", Value: "system:serviceaccount:shop:builder"}}}
-	_, _, err = list.Find(context.Background(), identity, []store.Trust{other})
+	_, _, err = list.Find(context.Background(), parsed, []store.Trust{other})
 	fmt.Println(err)
 	// Output:
 	// []

@@ -2,6 +2,7 @@ package trust_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,6 +10,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -136,4 +138,13 @@ func (s signer) sign(t testing.TB, header, claims string) string {
 	signature, err := s.method.Sign(signed, s.key)
 	require.NoError(t, err)
 	return signed + "." + encode(signature)
+}
+
+// find does what the login does: it parses the token and lets the list decide.
+func find(ctx context.Context, l *trust.List, token string, trusts []store.Trust) (int, trust.Identity, error) {
+	parsed, err := jose.ParseAssertion(token)
+	if err != nil {
+		return 0, trust.Identity{}, fmt.Errorf("%w: %w", trust.ErrRefused, err)
+	}
+	return l.Find(ctx, parsed, trusts)
 }

@@ -33,7 +33,7 @@ func FuzzMatch(f *testing.F) {
 			claims += `,"` + path + `":` + value
 		}
 		given := trusts("ci", name, want)
-		_, identity, err := l.Find(t.Context(), w.signer.sign(t, `{"alg":"ES256","kid":"k1"}`, claims+"}"), []store.Trust{given})
+		_, identity, err := find(t.Context(), l, w.signer.sign(t, `{"alg":"ES256","kid":"k1"}`, claims+"}"), []store.Trust{given})
 		if err != nil {
 			if !errors.Is(err, trust.ErrRefused) || strings.Contains(err.Error(), issuer) {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func FuzzFind(f *testing.F) {
 	f.Add("e30.e30.")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
-		at, identity, err := l.Find(t.Context(), token, []store.Trust{w.trust})
+		at, identity, err := find(t.Context(), l, token, []store.Trust{w.trust})
 		if err == nil && (token != good || at != 0 || identity.Subject != "job") {
 			t.Fatalf("%q is accepted", token)
 		}

@@ -110,7 +110,7 @@ func TestReadyEntries(t *testing.T) {
 			}
 			l := w.list()
 			require.Empty(t, l.Check(w.trust))
-			_, _, err := l.Find(t.Context(), w.token(), []store.Trust{w.trust})
+			_, _, err := find(t.Context(), l, w.token(), []store.Trust{w.trust})
 			if c.reason == "" {
 				require.NoError(t, err)
 				return

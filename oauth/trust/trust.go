@@ -51,7 +51,7 @@ type Issuer struct {
 	// RS256 and ES256.
 	Algorithms []string
 	// Types are the accepted values of the header parameter typ, where "" means that there is
-	// none. Default "JWT" and "". It may not contain "at+jwt", the type of access tokens.
+	// none. Default "JWT" and "". "at+jwt", the type of access tokens, is always refused.
 	Types []string
 	// MaxLifetime is the longest accepted time between iat and exp. A token needs both claims. Default 1 hour;
 	// 1 minute to 366 days.
@@ -70,7 +70,7 @@ type Issuer struct {
 
 // Claim is a claim that trusts may name. In a token it must be a JSON string.
 type Claim struct {
-	// Name is what trusts call it: 1 to 64 characters of a-z A-Z 0-9 _ -.
+	// Name is what trusts call it: 1 to 512 printable bytes.
 	Name string
 	// Path leads to the claim, one member name for each level. Default: Name alone.
 	Path []string
@@ -116,24 +116,18 @@ type Config struct {
 type List struct {
 	cfg     Config
 	entries []*entry
-	byName  map[string]*entry
 }
 
 // entry is one of the host's list, with defaults set.
 type entry struct {
 	Issuer
-	keys   bearer.KeySet
-	remote *bearer.RemoteKeys // nil if the keys are static
+	keys bearer.KeySet
 }
 
 // Issuers returns the entries, with defaults set. Their slices must not be changed.
-func (l *List) Issuers() []Issuer {
-	if l == nil {
-		return nil
-	}
-	issuers := make([]Issuer, len(l.entries))
-	for i, e := range l.entries {
-		issuers[i] = e.Issuer
+func (l *List) Issuers() (issuers []Issuer) {
+	for _, e := range l.all() {
+		issuers = append(issuers, e.Issuer)
 	}
 	return issuers
 }
@@ -141,14 +135,11 @@ func (l *List) Issuers() []Issuer {
 // Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is
 // signed with a known key waits for an issuer. It returns at once if no keys are fetched.
 func (l *List) Run(ctx context.Context) {
-	if l == nil {
-		return
-	}
 	var fetches sync.WaitGroup
 	defer fetches.Wait()
-	for _, e := range l.entries {
-		if e.remote != nil {
-			fetches.Go(func() { _ = e.remote.Run(ctx) }) //nolint:errcheck // it is always nil
+	for _, e := range l.all() {
+		if remote, ok := e.keys.(*bearer.RemoteKeys); ok {
+			fetches.Go(func() { _ = remote.Run(ctx) }) //nolint:errcheck // it is always nil
 		}
 	}
 }
@@ -163,8 +154,17 @@ func (l *List) Names(credentialID string) bool {
 
 // entry returns the entry with this name, or nil.
 func (l *List) entry(name string) *entry {
+	for _, e := range l.all() {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+func (l *List) all() []*entry {
 	if l == nil {
 		return nil
 	}
-	return l.byName[name]
+	return l.entries
 }

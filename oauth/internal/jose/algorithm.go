@@ -15,6 +15,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Algorithm is the JWS name of a signature algorithm (RFC 7518, section 3.1; RFC
@@ -62,11 +63,7 @@ type PublicKey struct {
 
 // Known reports whether a is one of the algorithms above, byte for byte.
 func (a Algorithm) Known() bool {
-	switch a {
-	case ES256, RS256, PS256, EdDSA, HS256:
-		return true
-	}
-	return false
+	return slices.Contains([]Algorithm{ES256, RS256, PS256, EdDSA, HS256}, a)
 }
 
 // DefaultAlgorithm returns the algorithm for a private or public key, or for a

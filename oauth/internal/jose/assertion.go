@@ -22,44 +22,45 @@ type Assertion struct {
 	IssuedAt        int64  // 0 if there is no such claim
 	NotBefore       int64  // 0 if there is no such claim
 	TokenID         string // the jti; empty if there is no such claim
-	// All are all claims, those above too.
+	// All are all claims, those above too, and Raw is their JSON.
 	All strictjson.Object
+	Raw []byte
 }
 
 var assertionNames = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti"}
 
 // ParseAssertion is Parse for a JWT with which a client authenticates. It refuses access
-// tokens. The caller must check that HasType is true for the types that it accepts.
+// tokens, and claims that ReadAssertion refuses. The caller must check that HasType is true
+// for the types that it accepts.
 func ParseAssertion(token string) (*Unverified, error) {
 	u, err := parse(token)
-	if err == nil && u.HasType("at+jwt") {
-		err = fmt.Errorf("%w: it is an access token", ErrToken)
-	}
 	if err != nil {
 		return nil, err
 	}
+	if u.HasType("at+jwt") {
+		return nil, fmt.Errorf("%w: it is an access token", ErrToken)
+	}
 	data, err := decode(u.claims)
 	if err != nil {
-		u.assertionErr = fmt.Errorf("%w: claims: %w", ErrToken, err)
-		return u, nil
+		return nil, fmt.Errorf("%w: claims: %w", ErrToken, err)
 	}
-	u.assertion, u.assertionErr = ReadAssertion(data)
-	return u, nil
+	u.assertion, err = ReadAssertion(data)
+	return u, err
 }
 
 // UnverifiedParties returns the issuer and the subject that an assertion claims, to find
 // the keys that can verify it. Nothing else may be decided by them.
-func (u *Unverified) UnverifiedParties() (issuer, subject string, err error) {
-	return u.assertion.Issuer, u.assertion.Subject, u.assertionErr
+func (u *Unverified) UnverifiedParties() (issuer, subject string) {
+	return u.assertion.Issuer, u.assertion.Subject
 }
 
-// VerifyAssertion is Verify and ReadAssertion for what ParseAssertion returned. It does not read
-// the claims a second time.
+// VerifyAssertion is Verify for what ParseAssertion returned. It returns the claims, which
+// ParseAssertion has read.
 func (u *Unverified) VerifyAssertion(public PublicKey) (Assertion, error) {
 	if _, err := u.Verify(public); err != nil {
 		return Assertion{}, err
 	}
-	return u.assertion, u.assertionErr
+	return u.assertion, nil
 }
 
 // ReadAssertion reads the claims that Verify returned. Like ParseClaims it is strict.
@@ -69,7 +70,7 @@ func ReadAssertion(claims []byte) (Assertion, error) {
 	if err != nil {
 		return Assertion{}, fmt.Errorf("%w: claims: %w", ErrToken, withoutName(err))
 	}
-	a := Assertion{All: members}
+	a := Assertion{All: members, Raw: claims}
 	for _, m := range members {
 		switch m.Name {
 		case "iss":

@@ -30,13 +30,13 @@ func TestNameOfRFC9864(t *testing.T) {
 	})
 	t.Run("in a header", func(t *testing.T) {
 		encode := base64.RawURLEncoding.EncodeToString
-		signed := encode([]byte(`{"alg":"Ed25519","kid":"k"}`)) + "." + encode([]byte(`{"iss":"a"}`))
+		signed := encode([]byte(`{"alg":"Ed25519","kid":"k"}`)) + "." + encode([]byte(`{"iss":"a","sub":"b","aud":"c","exp":20}`))
 		u, err := jose.ParseAssertion(signed + "." + encode(ed25519.Sign(key, []byte(signed))))
 		require.NoError(t, err)
 		require.Equal(t, jose.EdDSA, u.Algorithm)
 		claims, err := u.Verify(jose.PublicKey{ID: "k", Algorithm: jose.EdDSA, Key: public})
 		require.NoError(t, err)
-		require.JSONEq(t, `{"iss":"a"}`, string(claims))
+		require.JSONEq(t, `{"iss":"a","sub":"b","aud":"c","exp":20}`, string(claims))
 		_, err = u.Verify(jose.PublicKey{ID: "k", Algorithm: jose.EdDSA, Key: edKey(t).Public()})
 		require.ErrorIs(t, err, jose.ErrSignature)
 	})

@@ -65,13 +65,13 @@ func JWKFromPEM(data []byte) ([]byte, error) {
 	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, fmt.Errorf("%w: it is not one PEM block of the type PUBLIC KEY", ErrKey)
 	}
+	var key jwk.Key
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the contents of the PEM block are not valid", ErrKey)
+	if err == nil {
+		key, err = jwk.FromRaw(public)
 	}
-	key, err := jwk.FromRaw(public)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it is of a type that cannot be used", ErrKey)
+		return nil, fmt.Errorf("%w: the PEM block holds no key that can be used", ErrKey)
 	}
 	return json.Marshal(key)
 }

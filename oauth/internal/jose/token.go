@@ -40,9 +40,7 @@ type Unverified struct {
 	claims    string // base64url
 	signature string // base64url
 
-	// What ReadAssertion says about the claims, if ParseAssertion read them.
-	assertion    Assertion
-	assertionErr error
+	assertion Assertion // the claims, if ParseAssertion read them
 }
 
 // headerNames are the standard header parameters (RFC 7515, section 4.1; RFC 7797;
