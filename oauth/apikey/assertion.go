@@ -50,7 +50,7 @@ func (s *Service) proveAssertion(ctx context.Context, text string, p *Proof) err
 	if p.id == "" && issuer == subject { // RFC 7521, section 4.2: client_id is optional
 		p.id = subject
 	}
-	if err != nil || !validID(p.id) {
+	if !validID(p.id) {
 		return errMalformed
 	}
 	p.found, err = lookup(ctx, s.reads, p.id)
