@@ -26,7 +26,7 @@ const (
 )
 
 // ownTypes are the types of assertions that a client signs itself. Clients of today send
-// "JWT" or none; draft-ietf-oauth-rfc7523bis gives them a type of their own.
+// "JWT" or none; RFC 10070 gives them a type of their own.
 var ownTypes = []string{"", "JWT", "client-authentication+jwt"}
 
 // assertionError refuses an assertion. The client does not learn the reason; the log and

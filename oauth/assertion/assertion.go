@@ -7,7 +7,7 @@
 // GitHubActions make such functions, and a program can write its own. In a job of GitLab CI,
 // which puts the token into a variable, it is
 //
-//	func(context.Context) (string, error) { return os.Getenv("LATCHKEY_ID_TOKEN"), nil }
+//	func(context.Context) (string, error) { return os.Getenv("IDENTITY"), nil }
 //
 // Each login asks the function again. The texts of the errors of this package contain no
 // assertion, no token and no key.
