@@ -40,7 +40,7 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)                //nolint:errcheck // the system clears its folder of temporary files
+	defer os.RemoveAll(dir) //nolint:errcheck // the system clears its folder of temporary files
 	var ended sync.WaitGroup
 	defer ended.Wait()                     // after cancel: the issuer never outlives this program
 	ctx, cancel := context.WithCancel(ctx) // ends the other programs
