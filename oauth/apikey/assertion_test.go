@@ -103,7 +103,7 @@ func TestRefusedAssertionsAreExplained(t *testing.T) {
 		{"7523-07 another kid", func(p *pod) (string, string) {
 			return p.own.ID, p.sign(harness.NewProgram(t, "k2"), nil, map[string]any{"iss": p.own.ID, "sub": "c4n4ry", "aud": "x", "exp": 1})
 		},
-			"no public key of the key has its alg and kid"},
+			"no public key of the key that has not ended has its alg and kid"},
 		{"7523-07 another private key", func(p *pod) (string, string) {
 			return p.own.ID, p.sign(harness.NewProgram(t, "k1"), nil, map[string]any{"iss": p.own.ID, "sub": "c4n4ry", "aud": "x", "exp": 1})
 		},
@@ -127,7 +127,7 @@ func TestRefusedAssertionsAreExplained(t *testing.T) {
 		{"7523-08 a key with a trust only", func(p *pod) (string, string) {
 			return p.trusting.ID, p.assertion("iss", p.trusting.ID, "sub", p.trusting.ID)
 		},
-			"no public key of the key has its alg and kid"},
+			"no public key of the key that has not ended has its alg and kid"},
 		{"B34 another issuer", func(p *pod) (string, string) { return p.trusting.ID, p.identity("iss", "https://c4n4ry.example") }, "no trust names an entry with its issuer"},
 		{"B34 another subject", func(p *pod) (string, string) { return p.trusting.ID, p.identity("sub", "c4n4ry") }, `its claim "sub" differs`},
 	} {
