@@ -151,7 +151,11 @@ func (s *Service) proveTrusted(ctx context.Context, unverified *jose.Unverified,
 		if !errors.Is(err, trust.ErrRefused) {
 			return fmt.Errorf("apikey: key %s: %w: %w", p.found.Key.ID, errIssuerOutage, outage(err))
 		}
-		return &assertionError{strings.TrimPrefix(err.Error(), trust.ErrRefused.Error()+": ")}
+		reason := strings.TrimPrefix(err.Error(), trust.ErrRefused.Error()+": ")
+		if at >= 0 {
+			reason += " (trust " + from[at].ID + ")"
+		}
+		return &assertionError{reason}
 	}
 	if identity.OnceID != "" {
 		once := store.OnceID{Space: trustedToken + identity.Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(clockSkew)}
