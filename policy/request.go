@@ -189,7 +189,7 @@ type TokenRequest struct {
 type Identity struct {
 	Issuer  string // the iss claim
 	Subject string // the sub claim
-	// Claims are all claims, as encoding/json decodes them.
+	// Claims are all claims, as encoding/json decodes them with UseNumber: numbers are json.Number.
 	Claims  map[string]any
 	Expires time.Time // the token ends no later
 }

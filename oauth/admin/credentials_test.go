@@ -86,7 +86,7 @@ func TestPublicKeys(t *testing.T) {
 		own := r.createWith("ada", "team-a", `{"name":"robot","permissions":["keys.rotate"],"secret":false,"public_keys":[{"name":"a","public_key":`+ecKey+`}]}`).Key
 		var k key
 		r.do("", "POST", "/keys/"+own.ID+"/public_keys", `{"name":"b","public_key":`+otherKey(2)+`,"replaces":"`+own.PublicKeys[0].ID+`","grace":0}`,
-			"X-Key", own.ID, "X-Scope", "keys.rotate").Wants(http.StatusCreated).Into(&k)
+			"X-Key", own.ID, "X-Scope", "keys.rotate", "X-Credential", own.PublicKeys[0].ID).Wants(http.StatusCreated).Into(&k)
 		require.Len(t, k.PublicKeys, 1)
 		require.Equal(t, "b", k.PublicKeys[0].Name)
 	})

@@ -76,6 +76,9 @@ func (s *source) Token() (*oauth2.Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
 	}
+	if assertion == "" {
+		return nil, errors.New("assertion: Config.Assertion returned an empty text; is the variable or file set where the program runs?")
+	}
 	login := clientcredentials.Config{
 		TokenURL: s.cfg.TokenURL, ClientID: s.cfg.ClientID, Scopes: s.cfg.Scopes, AuthStyle: oauth2.AuthStyleInParams,
 		EndpointParams: url.Values{
@@ -88,11 +91,26 @@ func (s *source) Token() (*oauth2.Token, error) {
 	}
 	token, err := login.Token(s.ctx)
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		// A server or a proxy may have repeated the request.
-		refused.Body, refused.ErrorDescription = nil, strings.ReplaceAll(refused.ErrorDescription, assertion, "(assertion)")
+		refused.Body = nil // a server or a proxy may have repeated the request
+		for _, text := range []*string{&refused.ErrorCode, &refused.ErrorDescription, &refused.ErrorURI} {
+			if repeats(*text, assertion) {
+				*text = "(not shown, because it repeats the assertion)"
+			}
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("assertion: login: %w", err)
 	}
 	return token, nil
+}
+
+// repeats reports whether a text has a part of the assertion in it, which may be cut off.
+func repeats(text, assertion string) bool {
+	size := min(16, len(assertion))
+	for i := range len(text) - size + 1 {
+		if strings.Contains(assertion, text[i:i+size]) {
+			return true
+		}
+	}
+	return false
 }

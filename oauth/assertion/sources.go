@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +47,23 @@ func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Cont
 		})
 		return signer.Sign(claims)
 	}
+}
+
+// PublicJWK returns the JWK of a public key, to add it to the API key. Its kid is the
+// thumbprint of the key, so the keyID of Signed is empty.
+func PublicJWK(key crypto.PublicKey) (string, error) {
+	var jwk []byte
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err == nil {
+		jwk, err = jose.JWKFromPEM(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	}
+	if err == nil {
+		_, jwk, err = jose.ParsePublicKey(jwk)
+	}
+	if err != nil {
+		return "", fmt.Errorf("assertion: %w", err)
+	}
+	return string(jwk), nil
 }
 
 // File returns a function that reads the assertion from a file, such as the token of a

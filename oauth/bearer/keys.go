@@ -57,19 +57,21 @@ func (f KeySetFunc) Key(ctx context.Context, kid string) (PublicKey, error) { re
 // same kid, or without a usable key is an error.
 func StaticKeys(jwks []byte) (KeySet, error) {
 	keys, err := parseKeys(jwks, jose.ParseKeySet)
+	if err == nil && len(keys) == 0 {
+		err = errNoUsable
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bearer: static keys: %w", err)
 	}
 	return keys, nil
 }
 
+var errNoUsable = errors.New("the set holds no usable key")
+
 func parseKeys(jwks []byte, parse func([]byte) ([]jose.PublicKey, error)) (staticKeys, error) {
 	parsed, err := parse(jwks)
 	if err != nil {
 		return nil, err
-	}
-	if len(parsed) == 0 {
-		return nil, errors.New("the set holds no usable key")
 	}
 	keys := make(staticKeys, len(parsed))
 	for _, key := range parsed {

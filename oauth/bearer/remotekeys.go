@@ -45,7 +45,8 @@ type RemoteKeysConfig struct {
 	// document is a JWK Set, with the bounds of StaticKeys.
 	Parse func(document []byte) (map[string]PublicKey, error)
 	// SkipWrong makes a JWK Set usable that has wrong keys beside good ones. Of several
-	// good keys with the same kid, the first is used.
+	// good keys with the same kid, the first is used. A set without usable keys replaces
+	// the last one: the issuer has withdrawn its keys.
 	SkipWrong bool
 	// InsecureLoopback also allows http, for localhost and loopback addresses.
 	InsecureLoopback bool
@@ -152,18 +153,33 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 // key may be new.
 //
 // The first call that finds the set older than Refresh starts a fetch. It waits
-// for the fetch unless Run is running; other calls use the old set meanwhile.
+// for the fetch unless Run is running; other calls use the old set meanwhile. If it has
+// waited for half of the time until the deadline of its ctx, it uses the old set too.
+//
+// If ctx has ended before the call, Key waits for nothing: it returns an error instead.
 func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 	state, now := s.state.Load(), s.config.Now()
 	key, known := s.find(state, now, kid)
 	if known && within(now, state.fetched, s.config.Refresh) {
 		return key, nil
 	}
+	waits := !known || s.running.Load() == 0 && state.inFlight == nil && !within(now, state.tried, s.config.Cooldown)
+	if known && waits && ctx.Err() != nil { // the next call starts the fetch, and waits for it
+		return PublicKey{}, fmt.Errorf("bearer: remote keys: the set must be fetched: %w", ctx.Err())
+	}
 	inFlight, started := s.begin()
 	if inFlight != nil && (!known || started && s.running.Load() == 0) {
+		if deadline, ok := ctx.Deadline(); ok && known { // half of the time is left for what the caller does then
+			var end context.CancelFunc
+			ctx, end = context.WithTimeout(ctx, time.Until(deadline)/2)
+			defer end()
+		}
 		select {
 		case <-inFlight:
 		case <-ctx.Done():
+			if known {
+				break
+			}
 			return PublicKey{}, fmt.Errorf("bearer: remote keys: wait for the issuer: %w", ctx.Err())
 		}
 	}
@@ -297,6 +313,9 @@ func (c *RemoteKeysConfig) parseJWKS(answer []byte) (map[string]PublicKey, error
 		parse = jose.UsableKeys
 	}
 	keys, err := parseKeys(answer, parse)
+	if err == nil && len(keys) == 0 && !c.SkipWrong {
+		err = errNoUsable
+	}
 	// The error must not contain the member's name, which is a part of the answer.
 	if syntax, ok := errors.AsType[*strictjson.Error](err); ok {
 		err = errors.New("JSON: " + syntax.Reason)

@@ -14,7 +14,11 @@ import (
 const (
 	maxName   = 32
 	maxClaims = 16
-	maxText   = 512 // bytes
+	// Bounds in bytes. maxAll is for all names and values of a trust, so that a key is no
+	// large record.
+	maxClaimName = 64
+	maxText      = 512
+	maxAll       = 1024
 )
 
 // Malformed says in a sentence what keeps a trust from being valid whatever issuers are
@@ -26,15 +30,20 @@ func Malformed(t store.Trust) string {
 	if len(t.Claims) == 0 || len(t.Claims) > maxClaims {
 		return fmt.Sprintf("Name 1 to %d claims.", maxClaims)
 	}
+	size := 0
 	for i, c := range t.Claims {
+		size += len(c.Name) + len(c.Value)
 		switch {
-		case !isText(c.Name):
-			return fmt.Sprintf("The name of a claim must have 1 to %d printable bytes.", maxText)
-		case !isText(c.Value):
+		case !isText(c.Name, maxClaimName):
+			return fmt.Sprintf("The name of a claim must have 1 to %d printable bytes.", maxClaimName)
+		case !isText(c.Value, maxText):
 			return fmt.Sprintf("The value of %s must have 1 to %d printable bytes.", c.Name, maxText)
 		case slices.ContainsFunc(t.Claims[:i], func(other store.Claim) bool { return other.Name == c.Name }):
 			return fmt.Sprintf("The claim %s is named twice.", c.Name)
 		}
+	}
+	if size > maxAll {
+		return fmt.Sprintf("The names and values of the claims must have at most %d bytes together.", maxAll)
 	}
 	return ""
 }
@@ -43,9 +52,9 @@ func isName(text string) bool {
 	return text != "" && len(text) <= maxName && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// isText reports whether a text has 1 to maxText bytes of UTF-8, all printable.
-func isText(text string) bool {
-	return text != "" && len(text) <= maxText && utf8.ValidString(text) &&
+// isText reports whether a text has 1 to most bytes of UTF-8, all printable.
+func isText(text string, most int) bool {
+	return text != "" && len(text) <= most && utf8.ValidString(text) &&
 		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
@@ -77,7 +86,7 @@ func (e *entry) check(t *store.Trust) (problems []string) {
 	for _, want := range t.Claims {
 		c := e.claim(want.Name)
 		if c == nil {
-			add("%s has no claim that is called %.64q; it must be one of %s.", e.Title, want.Name, e.claimNames(false))
+			add("%s has no claim that is called %q; it must be one of %s.", e.Title, want.Name, e.claimNames(false))
 			continue
 		}
 		wild := strings.Contains(want.Value, "*")

@@ -66,7 +66,7 @@ func isPublic(a netip.Addr) bool {
 func isPrivate(a netip.Addr) bool {
 	a = a.Unmap()
 	return in(a, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "::1/128", "fc00::/7") &&
-		!in(a, "100.100.100.200/32", "fd00:ec2::/32", "fd20:ce::254/128") // Alibaba Cloud, AWS, Google Cloud
+		!in(a, "100.100.100.200/32", "fd00:ec2::/32", "fd20:ce::254/128", "fd00:42::42/128", "fd00:c1::a9fe:a9fe/128") // Alibaba Cloud, AWS, Google Cloud, Scaleway, Oracle Cloud
 }
 
 func in(a netip.Addr, prefixes ...string) bool {

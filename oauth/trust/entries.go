@@ -79,8 +79,8 @@ func (e *entry) problems(before *List) (problems []error) {
 		}
 	}
 	for i := range e.Claims {
-		if c := &e.Claims[i]; !isText(c.Name) || e.claim(c.Name) != c {
-			problems = append(problems, fmt.Errorf("Claims[%d].Name: is used twice, or has not 1 to %d printable bytes", i, maxText))
+		if c := &e.Claims[i]; !isText(c.Name, maxClaimName) || e.claim(c.Name) != c {
+			problems = append(problems, fmt.Errorf("Claims[%d].Name: is used twice, or has not 1 to %d printable bytes", i, maxClaimName))
 		}
 	}
 	return problems

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,15 +35,29 @@ func (r *refusal) Unwrap() error { return ErrRefused }
 // Find returns which of the trusts accepts the assertion, and the identity. It tries the keys
 // of only those entries that a trust names and whose Issuer is the assertion's. It returns an
 // error that wraps ErrRefused, or an outage (store.IsOutage) if the keys cannot be fetched.
+// With ErrRefused it returns the trust that came closest: of its claims, in the order of
+// Issuer.Claims, the most are as it wants before one differs. -1 is none.
 // It is for the login, which has parsed the assertion already.
 func (l *List) Find(ctx context.Context, assertion *jose.Unverified, trusts []store.Trust) (int, Identity, error) {
+	// Entries may have the same Issuer. One whose server hangs must not stop a login that
+	// another accepts, so none is waited for at first; fetches of unknown keys begin.
+	ended, end := context.WithCancel(ctx)
+	end()
+	at, identity, err := l.find(ended, assertion, trusts)
+	if store.IsOutage(err) {
+		at, identity, err = l.find(ctx, assertion, trusts)
+	}
+	return at, identity, err
+}
+
+func (l *List) find(ctx context.Context, assertion *jose.Unverified, trusts []store.Trust) (int, Identity, error) {
 	type verification struct {
 		claims jose.Assertion
 		err    error
 	}
 	verified := map[*entry]verification{}
 	issuer, _ := assertion.UnverifiedParties()
-	closest := &refusal{reason: "no trust names an entry with its issuer"}
+	closest, at := &refusal{reason: "the key has no trust in its issuer that has not ended; an assertion of its own needs the key's id as iss"}, -1
 	var outage error
 	for i := range trusts {
 		e := l.entry(trusts[i].Issuer)
@@ -65,13 +80,13 @@ func (l *List) Find(ctx context.Context, assertion *jose.Unverified, trusts []st
 		case !ok:
 			outage = err
 		case refused.passed > closest.passed:
-			closest = refused
+			closest, at = refused, i
 		}
 	}
 	if outage != nil { // the keys may show that a trust accepts it
 		return 0, Identity{}, outage
 	}
-	return 0, Identity{}, closest
+	return at, Identity{}, closest
 }
 
 // verify checks what is the same for all trusts that name the entry: header, signature and the
@@ -130,7 +145,9 @@ func firstBroken(rules ...rule) string {
 func (e *entry) identity(c *jose.Assertion) Identity {
 	id := Identity{Issuer: c.Issuer, Subject: c.Subject, Expires: time.Unix(c.Expires, 0).UTC()}
 	id.Claims = func() (claims map[string]any) {
-		_ = json.Unmarshal(c.Raw, &claims) //nolint:errcheck // it is well-formed; a number that is too large becomes nil
+		decoder := json.NewDecoder(bytes.NewReader(c.Raw))
+		decoder.UseNumber()         // a number that is too large must not make its claim vanish
+		_ = decoder.Decode(&claims) //nolint:errcheck // it is well-formed
 		return claims
 	}
 	if e.Once {

@@ -1,7 +1,5 @@
 package trust
 
-import "net/url"
-
 // GitHubActions returns the entry "github" for workflows of github.com.
 func GitHubActions() Issuer {
 	return Issuer{
@@ -24,12 +22,12 @@ func GitHubActions() Issuer {
 	}
 }
 
-// GitLab returns the entry for CI jobs of a GitLab server, such as "https://gitlab.com".
+// GitLab returns the entry for CI jobs of a GitLab server, such as "https://gitlab.com". Every user
+// of the server can make a project, so it is Shared; a host may turn that off for its own server.
 func GitLab(name, server string) Issuer {
-	u, err := url.Parse(server)
 	return Issuer{
 		Name: name, Title: "GitLab CI", Issuer: server,
-		Algorithms: []string{"RS256"}, Shared: err == nil && u.Hostname() == "gitlab.com", OneOf: []string{"environment", "ref_path"},
+		Algorithms: []string{"RS256"}, Shared: true, OneOf: []string{"environment", "ref_path"},
 		Claims: []Claim{
 			{Name: "project_id", Immutable: true, Help: "The id of the project."},
 			{Name: "namespace_id", Immutable: true, Help: "The id of the group or user that owns the project."},

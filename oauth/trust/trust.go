@@ -70,7 +70,7 @@ type Issuer struct {
 
 // Claim is a claim that trusts may name. In a token it must be a JSON string.
 type Claim struct {
-	// Name is what trusts call it: 1 to 512 printable bytes.
+	// Name is what trusts call it: 1 to 64 printable bytes.
 	Name string
 	// Path leads to the claim, one member name for each level. Default: Name alone.
 	Path []string
@@ -78,7 +78,8 @@ type Claim struct {
 	// no name that can be released and taken by somebody else.
 	Immutable bool
 	// Prefix, unless 0, allows a trust to end the value in "*", as a whole last segment after '/' or ':'. It
-	// is how many segments must stand before it, so that these name the owner.
+	// is how many segments must stand before it, so that these name the owner. Segments are separated by '/'
+	// and ':', and empty ones do not count: spiffe://example.org/ns/* has 3 before the "*".
 	Prefix int
 	// Unless are values that a token may have only if the trust names this claim, such
 	// as the events that people without write access can cause.
@@ -92,7 +93,7 @@ type Identity struct {
 	Issuer  string // the iss claim
 	Subject string // the sub claim
 	Expires time.Time
-	// Claims decodes all claims, as encoding/json does.
+	// Claims decodes all claims, as encoding/json does with UseNumber: numbers are json.Number.
 	Claims func() map[string]any
 	// OnceID is empty, or the token's jti, which the caller must spend: the entry is for single use.
 	OnceID string

@@ -13,6 +13,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -129,7 +130,7 @@ func checkKey(alg Algorithm, key any) error {
 			return checkRSA(k)
 		}
 	case ed25519.PublicKey:
-		if alg == EdDSA && len(k) == ed25519.PublicKeySize {
+		if alg == EdDSA && len(k) == ed25519.PublicKeySize && !hasSmallOrder(k) {
 			return nil
 		}
 	case []byte:
@@ -149,6 +150,25 @@ func checkECDSA(k *ecdsa.PublicKey) error {
 		return fmt.Errorf("%w: the point is not on the curve", ErrKey)
 	}
 	return nil
+}
+
+// hasSmallOrder reports whether a key is one of the points of small order, for which anybody can
+// make signatures. The coordinates y of all of them are 0, 1, -1 and those of the four points of
+// order 8, and 0 and 1 also have encodings that are not canonical (RFC 8032, section 5.1.3).
+func hasSmallOrder(k ed25519.PublicKey) bool {
+	y := slices.Clone(k)
+	y[31] &= 0x7f // the sign of x
+	switch hex.EncodeToString(y) {
+	case "0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a":
+		return true
+	}
+	return false
 }
 
 func checkRSA(k *rsa.PublicKey) error {

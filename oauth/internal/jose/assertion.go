@@ -84,7 +84,7 @@ func ReadAssertion(claims []byte) (Assertion, error) {
 			a.Expires, err = parseDate(m.Value, math.Floor)
 		case "iat":
 			a.IssuedAt, err = parseDate(m.Value, math.Ceil)
-			a.IssuedAt = max(a.IssuedAt, 1)
+			a.IssuedAt = max(a.IssuedAt, 1) // 0 means that there is none
 		case "nbf":
 			a.NotBefore, err = parseDate(m.Value, math.Ceil)
 		case "jti":
@@ -100,8 +100,11 @@ func ReadAssertion(claims []byte) (Assertion, error) {
 	return a, nil
 }
 
-// maxClientRSABits bounds the RSA keys of ParsePublicKey.
-const maxClientRSABits = 4096
+// Bounds of the RSA keys of ParsePublicKey, which bound the time of a verification.
+const (
+	maxClientRSABits     = 4096
+	maxClientRSAExponent = 65537
+)
 
 // ParsePublicKey reads one public key in the form of a JWK, for ES256, RS256, PS256 or
 // EdDSA. It returns the key and its JWK with the public members, kid, alg and use only.
@@ -123,6 +126,8 @@ func ParsePublicKey(data []byte) (PublicKey, []byte, error) {
 		return PublicKey{}, nil, fmt.Errorf("%w: it must be for ES256, RS256, PS256 or EdDSA, and for signatures", ErrKey)
 	case isRSA && public.N.BitLen() > maxClientRSABits:
 		return PublicKey{}, nil, fmt.Errorf("%w: the RSA key has more than %d bits", ErrKey, maxClientRSABits)
+	case isRSA && public.E > maxClientRSAExponent:
+		return PublicKey{}, nil, fmt.Errorf("%w: the RSA exponent is larger than %d", ErrKey, maxClientRSAExponent)
 	}
 	if given == "" {
 		if key.ID, err = thumbprint(key.Key); err != nil {

@@ -58,12 +58,14 @@ func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// JWKFromPEM returns the JWK of the one public key ("PUBLIC KEY") in data, for
+// JWKFromPEM returns the JWK of the public key ("PUBLIC KEY") that data is, for
 // ParsePublicKey. The error wraps ErrKey and contains no part of data.
 func JWKFromPEM(data []byte) ([]byte, error) {
 	block, rest := pem.Decode(data)
-	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("%w: it is not one PEM block of the type PUBLIC KEY", ErrKey)
+	// What pem.Decode skips may be a private key.
+	alone := bytes.HasPrefix(bytes.TrimSpace(data), []byte("-----BEGIN PUBLIC KEY-----")) && bytes.Count(data, []byte("-----BEGIN")) == 1
+	if !alone || block == nil || len(block.Headers) > 0 || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("%w: it is not one PEM block of the type PUBLIC KEY and nothing else", ErrKey)
 	}
 	var key jwk.Key
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
