@@ -193,7 +193,7 @@ func TestLargestKey(t *testing.T) {
 	for n := range 16 {
 		var claims []string
 		for _, c := range trust.GitHubActions().Claims {
-			claims = append(claims, fmt.Sprintf(`%q:"%0250d"`, c.Name, n))
+			claims = append(claims, fmt.Sprintf(`%q:"%090d"`, c.Name, n))
 		}
 		trusts = append(trusts, fmt.Sprintf(`{"name":"%0255d","issuer":"github","claims":{%s},"expires_at":"2027-01-31T12:00:00Z"}`, n, strings.Join(claims, ",")))
 	}

@@ -8,13 +8,19 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 
 	"golang.org/x/oauth2"
 
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/assertion"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // A program with a private key of its own.
@@ -23,21 +29,44 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	host, err := startHost(key, "laptop-2026") // the API key has the public half
+	jwk, err := assertion.PublicJWK(key.Public()) // what an administrator gets
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer host.web.Close()
 
+	// The server.
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux)
+	defer web.Close()
+	server, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer: web.URL, InsecureLoopback: true, Logger: slog.New(slog.DiscardHandler),
+		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux.Handle("POST /api/login", server.Token())
+	mux.Handle("GET /workspaces/{workspace}", server.Require("project.list").InPath("workspace")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "hello")
+	})))
 	ctx := context.Background()
+	made, _, err := server.APIKeys().Create(ctx, apikey.OrganizationAdmin("operator"), apikey.Spec{
+		Workspace: "team-a", Name: "deploy", Permissions: scope.MustParse("project.list"), NoSecret: true,
+		Credentials: []apikey.CredentialSpec{{Name: "laptop", PublicKey: &store.PublicKey{JWK: jwk}}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The program.
 	tokens := assertion.TokenSource(ctx, assertion.Config{
-		TokenURL:  host.tokenURL,
-		ClientID:  host.clientID,
-		Assertion: assertion.Signed(key, "laptop-2026", host.clientID, host.issuer),
+		TokenURL:  web.URL + "/api/login",
+		ClientID:  made.ID,
+		Assertion: assertion.Signed(key, "", made.ID, web.URL),
 		Scopes:    []string{"project.list"},
 	})
 	client := oauth2.NewClient(ctx, tokens) // logs in when it needs a token
-	response, err := client.Get(host.issuer + "/workspaces/team-a")
+	response, err := client.Get(web.URL + "/workspaces/team-a")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -49,7 +78,7 @@ func Example() {
 	fmt.Println(response.Status, string(body))
 
 	// Output:
-	// 200 OK hello, key of team-a
+	// 200 OK hello
 }
 
 // A job of GitHub Actions, whose workflow has the permission id-token: write.

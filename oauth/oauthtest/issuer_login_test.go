@@ -1,6 +1,8 @@
 package oauthtest_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -86,4 +88,52 @@ func TestIssuerWithStaticKeys(t *testing.T) {
 	require.NoError(t, err)
 	metadata, keys := issuer.Fetches()
 	require.Zero(t, metadata+keys)
+}
+
+// Two clusters have one issuer URL, and a key trusts both. The server of one hangs.
+func TestLoginsWhileAnIssuerHangs(t *testing.T) {
+	inTime := func(cfg oauth.Config) *oauthtest.Server { // something must still be possible after the identity is accepted
+		cfg.Permissions, cfg.LoginTimeout, cfg.Logger = catalog, 900*time.Millisecond, slog.New(slog.DiscardHandler) // a fetch ends after the test
+		cfg.APIKeys.Workspaces = func(ctx context.Context, _ string) (bool, error) { return true, ctx.Err() }
+		return oauthtest.NewWith(t, cfg)
+	}
+	create := func(auth *oauthtest.Server, entries ...string) string {
+		var credentials []apikey.CredentialSpec
+		for _, entry := range entries {
+			credentials = append(credentials, apikey.CredentialSpec{Name: entry, Trust: &store.Trust{Issuer: entry, Claims: []store.Claim{{Name: "sub", Value: "system:serviceaccount:ci:deployer"}}}})
+		}
+		key, _, err := auth.Server().APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{
+			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), NoSecret: true, Credentials: credentials,
+		})
+		require.NoError(t, err)
+		return key.ID
+	}
+	t.Run("B34 another entry of its URL", func(t *testing.T) {
+		hanging, working := oauthtest.NewIssuer(t), oauthtest.NewIssuer(t)
+		hanging.Hang()
+		working.Rotate(t, "ES256") // a kid that hanging does not have
+		second := trust.Kubernetes("second", hanging.URL)
+		second.JWKS = working.JWKS()
+		auth := inTime(oauth.Config{TrustedIssuers: []trust.Issuer{hanging.Entry(trust.Kubernetes("first", "")), second}})
+		working.Clock = auth.Clock
+		id := create(auth, "first", "second")
+		identity := working.Kubernetes(auth.URL)
+		identity.Claims["iss"] = hanging.URL
+		for range 3 {
+			_, err := auth.LoginWithAssertion(t, id, working.Sign(t, identity))
+			require.NoError(t, err)
+		}
+	})
+	t.Run("B34 a key that is known", func(t *testing.T) {
+		issuer := oauthtest.NewIssuer(t)
+		auth := inTime(oauth.Config{TrustedIssuers: []trust.Issuer{issuer.Entry(trust.Kubernetes("first", ""))}})
+		issuer.Clock = auth.Clock
+		id := create(auth, "first")
+		_, err := auth.LoginWithAssertion(t, id, issuer.Sign(t, issuer.Kubernetes(auth.URL)))
+		require.NoError(t, err)
+		issuer.Hang()
+		auth.Clock.Advance(6 * time.Minute)
+		_, err = auth.LoginWithAssertion(t, id, issuer.Sign(t, issuer.Kubernetes(auth.URL)))
+		require.NoError(t, err)
+	})
 }

@@ -30,9 +30,9 @@ func TestAddresses(t *testing.T) {
 	} {
 		for _, address := range strings.Fields(map[string]string{
 			"public":  "1.1.1.1 140.82.112.3 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 192.0.1.1 198.17.0.1 198.20.0.1 223.255.255.255 ::ffff:1.1.1.1 2606:4700::1111 2001:4860::1 2a00::1 64:ff9b::101:101",
-			"private": "127.0.0.1 127.255.255.255 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 ::1 fc00::1 fd12:3456::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1",
+			"private": "127.0.0.1 127.255.255.255 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 ::1 fc00::1 fd12:3456::1 fd00:42::43 ::ffff:127.0.0.1 ::ffff:10.0.0.1",
 			"never": "0.0.0.0 0.1.2.3 169.254.169.254 169.254.0.1 ::ffff:169.254.169.254 192.0.0.192 192.0.2.1 192.88.99.1 198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 " +
-				"168.63.129.16 100.100.100.200 ::ffff:100.100.100.200 fd00:ec2::254 fd20:ce::254 :: fe80::1 fe80::a9fe:a9fe%eth0 fec0::1 ff02::1 2002:7f00:1::1 2002:a9fe:a9fe:: 2001::1 2001:db8::1 3fff::1 " +
+				"168.63.129.16 100.100.100.200 ::ffff:100.100.100.200 fd00:ec2::254 fd20:ce::254 fd00:42::42 fd00:c1::a9fe:a9fe :: fe80::1 fe80::a9fe:a9fe%eth0 fec0::1 ff02::1 2002:7f00:1::1 2002:a9fe:a9fe:: 2001::1 2001:db8::1 3fff::1 " +
 				"100::1 64:ff9b::a9fe:a9fe 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b:1::a9fe:a9fe ::127.0.0.1 5f00::1",
 		}[kind]) {
 			t.Run("B17 "+kind+" "+address, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestBadAnswers(t *testing.T) {
 		"jwks_uri of the same in IPv6":   {named("https://[::ffff:a9fe:a9fe]/s3cret"), "the address is not allowed"},
 		"jwks_uri of no host":            {named("https://s3cret.invalid/"), "jwks_uri of the issuer's metadata"},
 		"jwks_uri redirects":             {redirecting(good, other.URL), "status 302"},
-		"no keys":                        {metadata(good, []byte(`{"keys":[]}`)), "not a key set"},
+		"keys is null":                   {metadata(good, []byte(`{"keys":null}`)), "not a key set"},
 		"keys of another form":           {metadata(good, []byte(`{"s3cret":1}`)), "not a key set"},
 		"101 keys":                       {metadata(good, []byte(`{"keys":[`+strings.Repeat(`{},`, 100)+`{}]}`)), "not a key set"},
 		"keys longer than 64 KiB":        {metadata(good, append(make([]byte, 64<<10), keys...)), "longer than 65536"},

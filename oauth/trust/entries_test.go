@@ -45,7 +45,8 @@ func TestNewRefuses(t *testing.T) {
 		"MaxLifetime too short":      {func(i *trust.Issuer) { i.MaxLifetime = time.Minute - 1 }, "TrustedIssuers[0].MaxLifetime: must be 1 minute"},
 		"MaxLifetime too long":       {func(i *trust.Issuer) { i.MaxLifetime = 8784*time.Hour + 1 }, "TrustedIssuers[0].MaxLifetime"},
 		"no claims":                  {func(i *trust.Issuer) { i.Claims = nil }, "TrustedIssuers[0].Claims: is empty"},
-		"claim without a name":       {func(i *trust.Issuer) { i.Claims[1].Name = "" }, "TrustedIssuers[0].Claims[1].Name: is used twice, or has not 1 to 512 printable bytes"},
+		"claim without a name":       {func(i *trust.Issuer) { i.Claims[1].Name = "" }, "TrustedIssuers[0].Claims[1].Name: is used twice, or has not 1 to 64 printable bytes"},
+		"claim of 65 bytes":          {func(i *trust.Issuer) { i.Claims[1].Name = strings.Repeat("a", 65) }, "TrustedIssuers[0].Claims[1].Name: "},
 		"claim of two lines":         {func(i *trust.Issuer) { i.Claims[1].Name = "a\nb" }, "TrustedIssuers[0].Claims[1].Name: "},
 		"claim twice":                {func(i *trust.Issuer) { i.Claims[1].Name = "project" }, "TrustedIssuers[0].Claims[1].Name: is used twice"},
 		"B34 shared without an id": {func(i *trust.Issuer) {
@@ -86,7 +87,7 @@ func TestNewAccepts(t *testing.T) {
 		"the other bounds":            func(i *trust.Issuer) { i.MaxStale, i.MaxLifetime = 5*time.Minute, time.Minute },
 		"all algorithms":              func(i *trust.Issuer) { i.Algorithms = []string{"ES256", "RS256", "PS256", "EdDSA"} },
 		"B34 shared with an id":       func(i *trust.Issuer) { i.Shared, i.OneOf = true, []string{"ref"} },
-		"names as long as allowed":    func(i *trust.Issuer) { i.Name, i.Claims[0].Name = strings.Repeat("a", 32), strings.Repeat("a", 512) },
+		"names as long as allowed":    func(i *trust.Issuer) { i.Name, i.Claims[0].Name = strings.Repeat("a", 32), strings.Repeat("a", 64) },
 		"a key that is not supported": func(i *trust.Issuer) { i.JWKS = withUnsupportedKeys(t, i.JWKS) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ func TestFind(t *testing.T) {
 	require.Equal(t, "job", identity.Subject)
 	require.Equal(t, w.clock.Now().Add(10*time.Minute).UTC(), identity.Expires)
 	require.Equal(t, "42", identity.Claims()["project_id"])
-	require.Equal(t, 7.0, identity.Claims()["n"])
+	require.Equal(t, json.Number("7"), identity.Claims()["n"])
 	require.Equal(t, map[string]any{"account": map[string]any{"uid": "u-1"}}, identity.Claims()["kubernetes.io"])
 	require.Empty(t, identity.OnceID)
 }
@@ -88,13 +88,13 @@ func TestFindRefuses(t *testing.T) {
 		change func(*world)
 		reason string
 	}{
-		"B34 issuer of another":            {claim("iss", issuer+".example"), "no trust names an entry with its issuer"},
-		"B34 issuer in another case":       {claim("iss", strings.ToUpper(issuer)), "no trust names an entry with its issuer"},
-		"B34 issuer with a slash":          {claim("iss", issuer+"/"), "no trust names an entry with its issuer"},
+		"B34 issuer of another":            {claim("iss", issuer+".example"), "the key has no trust in its issuer that has not ended"},
+		"B34 issuer in another case":       {claim("iss", strings.ToUpper(issuer)), "the key has no trust in its issuer that has not ended"},
+		"B34 issuer with a slash":          {claim("iss", issuer+"/"), "the key has no trust in its issuer that has not ended"},
 		"B34 no iss":                       {claim("iss", nil), "iss, sub, aud and exp are required"},
-		"B34 no trust":                     {func(w *world) { w.trust = store.Trust{} }, "no trust names an entry with its issuer"},
-		"B34 entry not in the list":        {func(w *world) { w.trust.Issuer = "old" }, "no trust names an entry with its issuer"},
-		"B34 entry not trusted":            {func(w *world) { w.entry.Name = "not-named" }, "no trust names an entry with its issuer"},
+		"B34 no trust":                     {func(w *world) { w.trust = store.Trust{} }, "the key has no trust in its issuer that has not ended"},
+		"B34 entry not in the list":        {func(w *world) { w.trust.Issuer = "old" }, "the key has no trust in its issuer that has not ended"},
+		"B34 entry not trusted":            {func(w *world) { w.entry.Name = "not-named" }, "the key has no trust in its issuer that has not ended"},
 		"B34 aud of another":               {claim("aud", "https://other.example.com"), "its aud"},
 		"B34 aud with a slash":             {claim("aud", audience+"/"), "its aud"},
 		"B34 aud of us and another":        {claim("aud", []string{audience, "https://other.example.com"}), "its aud"},
@@ -264,18 +264,31 @@ func TestTheClosestReasonIsGiven(t *testing.T) {
 	for name, c := range map[string]struct {
 		trusts []store.Trust
 		reason string
+		at     int
 	}{
-		"one trust":             {[]store.Trust{trusts("ci", "project", "42", "ref", "x", "event", "y")}, `"ref"`},
-		"the closest is first":  {[]store.Trust{trusts("ci", "project", "42", "ref", "x"), trusts("ci", "project", "1")}, `"ref"`},
-		"the closest is last":   {[]store.Trust{trusts("ci", "project", "1"), trusts("other"), trusts("ci", "project", "42", "ref", "x")}, `"ref"`},
-		"two are equally close": {[]store.Trust{trusts("ci", "project", "1"), trusts("ci", "ref", "1")}, `"project"`},
+		"one trust":             {[]store.Trust{trusts("ci", "project", "42", "ref", "x", "event", "y")}, `"ref"`, 0},
+		"the closest is first":  {[]store.Trust{trusts("ci", "project", "42", "ref", "x"), trusts("ci", "project", "1")}, `"ref"`, 0},
+		"the closest is last":   {[]store.Trust{trusts("ci", "project", "1"), trusts("other"), trusts("ci", "project", "42", "ref", "x")}, `"ref"`, 2},
+		"two are equally close": {[]store.Trust{trusts("ci", "project", "1"), trusts("ci", "ref", "1")}, `"project"`, 0},
+		"none":                  {[]store.Trust{trusts("other", "project", "1")}, "has no trust", -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := find(t.Context(), l, w.token(), c.trusts)
+			at, _, err := find(t.Context(), l, w.token(), c.trusts)
 			require.ErrorIs(t, err, trust.ErrRefused)
 			require.ErrorContains(t, err, c.reason)
+			require.Equal(t, c.at, at)
 		})
 	}
+}
+
+// A number that Go cannot hold is still a claim: a policy that denies by it must see it.
+func TestNumbersOfAnySizeAreClaims(t *testing.T) {
+	w := newWorld(t)
+	w.claims["n"] = json.RawMessage("1e999")
+	_, identity, err := find(t.Context(), w.list(), w.token(), []store.Trust{w.trust})
+	require.NoError(t, err)
+	require.Equal(t, json.Number("1e999"), identity.Claims()["n"])
+	require.Equal(t, "42", identity.Claims()["project_id"])
 }
 
 func TestOnce(t *testing.T) {

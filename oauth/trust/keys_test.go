@@ -3,6 +3,7 @@ package trust_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -196,6 +197,62 @@ func TestIssuersAreIndependent(t *testing.T) {
 	_, _, err := find(t.Context(), l, w.token(), []store.Trust{trusts("ci", "project", "42"), w.trust})
 	require.NoError(t, err)
 	require.Zero(t, s.hits.Load(), "B34 only the entry whose Issuer is the token's is asked")
+}
+
+// An entry whose server hangs does not stop a login of another with the same Issuer.
+func TestAHangingEntryDoesNotStopAnother(t *testing.T) {
+	w := newWorld(t)
+	second := w.entry
+	second.Name = "second"
+	s := w.serve()
+	second.Issuer = s.URL
+	release := make(chan struct{})
+	defer close(release)
+	s.answer(func(http.ResponseWriter, *http.Request) { <-release })
+	var failures lines
+	cfg := w.config()
+	cfg.Logger = slog.New(slog.NewTextHandler(&failures, nil))
+	l, err := trust.New([]trust.Issuer{w.entry, second}, cfg)
+	require.NoError(t, err)
+	at, _, err := find(t.Context(), l, w.token(), []store.Trust{trusts("ci", "project", "42"), trusts("second", "project", "42")})
+	require.NoError(t, err, "B34")
+	require.Equal(t, 1, at)
+	require.Zero(t, failures.Load(), "B34 the fetch has not ended")
+}
+
+// lines counts what is logged.
+type lines struct{ atomic.Int64 }
+
+func (l *lines) Write(line []byte) (int, error) { l.Add(1); return len(line), nil }
+
+// An issuer that was reached and has no keys any more has withdrawn them. An answer that is
+// not a key set is an outage.
+func TestWithdrawnKeys(t *testing.T) {
+	for name, c := range map[string]struct {
+		set       string
+		withdrawn bool
+	}{
+		"B34 an empty set":            {`{"keys":[]}`, true},
+		"B34 only an unsupported key": {`{"keys":[{"kty":"EC","crv":"P-384","kid":"k2","alg":"ES384","x":"AA","y":"AA"}]}`, true},
+		"B34 not a set":               {`{}`, false},
+		"B34 not JSON":                {`{"keys":[]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.serve()
+			l := w.list()
+			require.NoError(t, w.find(l))
+			s.answer(metadata(map[string]any{"issuer": s.URL, "jwks_uri": s.URL + "/jwks"}, []byte(c.set)))
+			for _, d := range []time.Duration{6 * time.Minute, 17 * time.Hour} {
+				w.wait(d)
+				if err := w.find(l); c.withdrawn {
+					require.ErrorIs(t, err, trust.ErrRefused)
+				} else {
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
 }
 
 // An outage of one entry wins over the refusal of another, which may be wrong.

@@ -129,6 +129,11 @@ func TestReadyEntriesAskForEnough(t *testing.T) {
 		w.entry.JWKS = keys
 		return w
 	}
+	private := func(t testing.TB) *world {
+		w := onPremises(t)
+		w.entry.Shared = false
+		return w
+	}
 	for name, c := range map[string]struct {
 		world  func(testing.TB) *world
 		claims []string
@@ -141,7 +146,9 @@ func TestReadyEntriesAskForEnough(t *testing.T) {
 		"B34 GitHub, workflows of all":          {github, []string{"repository_id", "74", "ref", "refs/heads/main", "job_workflow_ref", "octo-org/*"}, "at least 6 others"},
 		"B34 GitLab.com, no id":                 {gitlab, []string{"project_path", "my-group/my-project", "ref_path", "refs/heads/main"}, "name one of project_id, namespace_id"},
 		"B34 GitLab.com, neither ref":           {gitlab, []string{"project_id", "20"}, "Name at least one of environment, ref_path."},
-		"GitLab of its own may go by path":      {onPremises, []string{"project_path", "my-group/my-project", "ref_path", "refs/heads/main"}, ""},
+		"B34 a GitLab of one's own, no id":      {onPremises, []string{"project_path", "my-group/my-project", "ref_path", "refs/heads/main"}, "name one of project_id, namespace_id"},
+		"a GitLab of one's own":                 {onPremises, []string{"project_id", "20", "ref_path", "refs/heads/main"}, ""},
+		"a GitLab that is not Shared":           {private, []string{"project_path", "my-group/my-project", "ref_path", "refs/heads/main"}, ""},
 		"B34 Kubernetes, a name in all of them": {kubernetes, []string{"serviceaccount", "default"}, "Name at least one of sub, serviceaccount_uid."},
 		"B34 Kubernetes, all namespaces":        {kubernetes, []string{"sub", "system:serviceaccount:*"}, "at least 3 others"},
 	} {

@@ -253,7 +253,7 @@ func TestIdentitiesOfZitadel(t *testing.T) {
 	}{
 		{"other audience", trustsA, "robot", us + "/other", own, "its aud is not"},
 		{"other client", trustsA, "other", us, own, "its claim \\\"sub\\\" differs"},
-		{"other issuer than the trust's", trustsB, "robot", us, own, "no trust names an entry with its issuer"},
+		{"other issuer than the trust's", trustsB, "robot", us, own, "the key has no trust in its issuer that has not ended"},
 		{"other key under the issuer's kid", trustsA, "robot", us, &opKey{own.id, newOPKey(t, "").key}, "its signature does not match"},
 		{"key and kid of another issuer of the list", trustsA, "robot", us, b.signs.Load(), "the issuer has no key with its kid"},
 	} {

@@ -8,9 +8,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,6 +192,37 @@ func TestUnusablePublicKeys(t *testing.T) {
 			require.ErrorIs(t, key.Check(), jose.ErrKey)
 		})
 	}
+}
+
+// The encodings are computed here and not copied: all y with y = 0, 1, -1, and those of points of order 8.
+func TestEd25519KeysOfSmallOrder(t *testing.T) {
+	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	mod := func(n *big.Int) *big.Int { return n.Mod(n, p) }
+	// d = -121665/121666 (RFC 8032, section 5.1). A point of order 8 has x^2 = -y^2, so d*y^4 - 2*y^2 - 1 = 0.
+	d := mod(new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), p)))
+	root := new(big.Int).ModSqrt(mod(new(big.Int).Add(d, big.NewInt(1))), p)
+	ys := []*big.Int{big.NewInt(0), big.NewInt(1), new(big.Int).Sub(p, big.NewInt(1)), p, new(big.Int).Add(p, big.NewInt(1))}
+	for _, sign := range []int64{1, -1} {
+		square := mod(new(big.Int).Mul(new(big.Int).Add(big.NewInt(1), new(big.Int).Mul(big.NewInt(sign), root)), new(big.Int).ModInverse(d, p)))
+		if y := new(big.Int).ModSqrt(square, p); y != nil {
+			ys = append(ys, y, new(big.Int).Sub(p, y))
+		}
+	}
+	require.Len(t, ys, 7)
+	for _, y := range ys {
+		for _, sign := range []byte{0, 0x80} {
+			key := y.FillBytes(make([]byte, 32))
+			slices.Reverse(key)
+			key[31] |= sign
+			t.Run(fmt.Sprintf("7523-07 %x", key), func(t *testing.T) {
+				require.ErrorIs(t, jose.PublicKey{Algorithm: jose.EdDSA, Key: ed25519.PublicKey(key)}.Check(), jose.ErrKey)
+				keys, err := jose.UsableKeys(fmt.Appendf(nil, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(key)))
+				require.NoError(t, err)
+				require.Empty(t, keys)
+			})
+		}
+	}
+	require.NoError(t, jose.PublicKey{Algorithm: jose.EdDSA, Key: edKey(t).Public()}.Check())
 }
 
 func TestDefaultKeyID(t *testing.T) {

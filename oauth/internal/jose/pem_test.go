@@ -1,6 +1,7 @@
 package jose_test
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -53,6 +54,9 @@ func TestJWKFromPEM(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"empty": nil, "text": []byte("hello"), "a private key": private, "a private key after it": slices.Concat(good, private), "two": slices.Concat(good, good),
 		"a certificate": pemBlock("CERTIFICATE", der), "broken": pemBlock("PUBLIC KEY", []byte{1, 2, 3}), "a private key that is called public": pemBlock("PUBLIC KEY", der),
+		"a private key before it": slices.Concat(private, good), "a private key before it, indented": slices.Concat([]byte("  "), bytes.ReplaceAll(private, []byte("\n"), []byte("\n  ")), good),
+		"a private key before it, without its end": slices.Concat(bytes.SplitN(private, []byte("-----END"), 2)[0], good), "a JWK before it": slices.Concat([]byte(`{"d":"x"}`+"\n"), good), "text behind a beginning": slices.Concat([]byte("-----BEGIN PUBLIC KEY-----\nMIG!\n"), good),
+		"a private key behind a beginning": slices.Concat([]byte("-----BEGIN PUBLIC KEY-----\n"), private, good), "a header": bytes.Replace(good, []byte("-----\n"), []byte("-----\nKey: x\n\n"), 1),
 		"X25519": publicBlock(t, other.Public()), "P-384": publicBlock(t, curve.Public()),
 	} {
 		t.Run("7523-07 refused: "+name, func(t *testing.T) {
