@@ -92,10 +92,8 @@ func (s *source) Token() (*oauth2.Token, error) {
 	token, err := login.Token(s.ctx)
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		refused.Body = nil // a server or a proxy may have repeated the request
-		for _, text := range []*string{&refused.ErrorCode, &refused.ErrorDescription, &refused.ErrorURI} {
-			if repeats(*text, assertion) {
-				*text = "(not shown, because it repeats the assertion)"
-			}
+		if repeats(refused.Error(), assertion) {
+			*refused = oauth2.RetrieveError{Response: refused.Response, ErrorCode: "not shown, because it repeats the assertion"}
 		}
 	}
 	if err != nil {

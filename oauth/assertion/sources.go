@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -52,14 +50,7 @@ func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Cont
 // PublicJWK returns the JWK of a public key, to add it to the API key. Its kid is the
 // thumbprint of the key, so the keyID of Signed is empty.
 func PublicJWK(key crypto.PublicKey) (string, error) {
-	var jwk []byte
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err == nil {
-		jwk, err = jose.JWKFromPEM(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	}
-	if err == nil {
-		_, jwk, err = jose.ParsePublicKey(jwk)
-	}
+	jwk, err := jose.PublicJWK(key)
 	if err != nil {
 		return "", fmt.Errorf("assertion: %w", err)
 	}

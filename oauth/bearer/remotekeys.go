@@ -171,7 +171,7 @@ func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 	if inFlight != nil && (!known || started && s.running.Load() == 0) {
 		if deadline, ok := ctx.Deadline(); ok && known { // half of the time is left for what the caller does then
 			var end context.CancelFunc
-			ctx, end = context.WithTimeout(ctx, time.Until(deadline)/2)
+			ctx, end = context.WithTimeout(ctx, time.Until(deadline)/2) //nolint:forbidigo // a deadline is of the real clock
 			defer end()
 		}
 		select {
