@@ -22,7 +22,6 @@ const (
 )
 
 // otherKey returns the JWK of another key for each n.
-// otherKey returns the JWK of a key that depends on n; zero bytes alone are no key.
 func otherKey(n byte) string {
 	return `{"kty":"OKP","crv":"Ed25519","x":"` + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{n + 1}, 32)) + `"}`
 }
