@@ -123,12 +123,12 @@ func TestRefusedAssertionsAreExplained(t *testing.T) {
 		{"7523-01 another typ", func(p *pod) (string, string) {
 			return p.own.ID, p.sign(p.Program, map[string]any{"typ": "c4n4ry+jwt"}, map[string]any{"iss": p.own.ID, "sub": "x", "aud": "x", "exp": 1})
 		}, "its typ is not one of a client's assertion"},
-		{"7523-08 a key with a public key only", func(p *pod) (string, string) { return p.own.ID, p.identity() }, "the key has no trust in its issuer that has not ended"},
+		{"7523-08 a key with a public key only", func(p *pod) (string, string) { return p.own.ID, p.identity() }, "the key has no trust in its issuer that has not ended; an assertion of its own needs the key's id as iss"},
 		{"7523-08 a key with a trust only", func(p *pod) (string, string) {
 			return p.trusting.ID, p.assertion("iss", p.trusting.ID, "sub", p.trusting.ID)
 		},
 			"no public key of the key has its alg and kid"},
-		{"B34 another issuer", func(p *pod) (string, string) { return p.trusting.ID, p.identity("iss", "https://c4n4ry.example") }, "the key has no trust in its issuer that has not ended"},
+		{"B34 another issuer", func(p *pod) (string, string) { return p.trusting.ID, p.identity("iss", "https://c4n4ry.example") }, "the key has no trust in its issuer that has not ended; an assertion of its own needs the key's id as iss"},
 		{"B34 another subject", func(p *pod) (string, string) { return p.trusting.ID, p.identity("sub", "c4n4ry") }, `its claim "sub" differs`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

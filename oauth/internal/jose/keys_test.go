@@ -198,12 +198,12 @@ func TestUnusablePublicKeys(t *testing.T) {
 func TestEd25519KeysOfSmallOrder(t *testing.T) {
 	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
 	mod := func(n *big.Int) *big.Int { return n.Mod(n, p) }
-	// d = -121665/121666 (RFC 8032, section 5.1). A point of order 8 has x^2 = -y^2, so d*y^4 - 2*y^2 - 1 = 0.
+	// d = -121665/121666 (RFC 8032, section 5.1). A point of order 8 has x^2 = -y^2, so d*y^4 + 2*y^2 - 1 = 0.
 	d := mod(new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), p)))
 	root := new(big.Int).ModSqrt(mod(new(big.Int).Add(d, big.NewInt(1))), p)
 	ys := []*big.Int{big.NewInt(0), big.NewInt(1), new(big.Int).Sub(p, big.NewInt(1)), p, new(big.Int).Add(p, big.NewInt(1))}
 	for _, sign := range []int64{1, -1} {
-		square := mod(new(big.Int).Mul(new(big.Int).Add(big.NewInt(1), new(big.Int).Mul(big.NewInt(sign), root)), new(big.Int).ModInverse(d, p)))
+		square := mod(new(big.Int).Mul(new(big.Int).Add(big.NewInt(-1), new(big.Int).Mul(big.NewInt(sign), root)), new(big.Int).ModInverse(d, p)))
 		if y := new(big.Int).ModSqrt(square, p); y != nil {
 			ys = append(ys, y, new(big.Int).Sub(p, y))
 		}
