@@ -24,7 +24,7 @@ func RequireExpiry() Policy {
 // MaxLifetime denies a key that has no expiry, or an expiry later than d after the
 // creation of its newest credential, or of an older one that goes on; see LifetimeStart.
 // Exactly d is allowed. To live longer, a key must be rotated, and its public keys and
-// trusts replaced. An expiry given as a date means the end of that day, so a date d
+// trusts replaced. A public key that was retired and is then added again counts as new. An expiry given as a date means the end of that day, so a date d
 // ahead is usually some hours too late; the refusal names the latest instant. If d
 // is 0 or less, every key is denied.
 //

@@ -34,6 +34,9 @@ type Event struct {
 // values before and after as texts. An empty text means that the field was not set.
 // Package apikey cuts a text that is longer than 1024 bytes: it then ends with "…". If
 // the permissions of either text are longer than that, both name only those that differ.
+// Each credential of a key that was added, changed or removed is a field of its own, such
+// as "trusts": its id, then its name and the rest. If that is too long, each value in it is
+// cut, with "…" behind the value.
 type FieldChange struct {
 	Field string `json:"field"`
 	Old   string `json:"old,omitempty"`

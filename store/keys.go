@@ -118,7 +118,8 @@ func (k *Key) KeepCredentials(old *Key) {
 // unless PublicKey or Trust is set, of which at most one is.
 type Credential struct {
 	// ID is unique in the store, at most 255 bytes: no two keys have a credential with
-	// one id, and no key has two. A token names the credential that it was issued for.
+	// one id, and no key has two. A token names the credential that it was issued for. The
+	// id of a trust is the name of its entry, a dot and random text.
 	ID string `json:"id"`
 	// Name is what people call a public key or a trust, at most 1024 bytes. A secret has
 	// none.
@@ -153,8 +154,8 @@ func (c *Credential) IsSecret() bool { return c.PublicKey == nil && c.Trust == n
 
 // PublicKey verifies the assertions that a program signs with its private key.
 type PublicKey struct {
-	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid and alg, at
-	// most 4096 bytes.
+	// JWK is the public key as a JSON Web Key (RFC 7517) with the members kid, alg and use,
+	// at most 4096 bytes.
 	JWK string `json:"jwk"`
 	// EndpointAudience also accepts the URL of the token endpoint as the audience of an
 	// assertion, which older clients send.

@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,7 +40,9 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)                //nolint:errcheck // the system clears its folder of temporary files
+	defer os.RemoveAll(dir) //nolint:errcheck // the system clears its folder of temporary files
+	var ended sync.WaitGroup
+	defer ended.Wait()                     // after cancel: the issuer never outlives this program
 	ctx, cancel := context.WithCancel(ctx) // ends the other programs
 	defer cancel()
 	for _, program := range []string{"issuer", "job"} {
@@ -49,7 +52,7 @@ func run(ctx context.Context, out io.Writer) error {
 			return fmt.Errorf("build %s: %w", program, err)
 		}
 	}
-	issuer, err := startIssuer(ctx, filepath.Join(dir, "issuer"))
+	issuer, err := startIssuer(ctx, filepath.Join(dir, "issuer"), &ended)
 	if err != nil {
 		return fmt.Errorf("start the issuer: %w", err)
 	}
@@ -76,7 +79,7 @@ type issuer struct {
 	Jobs map[string]map[string]string `json:"jobs"` // the environment of a job, by repository
 }
 
-func startIssuer(ctx context.Context, program string) (found issuer, err error) {
+func startIssuer(ctx context.Context, program string, ended *sync.WaitGroup) (found issuer, err error) {
 	command := exec.CommandContext(ctx, program)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
@@ -86,7 +89,7 @@ func startIssuer(ctx context.Context, program string) (found issuer, err error) 
 	if err := command.Start(); err != nil {
 		return issuer{}, err
 	}
-	go func() { <-ctx.Done(); _ = command.Wait() }() //nolint:errcheck // it was killed
+	ended.Go(func() { <-ctx.Done(); _ = command.Wait() }) //nolint:errcheck // it was killed
 	err = json.NewDecoder(out).Decode(&found)
 	return found, err
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
-	"strconv"
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -26,20 +24,10 @@ type service struct {
 
 func newService(base, issuer string) (*service, error) {
 	entry := trust.GitHubActions()
-	// In production leave these out: the entry names GitHub's own issuer.
-	at, err := url.Parse(issuer)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.Atoi(at.Port())
-	if err != nil {
-		return nil, err
-	}
-	entry.Issuer, entry.JWKSURL, entry.Private, entry.Ports = issuer, "", true, []int{port}
-
+	entry.Issuer = issuer // in production leave this out: the entry names GitHub's own
 	server, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer:           base,
-		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
+		InsecureLoopback: true, // plain http on this machine; in production leave it out, too
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 			{Name: "project.list", Title: "List projects"},
 		}}),

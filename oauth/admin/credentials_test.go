@@ -22,8 +22,9 @@ const (
 )
 
 // otherKey returns the JWK of another key for each n.
+// otherKey returns the JWK of a key that depends on n; zero bytes alone are no key.
 func otherKey(n byte) string {
-	return `{"kty":"OKP","crv":"Ed25519","x":"` + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{n}, 32)) + `"}`
+	return `{"kty":"OKP","crv":"Ed25519","x":"` + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{n + 1}, 32)) + `"}`
 }
 
 // withMember returns a JSON object with one more member.
@@ -86,7 +87,7 @@ func TestPublicKeys(t *testing.T) {
 		own := r.createWith("ada", "team-a", `{"name":"robot","permissions":["keys.rotate"],"secret":false,"public_keys":[{"name":"a","public_key":`+ecKey+`}]}`).Key
 		var k key
 		r.do("", "POST", "/keys/"+own.ID+"/public_keys", `{"name":"b","public_key":`+otherKey(2)+`,"replaces":"`+own.PublicKeys[0].ID+`","grace":0}`,
-			"X-Key", own.ID, "X-Scope", "keys.rotate").Wants(http.StatusCreated).Into(&k)
+			"X-Key", own.ID, "X-Scope", "keys.rotate", "X-Credential", own.PublicKeys[0].ID).Wants(http.StatusCreated).Into(&k)
 		require.Len(t, k.PublicKeys, 1)
 		require.Equal(t, "b", k.PublicKeys[0].Name)
 	})

@@ -100,7 +100,7 @@ func TestKeysThatManage(t *testing.T) {
 			r.at(t).do("", c.method, c.path, c.body, as(c.granted)...).problem(http.StatusForbidden, admin.CodeForbidden)
 		})
 	}
-	r.do("", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":3600}`, all...).Wants(http.StatusOK)
+	r.do("", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":3600}`, append(all, "X-Credential", m.Key.Secrets[0].ID)...).Wants(http.StatusOK)
 	r.do("ada", "PATCH", "/keys/"+m.Key.ID, `{"permissions":["keys.list","project.list"]}`).Wants(http.StatusOK)
 	r.do("", "POST", createA, `{"name":"x","permissions":[]}`, all...).problem(http.StatusForbidden, admin.CodeForbidden)
 	r.do("ada", "POST", "/keys/"+m.Key.ID+"/disable", "").Wants(http.StatusOK)

@@ -123,7 +123,7 @@ func (r *rig) authorize(req *http.Request) (apikey.Actor, error) {
 		if err != nil {
 			return apikey.Actor{}, err
 		}
-		return apikey.ByKey(id, granted, ""), nil
+		return apikey.ByKey(id, granted, req.Header.Get("X-Credential")), nil
 	}
 	actor, known := people[req.Header.Get("X-Actor")]
 	if !known {

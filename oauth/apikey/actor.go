@@ -57,7 +57,8 @@ func Owner(id string, workspaces ...string) Actor {
 //
 // credential is the id of the credential that the token was issued for. Once the key no
 // longer has that credential, the actor may do nothing, even in a request whose token was
-// checked before that. Empty: the credential is not checked.
+// checked before that. Empty: the credential is not checked, and the key may not rotate
+// itself.
 func ByKey(id string, granted scope.Set, credential string) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, credential: credential}
 }

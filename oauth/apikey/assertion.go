@@ -11,7 +11,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/trust"
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -22,11 +21,11 @@ const (
 	clockSkew    = 30 * time.Second
 	maxTokenID   = 255
 	ownAssertion = "assertion " // begins the space of one-time ids, before the id of the key
-	trustedToken = "identity "  // the same, before the name of the issuer's entry
+	trustedToken = "identity "  // the same, before the issuer
 )
 
 // ownTypes are the types of assertions that a client signs itself. Clients of today send
-// "JWT" or none; draft-ietf-oauth-rfc7523bis gives them a type of their own.
+// "JWT" or none; RFC 10070 gives them a type of their own.
 var ownTypes = []string{"", "JWT", "client-authentication+jwt"}
 
 // assertionError refuses an assertion. The client does not learn the reason; the log and
@@ -37,6 +36,11 @@ func (e *assertionError) Error() string { return "apikey: assertion: " + e.reaso
 
 // Unwrap makes it an ErrInvalidCredentials to callers.
 func (e *assertionError) Unwrap() error { return ErrInvalidCredentials }
+
+// errIssuerOutage is wrapped if the keys of a trusted issuer cannot be fetched. Anybody can
+// cause it with any kid while the issuer is down, so it is counted and delayed like a
+// refusal.
+var errIssuerOutage = errors.New("a trusted issuer")
 
 // proveAssertion is prove for a client that sends a JWT instead of a secret (RFC 7523,
 // section 2.2). If its issuer is the key itself, one of the key's public keys must verify
@@ -71,7 +75,7 @@ func (s *Service) proveOwn(ctx context.Context, unverified *jose.Unverified, p *
 	if !unverified.HasType(ownTypes...) {
 		return &assertionError{"its typ is not one of a client's assertion"}
 	}
-	reason := "no public key of the key has its alg and kid"
+	reason := "no public key of the key that has not ended has its alg and kid"
 	for i := range p.found.Key.Credentials {
 		stored := &p.found.Key.Credentials[i]
 		if stored.PublicKey == nil || expired(stored.NotAfter, p.now) {
@@ -145,21 +149,22 @@ func (s *Service) proveTrusted(ctx context.Context, unverified *jose.Unverified,
 	at, identity, err := s.cfg.TrustedIssuers.Find(ctx, unverified, trusts)
 	if err != nil {
 		if !errors.Is(err, trust.ErrRefused) {
-			return fmt.Errorf("apikey: key %s: %w", p.found.Key.ID, outage(err))
+			return fmt.Errorf("apikey: key %s: %w: %w", p.found.Key.ID, errIssuerOutage, outage(err))
 		}
-		return &assertionError{strings.TrimPrefix(err.Error(), trust.ErrRefused.Error()+": ")}
+		reason := strings.TrimPrefix(err.Error(), trust.ErrRefused.Error()+": ")
+		if at >= 0 {
+			reason += " (trust " + from[at].ID + ")"
+		}
+		return &assertionError{reason}
 	}
 	if identity.OnceID != "" {
-		once := store.OnceID{Space: trustedToken + trusts[at].Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(clockSkew)}
+		once := store.OnceID{Space: trustedToken + identity.Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(clockSkew)}
 		if err := s.spend(ctx, once, p.now); err != nil {
 			return err
 		}
 	}
 	p.credential = *from[at]
-	p.identity = &policy.Identity{Issuer: identity.Issuer, Subject: identity.Subject, Expires: identity.Expires}
-	if s.cfg.Policy != nil {
-		p.identity.Claims = identity.Claims()
-	}
+	p.identity = &identity
 	return nil
 }
 
@@ -176,7 +181,7 @@ func (s *Service) spend(ctx context.Context, id store.OnceID, now time.Time) err
 	return nil
 }
 
-// publicKeys remembers parsed public keys by their JWK.
+// publicKeys remembers parsed public keys by their JWK. When it is full, it is emptied.
 type publicKeys struct {
 	parsed sync.Map // string to jose.PublicKey
 	size   atomic.Int64
@@ -190,10 +195,12 @@ func (c *publicKeys) parse(jwk string) (jose.PublicKey, error) {
 		return key.(jose.PublicKey), nil //nolint:forcetypeassert // see parsed
 	}
 	key, _, err := jose.ParsePublicKey([]byte(jwk))
-	if err == nil && c.size.Load() < maxPublicKeysParsed {
-		if _, loaded := c.parsed.LoadOrStore(jwk, key); !loaded {
-			c.size.Add(1)
+	if err == nil {
+		if c.size.Add(1) > maxPublicKeysParsed {
+			c.parsed.Clear()
+			c.size.Store(1)
 		}
+		c.parsed.Store(jwk, key)
 	}
 	return key, err
 }

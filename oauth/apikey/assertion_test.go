@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/observe"
 	"github.com/latchkey-go/latchkey/oauth/trust"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -103,7 +104,7 @@ func TestRefusedAssertionsAreExplained(t *testing.T) {
 		{"7523-07 another kid", func(p *pod) (string, string) {
 			return p.own.ID, p.sign(harness.NewProgram(t, "k2"), nil, map[string]any{"iss": p.own.ID, "sub": "c4n4ry", "aud": "x", "exp": 1})
 		},
-			"no public key of the key has its alg and kid"},
+			"no public key of the key that has not ended has its alg and kid"},
 		{"7523-07 another private key", func(p *pod) (string, string) {
 			return p.own.ID, p.sign(harness.NewProgram(t, "k1"), nil, map[string]any{"iss": p.own.ID, "sub": "c4n4ry", "aud": "x", "exp": 1})
 		},
@@ -127,13 +128,14 @@ func TestRefusedAssertionsAreExplained(t *testing.T) {
 		{"7523-08 a key with a trust only", func(p *pod) (string, string) {
 			return p.trusting.ID, p.assertion("iss", p.trusting.ID, "sub", p.trusting.ID)
 		},
-			"no public key of the key has its alg and kid"},
+			"no public key of the key that has not ended has its alg and kid"},
 		{"B34 another issuer", func(p *pod) (string, string) { return p.trusting.ID, p.identity("iss", "https://c4n4ry.example") }, "the key has no trust in its issuer that has not ended; an assertion of its own needs the key's id as iss"},
-		{"B34 another subject", func(p *pod) (string, string) { return p.trusting.ID, p.identity("sub", "c4n4ry") }, `its claim "sub" differs`},
+		{"B34 another subject", func(p *pod) (string, string) { return p.trusting.ID, p.identity("sub", "c4n4ry") }, `its claim "sub" differs (trust @)`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var log strings.Builder
 			p := newPod(t, memstore.New(), func(c *apikey.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			tc.reason = strings.Replace(tc.reason, "@", p.trusting.Credentials[0].ID, 1)
 			id, text := tc.send(p)
 			p.seen = nil
 			err := p.authenticate(id, text)
@@ -271,4 +273,26 @@ func TestServiceWithoutAnIssuer(t *testing.T) {
 		_, err := r.Authenticate(t.Context(), apikey.Credentials{Assertion: p.assertion("aud", aud)})
 		require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 	}
+}
+
+// TestPolicyGetsACopyOfTheIdentity tests that what a policy changes of it reaches neither the
+// token nor the next request.
+func TestPolicyGetsACopyOfTheIdentity(t *testing.T) {
+	var claims []any
+	p := newPod(t, memstore.New(), func(c *apikey.Config) {
+		c.TokenLifetime = time.Hour
+		c.Policy = policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
+			claims = append(claims, r.Identity.Claims["sub"])
+			r.Identity.Expires, r.Identity.Claims["sub"] = r.Identity.Expires.Add(time.Hour), "another"
+			return nil
+		})
+	})
+	proof, err := p.Authenticate(t.Context(), apikey.Credentials{ID: p.trusting.ID, Assertion: p.identity()})
+	require.NoError(t, err)
+	for range 2 {
+		grant, err := p.Issue(t.Context(), proof, apikey.Request{})
+		require.NoError(t, err)
+		require.Equal(t, noon.Add(600*time.Second), grant.Expires)
+	}
+	require.Equal(t, []any{"deployer", "deployer"}, claims)
 }

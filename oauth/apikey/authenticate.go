@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/oauth/observe"
+	"github.com/latchkey-go/latchkey/oauth/trust"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -50,7 +51,7 @@ type Proof struct {
 	// credential is the credential that was verified. Its ID is empty until then.
 	credential store.Credential
 	// identity is that of a trusted issuer, or nil.
-	identity *policy.Identity
+	identity *trust.Identity
 	standing policy.Standing
 }
 
@@ -74,7 +75,8 @@ func (p *Proof) Key() Key { return p.service.keyOf(&p.found, p.now) }
 // too many of these it returns a *ThrottledError; a correct assertion, or a correct secret
 // that Latchkey generated, is never throttled. If the credential is right and the key is
 // not live, it returns a *RefusedError. If the store is unavailable, or the keys of a
-// trusted issuer are, the error wraps store.ErrUnavailable.
+// trusted issuer are, the error wraps store.ErrUnavailable. The second is counted and
+// delayed like a wrong secret.
 //
 // It does not ask the policy. Issue and MayIntrospect do.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Proof, error) {

@@ -43,7 +43,8 @@ type powers struct {
 	grants scope.Set
 	// key is the acting key's record, nil for a person. found is that record with
 	// the settings that were read with it. expires is the instant from which the key
-	// is expired, by its own expiry or by the administrator's rules; zero is never.
+	// is expired, by its own expiry or by the administrator's rules, or the public key or
+	// trust that it logged in with; zero is never.
 	key     *store.Key
 	found   *store.Found
 	expires time.Time
@@ -124,10 +125,14 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if !standing.Live() {
 		return &ForbiddenError{Action: "act", Reason: standing.Text}
 	}
-	if c := found.Key.Credential(a.credential); a.credential != "" && (c == nil || expired(c.NotAfter, now)) {
+	c := found.Key.Credential(a.credential)
+	if a.credential != "" && (c == nil || expired(c.NotAfter, now)) {
 		return &ForbiddenError{Action: "act", Reason: "The credential that the acting key logged in with has expired or was retired; log in with another one."}
 	}
 	p.key, p.found, p.expires = &found.Key, &found, standing.Expires
+	if c != nil && !c.IsSecret() && outlives(p.expires, c.NotAfter) { // not a secret in its grace
+		p.expires = c.NotAfter
+	}
 	p.workspaces, p.actor.Name = []string{found.Key.Workspace}, found.Key.Name
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	// An empty name in Management allows nothing, since no permission has it.
@@ -161,7 +166,7 @@ func (p powers) in(workspace string) rights {
 //	list_keys           see keys, their usage and audit events
 //	save_keys           create, change, rotate, disable and enable keys, add and retire credentials
 //	delete_keys         delete keys
-//	rotate_own          rotate its own secret, replace a public key of its own; for a key
+//	rotate_own          rotate the secret or replace the public key that it logged in with; for a key
 //	read_settings       read the settings of the instance and of every workspace
 //	save_settings       replace these settings
 //	suspend_workspaces  suspend and resume workspaces
@@ -285,8 +290,8 @@ const (
 )
 
 // mayActOn refuses an actor that may not do the action on an existing key. A key
-// may do two things with itself: read its record, and rotate its secret or replace a public
-// key (see powers.replace).
+// may do two things with itself: read its record, and rotate what it logged in with (see
+// mayRotateWith and powers.replace).
 func (p powers) mayActOn(action string, k *store.Key) error {
 	in, self := p.in(k.Workspace), p.self(k.ID)
 	var may bool
@@ -313,13 +318,14 @@ func (p powers) mayActOn(action string, k *store.Key) error {
 	return nil
 }
 
-const rotatesOnly = "A key may rotate its own secret or replace a public key of its own, and change nothing else of itself."
+const rotatesOnly = "With its secret, a key may rotate its secret; with a public key, it may replace that public key; it may change nothing else of itself."
 
-// mayRotateWith refuses changes together with the rotation of a key by itself, and a first
-// secret: a program that has only a key or an identity must not give itself a secret.
-func (p powers) mayRotateWith(k *store.Key, c Changes, now time.Time) error {
-	held := func(c store.Credential) bool { return c.IsSecret() && !expired(c.NotAfter, now) }
-	if p.self(k.ID) && (c != (Changes{Version: c.Version}) || !slices.ContainsFunc(k.Credentials, held)) {
+// mayRotateWith refuses changes together with the rotation of a key by itself, and an actor
+// that did not log in with a secret of the key: a program that has only a private key or an
+// identity must not give itself a secret.
+func (p powers) mayRotateWith(k *store.Key, c Changes) error {
+	own := k.Credential(p.actor.credential)
+	if p.self(k.ID) && (c != (Changes{Version: c.Version}) || own == nil || !own.IsSecret()) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: rotatesOnly}
 	}
 	return nil
@@ -374,7 +380,7 @@ func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, give
 	case byAnother && after.Direct && !p.key.Direct:
 		return &ForbiddenError{Action: action, Reason: "The key would allow direct use, which the acting key does not allow."}
 	case byAnother && outlives(after.NotAfter, p.expires):
-		return &ForbiddenError{Action: action, Reason: "The key would outlive the acting key; give it an earlier expiry."}
+		return &ForbiddenError{Action: action, Reason: "The key would outlive the acting key, or what it logged in with; give it an earlier expiry."}
 	}
 	return nil
 }

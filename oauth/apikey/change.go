@@ -64,7 +64,7 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 
 // Rotate adds a new secret, and lets the other secrets expire after the grace. A key
 // without a secret gets one. The secret is returned here and can never be read again. A key
-// may rotate its own secret, if it has one. If two rotations run at once, one succeeds and
+// may rotate its own secret if it logged in with one. If two rotations run at once, one succeeds and
 // the other returns store.ErrConflict. AddCredential replaces public keys and trusts.
 func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
 	var bad InvalidError
@@ -79,7 +79,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 	key, err := s.alter(ctx, actor, id, alteration{
 		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, once: r.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
-			if err := p.mayRotateWith(k, r.Changes, now); err != nil {
+			if err := p.mayRotateWith(k, r.Changes); err != nil {
 				return err
 			}
 			expiry := k.NotAfter

@@ -44,7 +44,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("newer"), Permissions: ptr(perms("project.list")), Expiry: &date})
 			return err
 		}},
-		{audit.Rotate, byOwner, key.ID, []string{"expires_at", "secrets"}, func() error {
+		{audit.Rotate, byOwner, key.ID, []string{"expires_at", "secrets", "secrets"}, func() error {
 			_, s, err := r.Rotate(ctx, owner, key.ID, apikey.Rotation{Grace: time.Hour, Changes: apikey.Changes{Expiry: &apikey.Expiry{}}})
 			r.keep(s.Reveal())
 			return err

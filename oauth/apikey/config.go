@@ -184,8 +184,8 @@ type Management struct {
 	List   string // see keys
 	Save   string // create, change, rotate, disable, enable; add and retire credentials
 	Delete string // delete
-	// RotateOwn lets a key rotate its own secret, or replace a public key of its own, and
-	// nothing else: it adds none, and changes no trust. Save includes it.
+	// RotateOwn lets a key rotate what it logged in with, and nothing else: its secret with
+	// a secret, or that public key. With a trust it may rotate nothing. Save includes it.
 	RotateOwn string
 
 	AdminList   string

@@ -34,8 +34,8 @@ type Spec struct {
 	// the key can log in but its tokens allow nothing.
 	Permissions scope.Set
 	// Expiry is when the key expires. The zero value is never, unless a policy sets
-	// an expiry or the acting key expires: then the new key expires no later than
-	// the acting key. It may not be in the past.
+	// an expiry, or the acting key expires, or the public key or trust that it logged in
+	// with: then the new key expires no later. It may not be in the past.
 	Expiry Expiry
 	// Resources are the resource indicators, of Config.Resources, for which the key
 	// may request tokens, besides the server's own audience.
@@ -219,7 +219,7 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 }
 
 // newKey makes and checks the record of the new key. If a key creates it without an
-// expiry, it expires with that key.
+// expiry, it has that of the powers.
 func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	spec := &c.spec
 	var bad InvalidError

@@ -15,7 +15,12 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-func asKey(k apikey.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All(), "") }
+func asKey(k apikey.Key) apikey.Actor { return with("", k) }
+
+// with is asKey with what it logged in with.
+func with(credential string, k apikey.Key) apikey.Actor {
+	return apikey.ByKey(k.ID, catalog.All(), credential)
+}
 
 // requireDisabled checks which keys are disabled.
 func (r *rig) requireDisabled(want map[string]bool) {
@@ -263,7 +268,7 @@ func TestDepth(t *testing.T) {
 			Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12),
 		})
 		require.ErrorAs(t, err, &refused, "B27")
-		r.rotate(asKey(key), key.ID, apikey.Rotation{})
+		r.rotate(with(key.Credentials[0].ID, key), key.ID, apikey.Rotation{})
 		shown, err := r.Get(t.Context(), owner, key.ID)
 		require.NoError(t, err)
 		require.Equal(t, most, shown.Depth)

@@ -47,10 +47,10 @@ func TestDisableAllByFollowsGivenSecrets(t *testing.T) {
 			other, own := r.create(manager, "team-a", "keys.save project.list")
 			before, _ := r.create(asKey(other), "team-a", "project.list")
 			r.clock.Advance(time.Hour)
-			_, last := r.rotate(asKey(leaked), other.ID, apikey.Rotation{Grace: 9 * time.Hour})
+			given, last := r.rotate(asKey(leaked), other.ID, apikey.Rotation{Grace: 9 * time.Hour})
 			r.clock.Advance(time.Hour)
 			if replaced {
-				_, last = r.rotate(asKey(other), other.ID, apikey.Rotation{Grace: time.Minute})
+				_, last = r.rotate(with(given.Credentials[len(given.Credentials)-1].ID, other), other.ID, apikey.Rotation{Grace: time.Minute})
 				r.clock.Advance(time.Hour)
 				r.rotate(manager, other.ID, apikey.Rotation{Grace: 9 * time.Hour})
 			}
@@ -106,7 +106,7 @@ func TestDisableAllByFollowsCredentials(t *testing.T) {
 	given := r.add(asKey(leaked), other.ID, keyOf(1))
 	spec, private := withPrivate("2")
 	spec.Replaces = last(given).ID
-	r.add(asKey(other), other.ID, spec)
+	r.add(with(spec.Replaces, other), other.ID, spec)
 	r.add(manager, other.ID, trustOf(1))
 	made, _ := r.create(asKey(other), "team-a", "project.list")
 	n, err := r.DisableAllBy(t.Context(), admin, asKey(leaked).Ref())

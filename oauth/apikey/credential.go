@@ -25,8 +25,8 @@ type CredentialSpec struct {
 	// PublicKey lets a program log in with the private half. Its JWK is for ES256, RS256,
 	// PS256 or EdDSA, and an RSA key has 2048 to 4096 bits. Without alg, an RSA key is for
 	// RS256; without kid, the kid is the thumbprint (RFC 7638). The JWK has at most 4096
-	// bytes. A private member is refused, and members other than those of the public key, kid
-	// and alg are dropped. The key may hold neither this public key nor its kid.
+	// bytes. A private member is refused, and members other than those of the public key, kid,
+	// alg and use are dropped. The key may hold neither this public key nor its kid.
 	PublicKey *store.PublicKey
 	// Trust lets programs log in with an identity of Config.TrustedIssuers. The key may hold
 	// no other trust with the same issuer and claims. The claims are stored by name.
@@ -46,8 +46,8 @@ type CredentialSpec struct {
 
 // AddCredential adds a public key or a trust to a key, which holds at most 8 public keys
 // and 16 trusts. It removes those of the same kind that have ended. The actor needs the
-// rights to rotate the key. An acting key may only replace a public key of its own, by one
-// that ends no later and accepts no more. The errors are those of Update.
+// rights to rotate the key. A key may only replace the public key that it logged in with,
+// by one that ends no later and accepts no more. The errors are those of Update.
 func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spec CredentialSpec) (Key, error) {
 	action := audit.AddCredential
 	if spec.Replaces != "" && spec.PublicKey != nil {
@@ -137,8 +137,8 @@ func (p powers) replace(k *store.Key, added *store.Credential, spec *CredentialS
 	if old == nil || kindOf(old) != kindOf(added) || expired(old.NotAfter, now) {
 		return invalid("replaces", "The key has no credential of this kind with this id.")
 	}
-	if p.self(k.ID) && (outlives(added.NotAfter, old.NotAfter) || added.PublicKey.EndpointAudience && !old.PublicKey.EndpointAudience || added.PublicKey.LongAssertions && !old.PublicKey.LongAssertions) {
-		return &ForbiddenError{Action: audit.Rotate, Reason: "A key may replace a public key of its own only by one that ends no later and accepts no more."}
+	if p.self(k.ID) && (added.PublicKey == nil || old.ID != p.actor.credential || outlives(added.NotAfter, old.NotAfter) || added.PublicKey.EndpointAudience && !old.PublicKey.EndpointAudience || added.PublicKey.LongAssertions && !old.PublicKey.LongAssertions) {
+		return &ForbiddenError{Action: audit.Rotate, Reason: "A key may replace only the public key that it logged in with, by one that ends no later and accepts no more."}
 	}
 	old.NotAfter = earlier(now.Add(spec.Grace), old.NotAfter)
 	return nil

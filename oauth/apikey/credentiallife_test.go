@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -158,7 +159,7 @@ func TestReplacePublicKey(t *testing.T) {
 			spec.Replaces, spec.Grace = last(held).ID, grace
 			replaced := r.add(owner, key.ID, spec)
 			event := r.events(store.EventQuery{Action: audit.Rotate})[0]
-			require.Equal(t, []string{"public_keys"}, fieldsOf(event))
+			require.Equal(t, []string{"public_keys", "public_keys"}, fieldsOf(event))
 			require.Equal(t, key.Credentials[0], replaced.Credentials[0], "no other credential changes")
 			_, err = r.assert(key.ID, fresh)
 			require.NoError(t, err)
@@ -269,7 +270,7 @@ func TestKeyReplacesItsOwnPublicKey(t *testing.T) {
 			spec := keyOf(2)
 			spec.NotAfter, spec.Replaces = day, last(key).ID
 			tc.change(&spec, key)
-			now, err := r.AddCredential(t.Context(), asKey(key), key.ID, spec)
+			now, err := r.AddCredential(t.Context(), with(cmp.Or(spec.Replaces, last(key).ID), key), key.ID, spec)
 			if tc.works {
 				require.NoError(t, err)
 				require.Equal(t, asKey(key).Ref(), last(now).CreatedBy)
@@ -289,16 +290,20 @@ func TestKeyReplacesItsOwnPublicKey(t *testing.T) {
 		key, _ := r.create(admin, "team-a", "keys.save keys.rotate", func(s *apikey.Spec) {
 			s.NoSecret, s.Credentials = true, []apikey.CredentialSpec{trustOf(1), keyOf(1)}
 		})
-		_, _, err := r.Rotate(t.Context(), asKey(key), key.ID, apikey.Rotation{})
-		require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
+		for _, id := range []string{"", key.Credentials[0].ID, key.Credentials[1].ID} {
+			_, _, err := r.Rotate(t.Context(), with(id, key), key.ID, apikey.Rotation{})
+			require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
+		}
 	})
 	t.Run("B21 nor does a key whose secret has ended", func(t *testing.T) {
 		r := newRig(t)
 		key, secret := r.create(admin, "team-a", "keys.rotate", func(s *apikey.Spec) { s.Credentials = []apikey.CredentialSpec{keyOf(1)} })
 		_, err := r.ReportLeak(t.Context(), secret.Reveal(), apikey.Leak{})
 		require.NoError(t, err)
-		_, _, err = r.Rotate(t.Context(), asKey(key), key.ID, apikey.Rotation{})
-		require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
+		for _, id := range []string{"", key.Credentials[0].ID, key.Credentials[1].ID} {
+			_, _, err = r.Rotate(t.Context(), with(id, key), key.ID, apikey.Rotation{})
+			require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
+		}
 	})
 }
 

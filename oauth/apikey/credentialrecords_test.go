@@ -160,7 +160,7 @@ func TestEventsOfManyCredentials(t *testing.T) {
 	renewed.Replaces, renewed.Grace = ids[5], time.Minute
 	r.add(owner, key.ID, renewed)
 	change := r.events(store.EventQuery{Action: audit.AddCredential})[6].Changes[0]
-	require.True(t, strings.HasPrefix(change.Old, ids[5]+` "trust 5" issuer github environment="prod" repository_id="5" `), change.Old)
+	require.True(t, strings.HasPrefix(change.Old, ids[5]+` "trust 5" issuer github "environment"="prod" "repository_id"="5" `), change.Old)
 	require.True(t, strings.HasPrefix(change.New, ids[5]+` "trust 5" until 2026-07-01T12:02:00Z issuer github `), change.New)
 	require.NotContains(t, change.New, ids[0])
 

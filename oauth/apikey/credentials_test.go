@@ -172,7 +172,7 @@ func TestAddTrust(t *testing.T) {
 	require.Equal(t, []store.Claim{{Name: "environment", Value: "prod"}, {Name: "repository_id", Value: "7"}}, got.Trust.Claims)
 	require.Equal(t, "repository_id", spec.Trust.Claims[0].Name, "what the caller gave is not changed")
 	event := r.events(store.EventQuery{Action: audit.AddCredential})[0]
-	require.Equal(t, []store.FieldChange{{Field: "trusts", New: got.ID + ` "deploy" issuer github environment="prod" repository_id="7"`}}, event.Changes)
+	require.Equal(t, []store.FieldChange{{Field: "trusts", New: got.ID + ` "deploy" issuer github "environment"="prod" "repository_id"="7"`}}, event.Changes)
 	require.Len(t, r.TrustedIssuers(), 1)
 
 	t.Run("nobody shares the memory of what was given, shown and stored", func(t *testing.T) {

@@ -177,7 +177,7 @@ func TestKeyAndItself(t *testing.T) {
 		t.Run("B21 "+act.name, func(t *testing.T) {
 			r := newRig(t)
 			key, _ := r.create(admin, "team-a", "keys.list keys.save keys.delete")
-			err := r.note(act.do(r, apikey.ByKey(key.ID, catalog.All(), ""), key))
+			err := r.note(act.do(r, with(key.Credentials[0].ID, key), key))
 			switch act.name {
 			case "Get", "List", "Events", "Workspace", "Create", "Rotate":
 				require.NoError(t, err)
@@ -209,7 +209,7 @@ func TestKeyAndItself(t *testing.T) {
 		t.Run("B21 rotates itself "+tc.name, func(t *testing.T) {
 			r := newRig(t)
 			key, old := r.create(admin, "team-a", tc.holds)
-			_, secret, err := r.Rotate(t.Context(), apikey.ByKey(key.ID, tc.token, ""), key.ID, tc.rotation)
+			_, secret, err := r.Rotate(t.Context(), apikey.ByKey(key.ID, tc.token, key.Credentials[0].ID), key.ID, tc.rotation)
 			if !tc.works {
 				require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 				r.mustLogin(key.ID, old)

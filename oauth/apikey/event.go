@@ -57,9 +57,16 @@ func addressText(a netip.Addr) string {
 	return a.Unmap().WithZone("").String()
 }
 
-// changedFields returns the fields that differ.
+// changedFields returns the fields that differ, and each credential that does as a field
+// of its own, with the name of its kind. These are at most 64, of 32 before and 32 after.
 func changedFields(before, after *store.Key) []store.FieldChange {
-	return fieldChanges("name permissions expires_at resources disabled direct "+secretKind+" "+publicKeyKind+" "+trustKind, keyTexts(before, after), keyTexts(after, before))
+	changed := fieldChanges("name permissions expires_at resources disabled direct", keyTexts(before, after), keyTexts(after, before))
+	added := slices.DeleteFunc(slices.Clone(after.Credentials), func(c store.Credential) bool { return before.Credential(c.ID) != nil })
+	for _, c := range slices.Concat(before.Credentials, added) {
+		was, is := credentialText(before.Credential(c.ID)), credentialText(after.Credential(c.ID))
+		changed = append(changed, fieldChanges(kindOf(&c), []string{was}, []string{is})...)
+	}
+	return changed
 }
 
 // fieldChanges returns the fields whose texts before and after differ. names are those
@@ -73,10 +80,9 @@ func fieldChanges(names string, before, after []string) (changed []store.FieldCh
 	return changed
 }
 
-// keyTexts returns the fields of k as texts, in the order of changedFields. Keys that
-// differ have different texts. other is the key to compare with: if the permissions, or the
-// credentials of one kind, of either are too long for an event, only those that other lacks
-// are returned.
+// keyTexts returns the fields of k as texts, in the order of changedFields. other is the
+// key to compare with: if the permissions of either are too long for an event, only those
+// that other lacks are returned.
 func keyTexts(k, other *store.Key) []string {
 	held, requested := k.Permissions, k.RequestedPermissions
 	if max(len(held.String()), len(other.Permissions.String())) > maxEventText { // what differs must not be cut off
@@ -89,43 +95,48 @@ func keyTexts(k, other *store.Key) []string {
 	if k.AdminPermissions.Len() > 0 {
 		permissions += " (granted by an administrator: " + k.AdminPermissions.String() + ")"
 	}
-	texts := []string{
+	return []string{
 		k.Name, permissions, cmp.Or(k.NotAfterText, instantText(k.NotAfter)), strings.Join(k.Resources, " "), strconv.FormatBool(k.Disabled), strconv.FormatBool(k.Direct),
 	}
-	for _, kind := range []string{secretKind, publicKeyKind, trustKind} {
-		mine, others := credentialTexts(k, kind), credentialTexts(other, kind)
-		if max(len(strings.Join(mine, ", ")), len(strings.Join(others, ", "))) > maxEventText {
-			mine = slices.DeleteFunc(mine, func(text string) bool { return slices.Contains(others, text) })
-		}
-		texts = append(texts, strings.Join(mine, ", "))
-	}
-	return texts
 }
 
-// credentialTexts returns a text for each credential of one kind. What a caller chose is
-// quoted, so that no name can pass for another text.
-func credentialTexts(k *store.Key, kind string) (texts []string) {
-	for _, c := range ofKind(k, kind) {
-		text := c.ID + " …" + c.Hint
-		if kind != secretKind {
-			text = c.ID + " " + strconv.Quote(c.Name)
-		}
-		if !c.NotAfter.IsZero() {
-			text += " until " + instantText(c.NotAfter)
-		}
-		switch kind {
-		case publicKeyKind:
-			public, _, _ := jose.ParsePublicKey([]byte(c.PublicKey.JWK)) //nolint:errcheck // it was checked when it was stored
-			text += fmt.Sprintf(" kid %q endpoint_audience %t long_assertions %t", public.ID, c.PublicKey.EndpointAudience, c.PublicKey.LongAssertions)
-		case trustKind:
-			text += " issuer " + c.Trust.Issuer
-			for _, claim := range c.Trust.Claims {
-				text += fmt.Sprintf(" %s=%q", claim.Name, claim.Value)
-			}
-		}
-		texts = append(texts, text)
+// credentialText returns the text of a credential, or "" for nil. What a caller chose is
+// quoted, so that no name can pass for another text. If the text is too long for an event,
+// each of these is cut by itself, so that all of them show.
+func credentialText(c *store.Credential) (text string) {
+	if c == nil {
+		return ""
 	}
-	return texts
+	for limit := maxEventText; limit > 0 && (text == "" || len(text) > maxEventText); limit = limit * 3 / 4 {
+		text = credentialTextOf(c, func(part string) string {
+			if len(part) <= limit {
+				return strconv.Quote(part)
+			}
+			return strconv.Quote(strings.ToValidUTF8(part[:limit], "")) + "…"
+		})
+	}
+	return text
+}
+
+func credentialTextOf(c *store.Credential, quoted func(string) string) string {
+	text := c.ID + " …" + c.Hint
+	if !c.IsSecret() {
+		text = c.ID + " " + quoted(c.Name)
+	}
+	if !c.NotAfter.IsZero() {
+		text += " until " + instantText(c.NotAfter)
+	}
+	switch {
+	case c.PublicKey != nil:
+		public, _, _ := jose.ParsePublicKey([]byte(c.PublicKey.JWK)) //nolint:errcheck // it was checked when it was stored
+		text += fmt.Sprintf(" kid %s endpoint_audience %t long_assertions %t", quoted(public.ID), c.PublicKey.EndpointAudience, c.PublicKey.LongAssertions)
+	case c.Trust != nil:
+		text += " issuer " + c.Trust.Issuer
+		for _, claim := range c.Trust.Claims {
+			text += " " + quoted(claim.Name) + "=" + quoted(claim.Value)
+		}
+	}
+	return text
 }
 
 // settingsNames are the fields of settingsTexts. Those of a workspace are the first

@@ -88,9 +88,9 @@ func TestEventsTellNamesAndValues(t *testing.T) {
 			until := " until 2026-07-01T13:02:00Z"
 			switch tc.action {
 			case audit.Rotate:
-				tc.changes = []store.FieldChange{{Field: "secrets", Old: one, New: one + until + ", " + two}}
+				tc.changes = []store.FieldChange{{Field: "secrets", Old: one, New: one + until}, {Field: "secrets", New: two}}
 			case audit.Revoke:
-				tc.changes = []store.FieldChange{{Field: "secrets", Old: one + until + ", " + two, New: two}}
+				tc.changes = []store.FieldChange{{Field: "secrets", Old: one + until}}
 			case audit.Delete:
 				tc.changes = []store.FieldChange{
 					{Field: "name", Old: "weekly build"}, {Field: "permissions", Old: "project.save"}, {Field: "expires_at", Old: "2026-07-31T12:00:00Z"},

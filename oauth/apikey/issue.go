@@ -169,7 +169,10 @@ func (s *Service) askTokenPolicy(
 	}
 	// Policies get a copy, so that what they write into it does not reach the token.
 	shown := forPolicies(p.found.Key)
-	use.Now, use.Address, use.Key, use.Identity = p.now, p.address, &shown, p.identity
+	use.Now, use.Address, use.Key = p.now, p.address, &shown
+	if id := p.identity; id != nil {
+		use.Identity = &policy.Identity{Issuer: id.Issuer, Subject: id.Subject, Claims: id.Claims(), Expires: id.Expires}
+	}
 	use.Credential = *shown.Credential(p.credential.ID)
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)

@@ -23,8 +23,9 @@ func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 	// The response time must not show whether a key was found. For a malformed id, secret
 	// or assertion none was looked up. An error that wraps store.ErrUnavailable is not
 	// delayed either: none was found, or the digest of a found key could not be verified.
-	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
-	if errors.Is(err, ErrInvalidCredentials) {
+	ofIssuer := errors.Is(err, errIssuerOutage)
+	delayed := !proved && !errors.Is(err, errMalformed) && (ofIssuer || !errors.Is(err, store.ErrUnavailable))
+	if ofIssuer || errors.Is(err, ErrInvalidCredentials) {
 		if wait, over := s.budget.fail(ctx, p.address, p.id, p.now); over {
 			err = &ThrottledError{RetryAfter: wait}
 		}

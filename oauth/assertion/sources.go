@@ -32,7 +32,7 @@ func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Cont
 	var signer *jose.Signer
 	algorithm, err := jose.DefaultAlgorithm(key)
 	if err == nil {
-		// The type is that of draft-ietf-oauth-rfc7523bis, section 4.
+		// The type is that of RFC 10070, section 4.
 		signer, err = jose.NewSignerOf("client-authentication+jwt", algorithm, keyID, key)
 	}
 	return func(context.Context) (string, error) {

@@ -12,8 +12,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -35,7 +33,8 @@ import (
 //	token, err := auth.LoginWithAssertion(t, key.ID, issuer.Sign(t, job))
 type Issuer struct {
 	// URL is the issuer identifier, which is the iss claim. A test that serves the Issuer
-	// itself, such as over TLS, sets it to the URL of its own server.
+	// itself sets it to the URL of its own server. Over TLS the entry then needs Private,
+	// Ports and RootCAs, too.
 	URL string
 	// Clock is the time of new identities. It starts as the clock of a Server does. To
 	// move both at once, set it to Server.Clock.
@@ -80,13 +79,11 @@ func NewIssuer(t testing.TB) *Issuer {
 // Entry returns the entry with this issuer in place of its own. Its keys are found by
 // discovery, on loopback. The server's Config.InsecureLoopback must be true, as NewWith
 // sets it if Config.Issuer is empty.
+//
+// To test an entry with a static key set, do not call Entry: set the entry's JWKS to
+// i.JWKS(), and i.URL to the entry's Issuer.
 func (i *Issuer) Entry(e trust.Issuer) trust.Issuer {
-	e.Issuer, e.JWKS, e.JWKSURL, e.Private = i.URL, nil, "", true
-	if address, err := url.Parse(i.URL); err == nil {
-		if port, err := strconv.Atoi(address.Port()); err == nil {
-			e.Ports = append(e.Ports[:len(e.Ports):len(e.Ports)], port)
-		}
-	}
+	e.Issuer, e.JWKS, e.JWKSURL = i.URL, nil, ""
 	return e
 }
 

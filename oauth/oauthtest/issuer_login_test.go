@@ -67,6 +67,29 @@ func TestIssuerLogin(t *testing.T) {
 	}
 }
 
+// The keys of an entry can be static, and the issuer is then never asked.
+func TestIssuerWithStaticKeys(t *testing.T) {
+	issuer := oauthtest.NewIssuer(t)
+	entry := trust.Kubernetes("cluster", "https://kubernetes.default.svc.cluster.local")
+	entry.JWKS, issuer.URL = issuer.JWKS(), entry.Issuer
+	auth := oauthtest.NewWith(t, oauth.Config{
+		Permissions:    scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
+		TrustedIssuers: []trust.Issuer{entry},
+	})
+	issuer.Clock = auth.Clock
+	key, _, err := auth.Server().APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{
+		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), NoSecret: true,
+		Credentials: []apikey.CredentialSpec{{Name: "pod", Trust: &store.Trust{
+			Issuer: "cluster", Claims: []store.Claim{{Name: "sub", Value: "system:serviceaccount:ci:deployer"}},
+		}}},
+	})
+	require.NoError(t, err)
+	_, err = auth.LoginWithAssertion(t, key.ID, issuer.Sign(t, issuer.Kubernetes(auth.URL)))
+	require.NoError(t, err)
+	metadata, keys := issuer.Fetches()
+	require.Zero(t, metadata+keys)
+}
+
 // Two clusters have one issuer URL, and a key trusts both. The server of one hangs.
 func TestLoginsWhileAnIssuerHangs(t *testing.T) {
 	inTime := func(cfg oauth.Config) *oauthtest.Server { // something must still be possible after the identity is accepted

@@ -117,15 +117,13 @@ func TestIssuer(t *testing.T) {
 		require.Equal(t, []string{`oauthtest: Issuer.Rotate: the algorithm "HS256" is neither RS256 nor ES256`}, reports)
 	})
 	t.Run("its entry", func(t *testing.T) {
-		given := trust.Issuer{Name: "ci", Issuer: "https://ci.example", JWKSURL: "https://ci.example/keys", JWKS: []byte("{}"), Ports: make([]int, 0, 4), Once: true}
+		given := trust.Issuer{Name: "ci", Issuer: "https://ci.example", JWKSURL: "https://ci.example/keys", JWKS: []byte("{}"), Once: true}
 		entry := issuer.Entry(given)
 		require.Equal(t, issuer.URL, entry.Issuer)
-		require.True(t, entry.Private)
+		require.False(t, entry.Private)
 		require.True(t, entry.Once)
 		require.Empty(t, entry.JWKSURL)
 		require.Nil(t, entry.JWKS)
-		require.Len(t, entry.Ports, 1)
-		require.Zero(t, given.Ports[:1][0], "the ports of the given entry are changed")
 	})
 }
 

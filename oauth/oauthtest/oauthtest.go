@@ -275,8 +275,8 @@ func (s *Server) Login(t testing.TB, id, secret string) string {
 }
 
 // LoginWithAssertion returns a new token of a key whose public key or trust accepts the
-// assertion, or an error with the answer's text if the login is refused. The test's log
-// says why.
+// assertion, or an error with the answer's text if the login is refused. The log of the
+// test that made the Server says why, once for each reason, key and hour of the Clock.
 func (s *Server) LoginWithAssertion(t testing.TB, id, assertion string) (string, error) {
 	t.Helper()
 	granted, err := post(t.Context(), s.server, url.Values{

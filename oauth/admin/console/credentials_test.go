@@ -236,16 +236,16 @@ func TestSnippets(t *testing.T) {
 	}{
 		"GitHub": {"github", []string{"repository_id", "42", "environment", `a "b" <c>`}, []string{
 			"  id-token: write\n", "\n    environment: \"a \\\"b\\\" <c>\"\n    steps:\n",
-			`"$ACTIONS_ID_TOKEN_REQUEST_URL&audience=https%3A%2F%2Fapi.example.com%2Ftenant" | jq -r .value)`, "token=$(" + login + `-d client_assertion="$identity" | jq -r .access_token)`,
+			`"$ACTIONS_ID_TOKEN_REQUEST_URL&audience=https%3A%2F%2Fapi.example.com%2Ftenant" | jq -r .value)`, "token=$(" + login + `-d client_assertion="$IDENTITY" | jq -r .access_token)`,
 		}},
 		"GitHub without an environment": {"github", []string{"repository_id", "42", "ref", "refs/heads/main"}, []string{"    runs-on: ubuntu-latest\n    steps:\n"}},
-		"GitLab":                        {"gitlab", []string{"project_id", "7", "ref_path", "refs/heads/main"}, []string{"log-in:\n  id_tokens:\n    identity:\n      aud: \"" + issuer + "\"\n", "\n      token=$(" + login}},
+		"GitLab":                        {"gitlab", []string{"project_id", "7", "ref_path", "refs/heads/main"}, []string{"log-in:\n  id_tokens:\n    IDENTITY:\n      aud: \"" + issuer + "\"\n", "\n      token=$(" + login}},
 		"Kubernetes": {"cluster", []string{"sub", "system:serviceaccount:shop:robot"}, []string{
 			"\n  namespace: \"shop\"\nspec:\n  serviceAccountName: \"robot\"\n", "              audience: \"" + issuer + "\"\n", login + "--data-urlencode client_assertion@/var/run/identity/token",
 		}},
 		"Kubernetes, all of a namespace": {"cluster", []string{"sub", "system:serviceaccount:shop:*"}, []string{"\n  namespace: \"shop\"\nspec:\n  containers:\n"}},
 		"Kubernetes by uid":              {"cluster", []string{"serviceaccount_uid", "u-1"}, []string{"\n  name: program\nspec:\n  containers:\n"}},
-		"another":                        {"other", []string{"sub", "robot"}, []string{"whose audience is " + issuer, login + `-d client_assertion="$identity"`}},
+		"another":                        {"other", []string{"sub", "robot"}, []string{"whose audience is " + issuer, login + `-d client_assertion="$IDENTITY"`}},
 	} {
 		t.Run("B34 "+name, func(t *testing.T) {
 			r := newRig(t)
@@ -286,7 +286,13 @@ func TestSnippets(t *testing.T) {
 		key = r.trusting(key, "other", "sub", "robot")
 		later := newRig(t, func(st *store.Store, keys *apikey.Config, _ *console.Config) { *st, keys.TrustedIssuers = r.store, nil })
 		require.Contains(t, later.get("olga", "/keys/"+key.ID).Body, "this service no longer lists the issuer <bdi>other</bdi>")
+		require.Contains(t, later.get("olga", "/keys/"+key.ID+"/retire/"+key.Credentials[0].ID).Body, "only credential that works", "the trust does not")
+		require.NotContains(t, later.get("olga", "/keys/"+key.ID+"/retire/"+key.Credentials[1].ID).Body, "only credential that works")
 		require.Contains(t, later.get("olga", "/keys/"+key.ID+"/credentials/"+key.Credentials[1].ID).Body, "This service no longer lists this issuer")
+		_, err := r.keys.Retire(t.Context(), people["ada"].Actor, key.ID, key.Credentials[0].ID, 0)
+		require.NoError(t, err)
+		require.Contains(t, later.get("olga", "/keys/"+key.ID).Body, "This key has no credential that works")
+		require.NotContains(t, r.get("olga", "/keys/"+key.ID).Body, "This key has no credential that works")
 	})
 }
 
@@ -298,7 +304,7 @@ func TestRetireEachKind(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range []struct{ title, says, button string }{
 		{"Retire a secret of ci", "The secret that ends in " + secret[len(secret)-4:] + " will stop working, and", "Retire this secret"},
-		{"Retire a trust of ci", "The identities that the trust <bdi>release &lt;workflow&gt;</bdi> accepts cannot log in any more, and", "Retire this trust"},
+		{"Retire a trust of ci", "The trust <bdi>release &lt;workflow&gt;</bdi> will accept no identity any more, and", "Retire this trust"},
 		{"Retire a public key of ci", "the public key <bdi>build host</bdi> cannot log in any more, and", "Retire this public key"},
 	} {
 		t.Run(c.title, func(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/trust"
 )
 
 //go:embed templates assets
@@ -69,6 +71,7 @@ type frame struct {
 	Finds                          bool // the person may see keys, so the menu links to the search by a secret
 	Brand                          Brand
 	now                            time.Time
+	entries                        []trust.Issuer
 	ids                            map[string]bool   // the ids that TitleOf was called with
 	titles                         map[string]string // the host's titles, by id
 }
@@ -98,7 +101,7 @@ func (f frame) Reason(field string) string {
 // led to the page.
 func (s *call) show(status int, name string, f frame) error {
 	f.Root, f.Version, f.SignOut, f.now = s.root(), s.c.version, s.c.cfg.SignOut, s.keys().Now()
-	f.Person, f.Admin, f.Brand = s.person, s.administers(), s.c.cfg.Brand
+	f.Person, f.Admin, f.Brand, f.entries = s.person, s.administers(), s.c.cfg.Brand, s.keys().TrustedIssuers()
 	if rights, err := s.keys().Rights(s.r.Context(), s.actor()); err == nil {
 		f.Finds = len(rights.Everywhere)+len(rights.Workspaces) > 0
 	}

@@ -69,7 +69,7 @@ func (s *call) changedBy() string {
 		fields = append(fields, nameText(c.Field))
 	}
 	if fields != nil {
-		what += " (" + strings.Join(fields, ", ") + ")"
+		what += " (" + strings.Join(slices.Compact(fields), ", ") + ")"
 	}
 	return who + " " + strings.ToLower(what[:1]) + what[1:] + " on " + e.Time.UTC().Format(instantText) + ", after this page was opened."
 }

@@ -55,9 +55,12 @@ func (f frame) When(t time.Time, ifZero string) moment {
 func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
 
 // Only reports whether a credential works, and no other of its key. If id is empty, it
-// reports whether none works.
+// reports whether none works. A trust whose entry the host has removed does not work.
 func (f frame) Only(credentials []store.Credential, id string) bool {
-	return !slices.ContainsFunc(credentials, func(c store.Credential) bool { return (c.ID == id) == f.Past(c.NotAfter) })
+	return !slices.ContainsFunc(credentials, func(c store.Credential) bool {
+		works := !f.Past(c.NotAfter) && (c.Trust == nil || entryOf(f.entries, c.Trust.Issuer).Issuer != "")
+		return (c.ID == id) != works
+	})
 }
 
 // distance returns a text such as "in 3 days" or "2 hours ago".
