@@ -49,13 +49,7 @@ func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Cont
 
 // PublicJWK returns the JWK of a public key, to add it to the API key. Its kid is the
 // thumbprint of the key, so the keyID of Signed is empty.
-func PublicJWK(key crypto.PublicKey) (string, error) {
-	jwk, err := jose.PublicJWK(key)
-	if err != nil {
-		return "", fmt.Errorf("assertion: %w", err)
-	}
-	return string(jwk), nil
-}
+func PublicJWK(key crypto.PublicKey) (string, error) { return jose.PublicJWK(key) }
 
 // File returns a function that reads the assertion from a file, such as the token of a
 // service account that Kubernetes projects into a pod. It reads the file again for each

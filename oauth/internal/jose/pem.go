@@ -80,14 +80,14 @@ func JWKFromPEM(data []byte) ([]byte, error) {
 
 // PublicJWK returns the JWK of a public key, as ParsePublicKey does. Another key is an error,
 // as are private keys.
-func PublicJWK(key crypto.PublicKey) ([]byte, error) {
+func PublicJWK(key crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		return "", fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	jwk, err := JWKFromPEM(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	if err == nil {
 		_, jwk, err = ParsePublicKey(jwk)
 	}
-	return jwk, err
+	return string(jwk), err
 }
