@@ -64,7 +64,9 @@ func changedFields(before, after *store.Key) []store.FieldChange {
 	added := slices.DeleteFunc(slices.Clone(after.Credentials), func(c store.Credential) bool { return before.Credential(c.ID) != nil })
 	for _, c := range slices.Concat(before.Credentials, added) {
 		was, is := credentialText(before.Credential(c.ID)), credentialText(after.Credential(c.ID))
-		changed = append(changed, fieldChanges(kindOf(&c), []string{was}, []string{is})...)
+		if was != is {
+			changed = append(changed, store.FieldChange{Field: kindOf(&c), Old: printable(was), New: printable(is)})
+		}
 	}
 	return changed
 }
