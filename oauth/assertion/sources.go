@@ -39,7 +39,7 @@ func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Cont
 		if err != nil {
 			return "", err
 		}
-		now := time.Now() //nolint:forbidigo // a client has no other clock
+		now := time.Now()                         //nolint:forbidigo // the client has no clock of its own, as in golang.org/x/oauth2
 		claims, _ := json.Marshal(map[string]any{ //nolint:errcheck // texts and integers always marshal
 			"iss": clientID, "sub": clientID, "aud": issuer, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(life).Unix(),
 		})
