@@ -92,7 +92,7 @@ func TestAssertionTimes(t *testing.T) {
 	})
 }
 
-// spending records what is spent, and fails if it is told to.
+// spending records what is spent, and fails on demand.
 type spending struct {
 	store.OnceIDs
 	mu    sync.Mutex
@@ -259,9 +259,9 @@ func TestMethodsOfAKey(t *testing.T) {
 		w.refused(w.post(cc+"&client_id="+m.key.ID), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("7523-08 a key without a public key refuses every assertion", func(t *testing.T) {
-		stranger := &machine{Program: m.Program, w: w.at(t), key: w.key}
-		stranger.refused(stranger.assertion())
-		stranger.refused(stranger.Sign(t, map[string]any{"kid": nil}, stranger.claims()))
+		other := &machine{Program: m.Program, w: w.at(t), key: w.key}
+		other.refused(other.assertion())
+		other.refused(other.Sign(t, map[string]any{"kid": nil}, other.claims()))
 	})
 	t.Run("7523-08 a key with both takes both, until one is retired", func(t *testing.T) {
 		w := w.at(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// TestParsedPublicKeysAreBounded tests that public keys of which there were too many make
-// room for later ones.
+// TestParsedPublicKeysAreBounded tests that later public keys are remembered although there
+// were too many before.
 func TestParsedPublicKeysAreBounded(t *testing.T) {
 	var keys apikey.PublicKeys
 	for n := range apikey.MaxPublicKeysParsed + 10 {

@@ -167,7 +167,7 @@ func TestClientRefuses(t *testing.T) {
 	key := newECDSA(t, elliptic.P256())
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
-	failed := errors.New("the disk is gone")
+	failed := errors.New("the disk is full")
 	for _, c := range []struct {
 		name   string
 		change func(*assertion.Config)
@@ -186,7 +186,7 @@ func TestClientRefuses(t *testing.T) {
 		}, "Config.Assertion returned an empty text"},
 		{"a function that fails", func(c *assertion.Config) {
 			c.Assertion = func(context.Context) (string, error) { return "", failed }
-		}, "assertion: the disk is gone"},
+		}, "assertion: the disk is full"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
