@@ -121,8 +121,9 @@ type Config struct {
 	// RequireTLS refuses logins, revocations and introspections that did not come
 	// over TLS. Default false, since TLS usually ends at a proxy.
 	RequireTLS bool
-	// InsecureLoopback allows an http issuer, and an http LeakConfig.KeysURL, whose host
-	// is a loopback address or localhost, for development on one machine.
+	// InsecureLoopback allows http for Issuer, LeakConfig.KeysURL and the URLs of
+	// TrustedIssuers, if the host is a loopback address or localhost, for development on
+	// one machine.
 	InsecureLoopback bool
 	// OpenIDAlias also serves the metadata at /.well-known/openid-configuration,
 	// where OpenID Connect libraries look for it, with two members that they require:

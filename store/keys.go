@@ -160,11 +160,13 @@ type PublicKey struct {
 	// EndpointAudience also accepts the URL of the token endpoint as the audience of an
 	// assertion, which older clients send.
 	EndpointAudience bool `json:"endpoint_audience,omitempty"`
-	// LongAssertions accepts assertions that are valid for up to an hour.
+	// LongAssertions accepts assertions that are valid for up to an hour, if
+	// apikey.Options.LongAssertions is set. Otherwise the longest is 5 minutes.
 	LongAssertions bool `json:"long_assertions,omitempty"`
 }
 
-// Trust accepts the identities of another issuer that have certain claims.
+// Trust accepts the identities of another issuer that have certain claims. The bounds here
+// are what a driver must hold; package trust accepts less (trust.Malformed).
 type Trust struct {
 	// Issuer is the name of an entry of the host's list of issuers, at most 255 bytes.
 	Issuer string `json:"issuer"`

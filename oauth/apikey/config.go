@@ -59,10 +59,12 @@ type Config struct {
 
 	// Issuer is the issuer identifier of the authorization server: the audience of
 	// assertions. Empty: every assertion is refused. With an Issuer, Store.OnceIDs is
-	// required. TokenURL is the URL of the token endpoint, see
-	// store.PublicKey.EndpointAudience.
+	// required. TokenURL is the URL of the token endpoint, which
+	// store.PublicKey.EndpointAudience accepts as an audience. Empty: it accepts nothing
+	// more.
 	Issuer, TokenURL string
-	// TrustedIssuers are the issuers that trusts can name. Nil: none.
+	// TrustedIssuers are the issuers that trusts can name; the trust.Config.Audience must
+	// be Issuer. Nil: none.
 	TrustedIssuers *trust.List
 
 	// Options are the less common settings.

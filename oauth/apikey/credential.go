@@ -26,17 +26,20 @@ type CredentialSpec struct {
 	// PS256 or EdDSA, and an RSA key has 2048 to 4096 bits. Without alg, an RSA key is for
 	// RS256; without kid, the kid is the thumbprint (RFC 7638). The JWK has at most 4096
 	// bytes. A private member is refused, and members other than those of the public key, kid,
-	// alg and use are dropped. The key may hold neither this public key nor its kid.
+	// alg and use are dropped. A kid has 1 to 255 printable characters. An RSA exponent is
+	// at most 65537. It is an error if the API key has the same public key, or one with the
+	// same kid, that has not ended.
 	PublicKey *store.PublicKey
-	// Trust lets programs log in with an identity of Config.TrustedIssuers. The key may hold
-	// no other trust with the same issuer and claims. The claims are stored by name.
+	// Trust lets programs log in with an identity of Config.TrustedIssuers. It is an error
+	// if the API key has a trust with the same issuer and claims that has not ended, unless
+	// it is the one in Replaces. The claims are stored by name.
 	Trust *store.Trust
 	// NotAfter is the instant from which the credential is refused, if the key has not
 	// expired before. Zero: it is valid as long as the key.
 	NotAfter time.Time
-	// Replaces, unless empty, is the id of a credential of the same kind that ends after
-	// Grace, from 0 to 366 days, unless it ends earlier. With 0 it is removed, and every
-	// token issued for it is revoked.
+	// Replaces, unless empty, is the id of a credential of the same kind that has not ended.
+	// It then ends after Grace (0 to 366 days), or at its own NotAfter if that is earlier.
+	// With a Grace of 0 it is removed, and every token issued for it is revoked.
 	Replaces string
 	Grace    time.Duration
 	// Version is as in Changes, and Once as in Spec.
@@ -46,8 +49,8 @@ type CredentialSpec struct {
 
 // AddCredential adds a public key or a trust to a key, which holds at most 8 public keys
 // and 16 trusts. It removes those of the same kind that have ended. The actor needs the
-// rights to rotate the key. A key may only replace the public key that it logged in with,
-// by one that ends no later and accepts no more. The errors are those of Update.
+// rights to rotate the key. On itself, a key may only replace the public key that it logged
+// in with, by one that ends no later and accepts no more. The errors are those of Update.
 func (s *Service) AddCredential(ctx context.Context, actor Actor, id string, spec CredentialSpec) (Key, error) {
 	action := audit.AddCredential
 	if spec.Replaces != "" && spec.PublicKey != nil {

@@ -23,11 +23,13 @@ import (
 const life = time.Minute
 
 // Signed returns a function that signs assertions with the program's own key, whose public
-// half is a credential of the API key. The key is for ES256 (P-256), RS256 (2048 bits or
-// more) or EdDSA (Ed25519), and may be outside the process, as in a KMS. keyID is the kid of
+// half is a credential of the API key. The key is for ES256 (P-256), RS256 (2048 to 4096
+// bits) or EdDSA (Ed25519), and may be outside the process, as in a KMS. keyID is the kid of
 // the public half; if it is empty, it is the thumbprint of the key (RFC 7638), which the
 // server uses for a JWK without a kid. clientID is the id of the API key. issuer is the
-// issuer identifier of the server, which is the member issuer of its metadata.
+// issuer identifier of the server, which is the member issuer of its metadata. An assertion
+// is valid for one minute and one login: the program's clock may be at most 30 seconds
+// ahead of the server's, and less than a minute behind.
 func Signed(key crypto.Signer, keyID, clientID, issuer string) func(context.Context) (string, error) {
 	var signer *jose.Signer
 	algorithm, err := jose.DefaultAlgorithm(key)

@@ -23,8 +23,8 @@ const (
 // refusal says which check an identity did not pass. Its text contains nothing of the token.
 type refusal struct {
 	reason string
-	// passed counts the checks before: the entry, its checks, the claims of the trust. The refusal
-	// of the closest trust is returned.
+	// passed is how far the trust came: 0 if it names no entry of the issuer, 1 if the token
+	// was not verified, 2 if it was, and one more for each claim that matched.
 	passed int
 }
 
@@ -35,8 +35,9 @@ func (r *refusal) Unwrap() error { return ErrRefused }
 // Find returns which of the trusts accepts the assertion, and the identity. It tries the keys
 // of only those entries that a trust names and whose Issuer is the assertion's. It returns an
 // error that wraps ErrRefused, or an outage (store.IsOutage) if the keys cannot be fetched.
-// With ErrRefused it returns the trust that came closest: of its claims, in the order of
-// Issuer.Claims, the most are as it wants before one differs. -1 is none.
+// With ErrRefused it returns the index of the trust that came closest, which is the one with
+// the most claims that matched before the first that did not, or -1 if no trust names an
+// entry of this issuer.
 // It is for the login, which has parsed the assertion already.
 func (l *List) Find(ctx context.Context, assertion *jose.Unverified, trusts []store.Trust) (int, Identity, error) {
 	// Entries may have the same Issuer. One whose server hangs must not stop a login that

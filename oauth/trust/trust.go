@@ -33,11 +33,13 @@ type Issuer struct {
 	// The keys of the issuer come from JWKS, a JWK Set, if that is set; otherwise from
 	// JWKSURL; otherwise from the URL that the metadata of the issuer names (OpenID
 	// Connect Discovery 1.0, section 4). They are fetched over https only, without
-	// redirects and proxies, from public addresses and port 443 only.
+	// redirects and proxies, from public addresses and port 443 only (but see Private, Ports
+	// and oauth.Config.InsecureLoopback).
 	JWKS    []byte
 	JWKSURL string
-	// Private also allows private and loopback addresses, for an issuer in the host's own network. Link-local
-	// addresses, such as that of a cloud's metadata service, are never allowed.
+	// Private also allows private and loopback addresses, for an issuer in the host's own
+	// network. Link-local addresses, and the addresses of clouds' metadata services in
+	// private ranges, are never allowed.
 	Private bool
 	// Ports are the ports that are allowed besides 443.
 	Ports []int
@@ -77,9 +79,11 @@ type Claim struct {
 	// Immutable says that the issuer never gives the value to another owner: it is an id and
 	// no name that can be released and taken by somebody else.
 	Immutable bool
-	// Prefix, unless 0, allows a trust to end the value in "*", as a whole last segment after '/' or ':'. It
-	// is how many segments must stand before it, so that these name the owner. Segments are separated by '/'
-	// and ':', and empty ones do not count: spiffe://example.org/ns/* has 3 before the "*".
+	// Prefix, unless 0, allows a trust to end the value in "*", directly after '/' or ':'.
+	// The "*" accepts one or more characters, '/' and ':' too. Prefix is how many segments
+	// must stand before it at least, so that these name the owner. Segments are separated
+	// by '/' and ':', and empty ones do not count: spiffe://example.org/ns/* has 3 before
+	// the "*".
 	Prefix int
 	// Unless are values that a token may have only if the trust names this claim, such
 	// as the events that people without write access can cause.
@@ -134,7 +138,8 @@ func (l *List) Issuers() (issuers []Issuer) {
 }
 
 // Run keeps the keys of the issuers fresh until ctx ends. With it, no identity that is
-// signed with a known key waits for an issuer. It returns at once if no keys are fetched.
+// signed with a known key waits for an issuer. If every entry has
+// JWKS, there is nothing to fetch, and it returns at once.
 func (l *List) Run(ctx context.Context) {
 	var fetches sync.WaitGroup
 	defer fetches.Wait()
