@@ -322,9 +322,8 @@ type testLog struct{ t testing.TB }
 
 func (l testLog) Write(p []byte) (int, error) {
 	l.t.Helper()
-	if l.t.Context().Err() != nil {
-		return len(p), nil
+	if l.t.Context().Err() == nil {
+		l.t.Logf("%s", strings.TrimSuffix(string(p), "\n"))
 	}
-	l.t.Logf("%s", strings.TrimSuffix(string(p), "\n"))
 	return len(p), nil
 }
