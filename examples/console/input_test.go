@@ -65,7 +65,7 @@ func TestManyPermissions(t *testing.T) {
 			every, _ := h.made("olga", "shop", fmt.Sprint("all of ", script), strings.Join(h.srv.APIKeys().Catalog().All().Names(), " "), apikey.Expiry{})
 			for _, path := range []string{"/keys/" + every.ID, "/keys/" + every.ID + "/change", "/keys/" + every.ID + "/rotate"} {
 				w.open(h.page("%s", path))
-				require.Less(t, eval[int](w, "document.documentElement.scrollHeight"), 4000, path)
+				require.Less(t, eval[int](w, "document.documentElement.scrollHeight"), 4500, path)
 			}
 			w.open(h.page("/keys/%s", every.ID))
 			w.choose(".held details:nth-child(10) summary")

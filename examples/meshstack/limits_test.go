@@ -37,7 +37,7 @@ func TestExpiryOfTheCreator(t *testing.T) {
 	require.JSONEq(t, `{"message":"A key expires with the key that created it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
 	got = w.call(t, creator, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
 	require.Equal(t, http.StatusForbidden, got.status)
-	require.JSONEq(t, `{"message":"The key would outlive the acting key; give it an earlier expiry."}`, string(got.body))
+	require.JSONEq(t, `{"message":"The key would outlive the acting key, or what it logged in with; give it an earlier expiry."}`, string(got.body))
 	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 1, "a refused request creates no key")
