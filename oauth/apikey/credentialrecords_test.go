@@ -191,3 +191,18 @@ func TestPublicKeyIsNoSecret(t *testing.T) {
 	require.ErrorIs(t, r.note(err), store.ErrNotFound)
 	require.Equal(t, record.Key.Credentials, r.records()[0].Key.Credentials)
 }
+
+// A public key and a trust have no digest. A guess at an imported secret of the same key is
+// compared with secrets only, and so is wrong and no failure of the store.
+func TestImportedSecretsBesidePublicKeys(t *testing.T) {
+	r := newRig(t, trusting, func(c *apikey.Config) { c.Imported = true })
+	key, err := r.Import(t.Context(), admin, apikey.ImportSpec{ID: "legacy", Secret: "correct horse", Spec: apikey.Spec{
+		Workspace: "team-a", Name: "legacy", Credentials: []apikey.CredentialSpec{keyOf(1)},
+	}})
+	require.NoError(t, r.note(err))
+	_, err = r.login(key.ID, "wrong horse")
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+	require.NotErrorIs(t, err, store.ErrUnavailable)
+	_, err = r.login(key.ID, "correct horse")
+	require.NoError(t, err)
+}
