@@ -17,11 +17,8 @@ import (
 const (
 	maxAssertionLife     = 5 * time.Minute
 	maxLongAssertionLife = time.Hour
-	// clockSkew is how far the clock of an issuer or a client may be ahead.
-	clockSkew    = 30 * time.Second
-	maxTokenID   = 255
-	ownAssertion = "assertion " // begins the space of one-time ids, before the id of the key
-	trustedToken = "identity "  // the same, before the issuer
+	ownAssertion         = "assertion " // begins the space of one-time ids, before the id of the key
+	trustedToken         = "identity "  // the same, before the issuer
 )
 
 // ownTypes are the types of assertions that a client signs itself. Clients of today send
@@ -123,17 +120,17 @@ func (s *Service) checkOwn(key *store.PublicKey, c *jose.Assertion, p *Proof) (s
 		reason = "aud must be the issuer identifier of this server, as a string"
 	case !p.now.Before(expires):
 		reason = "it has expired"
-	case expires.Sub(p.now) > life+clockSkew, c.IssuedAt != 0 && expires.Sub(time.Unix(c.IssuedAt, 0)) > life:
+	case expires.Sub(p.now) > life+jose.ClockSkew, c.IssuedAt != 0 && expires.Sub(time.Unix(c.IssuedAt, 0)) > life:
 		reason = fmt.Sprintf("it is valid for longer than %.0f minutes", life.Minutes())
-	case time.Unix(max(c.NotBefore, c.IssuedAt), 0).After(p.now.Add(clockSkew)):
+	case time.Unix(max(c.NotBefore, c.IssuedAt), 0).After(p.now.Add(jose.ClockSkew)):
 		reason = "nbf or iat is in the future"
-	case c.TokenID == "" || len(c.TokenID) > maxTokenID:
-		reason = fmt.Sprintf("jti must have 1 to %d bytes", maxTokenID)
+	case c.TokenID == "" || len(c.TokenID) > jose.MaxTokenID:
+		reason = fmt.Sprintf("jti must have 1 to %d bytes", jose.MaxTokenID)
 	}
 	if reason != "" {
 		return store.OnceID{}, &assertionError{reason}
 	}
-	return store.OnceID{Space: ownAssertion + p.id, ID: c.TokenID, Expires: expires.Add(clockSkew)}, nil
+	return store.OnceID{Space: ownAssertion + p.id, ID: c.TokenID, Expires: expires.Add(jose.ClockSkew)}, nil
 }
 
 // proveTrusted lets the trusts of the key decide about the identity.
@@ -158,7 +155,7 @@ func (s *Service) proveTrusted(ctx context.Context, unverified *jose.Unverified,
 		return &assertionError{reason}
 	}
 	if identity.OnceID != "" {
-		once := store.OnceID{Space: trustedToken + identity.Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(clockSkew)}
+		once := store.OnceID{Space: trustedToken + identity.Issuer, ID: identity.OnceID, Expires: identity.Expires.Add(jose.ClockSkew)}
 		if err := s.spend(ctx, once, p.now); err != nil {
 			return err
 		}

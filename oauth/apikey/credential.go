@@ -93,7 +93,7 @@ func (s *Service) newCredential(spec *CredentialSpec, creator store.ActorRef, no
 		c.PublicKey.JWK = checkJWK(&bad, "public_key", spec.PublicKey.JWK)
 	default:
 		field := "claims"
-		if !s.cfg.TrustedIssuers.Names(spec.Trust.Issuer + ".") {
+		if !s.cfg.TrustedIssuers.Names(spec.Trust.Issuer + ".") { // no entry has this name
 			field = "issuer"
 		}
 		for _, problem := range s.cfg.TrustedIssuers.Check(*spec.Trust) {

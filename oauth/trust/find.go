@@ -14,12 +14,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const (
-	// clockSkew is how far the clock of an issuer may be ahead.
-	clockSkew  = 30 * time.Second
-	maxTokenID = 255
-)
-
 // refusal says which check an identity did not pass. Its text contains nothing of the token.
 type refusal struct {
 	reason string
@@ -112,7 +106,7 @@ func (e *entry) verify(ctx context.Context, assertion *jose.Unverified, cfg *Con
 		return c, &refusal{"its signature does not match the key", 1}
 	}
 	now := cfg.Now()
-	latest := now.Add(clockSkew).Unix()
+	latest := now.Add(jose.ClockSkew).Unix()
 	if reason := firstBroken(
 		rule{len(c.Audience) != 1 || c.Audience[0] != cfg.Audience, "its aud is not the issuer identifier of this server alone"},
 		rule{!now.Before(time.Unix(c.Expires, 0)), "its exp is past"},
@@ -120,7 +114,7 @@ func (e *entry) verify(ctx context.Context, assertion *jose.Unverified, cfg *Con
 		rule{c.IssuedAt > latest, "its iat is in the future"},
 		rule{c.NotBefore > latest, "its nbf is in the future"},
 		rule{c.Expires-c.IssuedAt > int64(e.MaxLifetime/time.Second), "it is valid for longer than the MaxLifetime of the entry"},
-		rule{e.Once && (c.TokenID == "" || len(c.TokenID) > maxTokenID), "its jti must have 1 to 255 bytes"},
+		rule{e.Once && (c.TokenID == "" || len(c.TokenID) > jose.MaxTokenID), "its jti must have 1 to 255 bytes"},
 	); reason != "" {
 		return c, &refusal{reason, 1}
 	}

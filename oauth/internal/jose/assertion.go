@@ -6,8 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+)
+
+// Rules for all assertions, whoever signs them.
+const (
+	// ClockSkew is how far the signer's clock may be ahead.
+	ClockSkew = 30 * time.Second
+	// MaxTokenID is the maximum length of a jti that is spent, in bytes.
+	MaxTokenID = 255
 )
 
 // Assertion holds the claims of a JWT with which a client authenticates (RFC 7523,
