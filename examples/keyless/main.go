@@ -68,7 +68,7 @@ func run(ctx context.Context, out io.Writer) error {
 	served := make(chan error, 1)
 	web := &http.Server{Handler: service.mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second}
 	go func() { served <- service.server.Serve(ctx, web, listener, 5*time.Second) }()
-	err = tell(ctx, service, issuer, base, filepath.Join(dir, "job"), out)
+	err = runJobs(ctx, service, issuer, base, filepath.Join(dir, "job"), out)
 	cancel()
 	return errors.Join(err, <-served)
 }
@@ -94,8 +94,8 @@ func startIssuer(ctx context.Context, program string, ended *sync.WaitGroup) (fo
 	return found, err
 }
 
-// tell runs the jobs and prints what happens.
-func tell(ctx context.Context, s *service, issuer issuer, base, program string, out io.Writer) error {
+// runJobs runs the jobs and prints what happens.
+func runJobs(ctx context.Context, s *service, issuer issuer, base, program string, out io.Writer) error {
 	key, err := s.newKey(ctx)
 	if err != nil {
 		return err
